@@ -1,0 +1,54 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the AWS modules share: a client that retries, and the intervals of polling. Private to this collection."""
+
+from __future__ import annotations
+
+import time
+from typing import Iterator
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import NO_REGION, RdsIamError
+
+try:
+    import boto3
+    from botocore.config import Config
+except ImportError:
+    boto3 = None  # AnsibleAWSModule says so when it starts
+
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.5, 10.0, 1.5  # seconds, seconds, factor
+
+
+def connect(module, service: str):
+    """A client for the service, with the options and the environment of the module.
+
+    Throttling, answers of 5xx and lost connections are retried by botocore, with growing pauses, for about half a
+    minute. The user's aws_config has the last word.
+    """
+    _check_profile(module.params.get("profile"))
+    if not module.region:
+        raise RdsIamError(f"Failed to connect to AWS: {NO_REGION}.")
+    retries = {"mode": "standard", "total_max_attempts": 8}
+    return module.client(service, config=Config(retries=retries, connect_timeout=10))
+
+
+def _check_profile(profile: str | None) -> None:
+    known = boto3.session.Session().available_profiles if profile else []
+    if profile and profile not in known:
+        raise RdsIamError(
+            f"Failed to connect to AWS: there is no profile {profile} on the host that runs the module"
+            f" (profiles there: {', '.join(known) or 'none'})."
+        )
+
+
+def attempts(timeout: float) -> Iterator[None]:
+    """Yield now, then after short and growing pauses, and for the last time when the time is over."""
+    end, pause = time.monotonic() + timeout, _FIRST_PAUSE
+    while True:
+        yield
+        left = end - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(pause, left))
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)

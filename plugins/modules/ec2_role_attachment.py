@@ -1,0 +1,174 @@
+#!/usr/bin/python
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ec2_role_attachment
+short_description: Attach an instance profile, and so a role, to EC2 instances
+version_added: 0.1.0
+author:
+  - dbops.rds_iam contributors (@dbops)
+description:
+  - Attaches one instance profile to any number of EC2 instances, or detaches it from them.
+  - All instances are read in bulk first. If one of them is unknown, terminated or has another instance profile, the
+    module says so for all of them together and changes none.
+  - The credentials of the role appear on an instance shortly after; nothing on it needs a restart.
+options:
+  instance_ids:
+    description:
+      - The ids of the EC2 instances. With an empty list nothing is done.
+    type: list
+    elements: str
+    required: true
+  instance_profile_name:
+    description:
+      - The name of the instance profile, without its path.
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) attaches the instance profile.
+      - V(absent) detaches it where it is attached. Other instance profiles stay as they are.
+    type: str
+    choices: [present, absent]
+    default: present
+  replace:
+    description:
+      - Whether the instance profile may take the place of another one. What runs on the instance then loses the rights
+        of the other role.
+    type: bool
+    default: false
+  wait_timeout:
+    description:
+      - For how many seconds in all to try again while EC2 does not see the instance profile or its role yet. Fresh
+        ones take some seconds, sometimes a minute.
+    type: int
+    default: 120
+notes:
+  - Unchanged instances cost one AWS call for each 200 of them, changed ones one call each, and one more for each 200
+    that had an instance profile.
+  - The AWS actions needed are C(ec2:DescribeInstances), to attach C(ec2:AssociateIamInstanceProfile) and
+    C(iam:PassRole) for the role, to replace C(ec2:ReplaceIamInstanceProfileAssociation), to detach
+    C(ec2:DisassociateIamInstanceProfile), and to replace or detach C(ec2:DescribeIamInstanceProfileAssociations).
+attributes:
+  check_mode:
+    support: full
+    description: Reads the instances and says what would change. The instance profile need not exist yet.
+  diff_mode:
+    support: full
+    description: Shows the instance profile of each instance before and after.
+  idempotent:
+    support: full
+    description: An instance that has the instance profile is left alone.
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+seealso:
+  - module: dbops.rds_iam.rds_iam_auth
+  - module: amazon.aws.iam_role
+  - module: amazon.aws.iam_instance_profile
+"""
+
+EXAMPLES = r"""
+- name: Attach the role to two instances
+  dbops.rds_iam.ec2_role_attachment:
+    instance_ids:
+      - i-0123456789abcdef0
+      - i-0123456789abcdef1
+    instance_profile_name: rds-iam
+    region: eu-west-1
+
+- name: Attach it to all instances of a group of the aws_ec2 inventory
+  dbops.rds_iam.ec2_role_attachment:
+    instance_ids: "{{ groups['rds_clients'] | map('extract', hostvars, 'instance_id') }}"
+    instance_profile_name: rds-iam
+    region: eu-west-1
+  run_once: true
+  delegate_to: localhost
+
+- name: Detach it again
+  dbops.rds_iam.ec2_role_attachment:
+    instance_ids: [i-0123456789abcdef0]
+    instance_profile_name: rds-iam
+    region: eu-west-1
+    state: absent
+"""
+
+RETURN = r"""
+instances:
+  description: The instances in the order given, each once.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    instance_id:
+      description: The id of the instance.
+      returned: success
+      type: str
+      sample: i-0123456789abcdef0
+    before:
+      description: The name of the instance profile that was attached; null for none.
+      returned: success
+      type: str
+      sample: null
+    after:
+      description: The name of the instance profile that is attached now, or would be in check mode; null for none.
+      returned: success
+      type: str
+      sample: rds-iam
+    changed:
+      description: Whether the two differ.
+      returned: success
+      type: bool
+      sample: true
+"""
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _ec2 as ec2
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+
+
+def run(module) -> dict:
+    params = module.params
+    ids = list(dict.fromkeys(params["instance_ids"]))
+    client = connect(module, "ec2")
+    wish = ec2.Wish(params["instance_profile_name"], params["state"] == "present", params["replace"])
+    steps = ec2.plan(ids, ec2.read(client, ids), wish, client.meta.region_name)
+    if not module.check_mode:
+        ec2.apply(client, steps, params["wait_timeout"])
+    return {
+        "changed": any(step.changed for step in steps),
+        "instances": [step.shown() for step in steps],
+        "diff": {
+            "before": {step.instance_id: step.before for step in steps},
+            "after": {step.instance_id: step.after for step in steps},
+        },
+    }
+
+
+def main() -> None:
+    module = AnsibleAWSModule(
+        argument_spec={
+            "instance_ids": {"type": "list", "elements": "str", "required": True},
+            "instance_profile_name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "replace": {"type": "bool", "default": False},
+            "wait_timeout": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module)
+    except RdsIamError as exc:
+        module.fail_json(msg=str(exc))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+#!/usr/bin/python
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rds_ca_bundle
+short_description: Install the CA bundle of Amazon RDS
+version_added: 0.1.0
+author:
+  - dbops.rds_iam contributors (@dbops)
+description:
+  - Downloads the bundle with the certificates of the RDS certificate authorities, parses it certificate by certificate,
+    and puts it in place in one step if it has live roots.
+  - If the download fails, or what arrives is not such a bundle, the file in place is kept and the module fails.
+  - Needs nothing on the host but Python.
+attributes:
+  check_mode:
+    support: full
+    description: Downloads and verifies the bundle, and leaves the file as it is.
+  diff_mode:
+    support: full
+    description: Shows the subjects of the root certificates before and after.
+  idempotent:
+    support: full
+    description: The file is replaced only when its content differs.
+options:
+  path:
+    description: Where the bundle is installed. A missing directory is created, with mode V(0755).
+    type: path
+    default: /etc/ssl/rds/global-bundle.pem
+  url:
+    description:
+      - Where the bundle is published. The default has the roots of all commercial regions.
+      - The bundles of AWS GovCloud (US) and of the China regions, and those of single regions, have other addresses. A
+        mirror of your own can be named too.
+      - A bundle decides which servers are trusted, so an C(http) address is taken only with O(checksum).
+    type: str
+    default: https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
+  checksum:
+    description: The SHA-256 checksum that the download must have, as V(sha256:) and 64 hexadecimal digits.
+    type: str
+  timeout:
+    description: Seconds to wait for the download.
+    type: int
+    default: 30
+  state:
+    description: V(absent) removes the file, and its directory if that is empty then.
+    type: str
+    choices: [present, absent]
+    default: present
+extends_documentation_fragment:
+  - ansible.builtin.files
+seealso:
+  - name: Using SSL/TLS to encrypt a connection to a DB instance
+    description: Where AWS publishes the bundles.
+    link: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
+"""
+
+EXAMPLES = r"""
+- name: The roots of all commercial regions
+  dbops.rds_iam.rds_ca_bundle:
+
+- name: The roots of one region, from a mirror
+  dbops.rds_iam.rds_ca_bundle:
+    url: https://mirror.example.com/rds/eu-west-1-bundle.pem
+    path: /etc/ssl/rds/eu-west-1-bundle.pem
+"""
+
+RETURN = r"""
+path:
+  description: The file.
+  returned: always
+  type: str
+  sample: /etc/ssl/rds/global-bundle.pem
+certificates:
+  description: Number of live root certificates.
+  returned: when O(state=present)
+  type: int
+  sample: 108
+expired:
+  description: Subjects of the root certificates that have expired, or are not valid yet.
+  returned: when O(state=present)
+  type: list
+  elements: str
+  sample: []
+not_after:
+  description: When the first of the live root certificates ends, in UTC.
+  returned: when O(state=present)
+  type: str
+  sample: '2061-05-18T20:00:00Z'
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+
+_LIMIT = 8 * 1024 * 1024  # the bundle of all regions has some 200 kB
+
+
+def fetch(url: str, checksum: str | None, timeout: int) -> bytes:
+    if checksum and not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", checksum):
+        raise RdsIamError(f"The checksum {checksum!r} is not sha256: followed by 64 hexadecimal digits.")
+    if not url.startswith("https://") and not (checksum and url.startswith("http://")):
+        raise RdsIamError(f"{url} is not an https address; CA certificates are fetched over http only with a checksum.")
+    try:
+        response = open_url(url, timeout=timeout, follow_redirects="safe")
+        content = response.read(_LIMIT + 1)
+        arrived_from = response.geturl()
+    except Exception as exc:  # urllib, http.client, ssl and socket have nothing in common but this
+        raise RdsIamError(f"{url} could not be fetched: {exc}; the file in place, if any, was kept.") from None
+    if url.startswith("https://") and not arrived_from.startswith("https://"):
+        raise RdsIamError(f"{url} redirects to {arrived_from}, which is not https; the file in place was kept.")
+    if len(content) > _LIMIT:
+        raise RdsIamError(f"{url} holds more than {_LIMIT} bytes, so it is no CA bundle.")
+    if checksum and hashlib.sha256(content).hexdigest() != checksum[len("sha256:"):].lower():
+        raise RdsIamError(f"{url} does not have the checksum {checksum}; the file in place, if any, was kept.")
+    return content
+
+
+def read(path: str) -> bytes:
+    if not os.path.exists(path):
+        return b""
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def subjects(content: bytes) -> str:
+    return "".join(f"{root.subject}\n" for root in _ca_bundle.roots(content.decode("utf-8", "replace")))
+
+
+def put(module, path: str, content: bytes) -> None:
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):
+        os.makedirs(directory, mode=0o755)
+    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+    module.atomic_move(temporary, path)
+
+
+def present(module, path: str) -> dict:
+    url = module.params["url"]
+    content = fetch(url, module.params["checksum"], module.params["timeout"])
+    live, dead = _ca_bundle.live_roots(content.decode("utf-8", "replace"), url, time.time())
+    before = read(path)
+    changed = before != content
+    if changed and not module.check_mode:
+        put(module, path, content)
+    if module.params["mode"] is None:
+        module.params["mode"] = "0644"
+    if os.path.exists(path):
+        file_args = module.load_file_common_arguments(module.params, path=path)
+        changed = module.set_fs_attributes_if_different(file_args, changed)
+    result = {"changed": changed, "certificates": len(live), "expired": [root.subject for root in dead]}
+    result["not_after"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(root.not_after for root in live)))
+    if before != content:
+        result["diff"] = {"before": subjects(before), "after": subjects(content)}
+    return result
+
+
+def absent(module, path: str) -> dict:
+    before = read(path)
+    changed = os.path.exists(path)
+    if changed and not module.check_mode:
+        os.remove(path)
+        try:
+            os.rmdir(os.path.dirname(path))
+        except OSError:
+            pass  # others keep files there
+    return {"changed": changed, "diff": {"before": subjects(before), "after": ""}}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "default": "/etc/ssl/rds/global-bundle.pem"},
+            "url": {"type": "str", "default": "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"},
+            "checksum": {"type": "str"},
+            "timeout": {"type": "int", "default": 30},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        add_file_common_args=True,
+        supports_check_mode=True,
+    )
+    path = module.params["path"]
+    try:
+        result = present(module, path) if module.params["state"] == "present" else absent(module, path)
+    except RdsIamError as exc:
+        module.fail_json(msg=str(exc), path=path)
+    except OSError as exc:
+        module.fail_json(msg=f"{path} could not be written: {exc.strerror}.", path=path)
+    module.exit_json(path=path, **result)
+
+
+if __name__ == "__main__":
+    main()

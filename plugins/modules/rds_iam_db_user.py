@@ -1,0 +1,314 @@
+#!/usr/bin/python
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rds_iam_db_user
+short_description: Manage database accounts that log in with IAM on Amazon RDS and Aurora for MySQL and MariaDB
+version_added: 0.1.0
+author:
+  - dbops.rds_iam contributors (@dbops)
+description:
+  - Creates, repairs and drops accounts C(IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS').
+  - Takes any number of accounts in one run, reads the state of the server in a number of statements that does not
+    depend on how many there are, sends only what differs, and reads the result back.
+  - The login of the master user is sent only over TLS, after the certificate and the host name were verified.
+  - The master user itself, C(rdsadmin) and other accounts of the server are never touched.
+requirements:
+  - PyMySQL >= 1.0.2 on the host that runs the module
+attributes:
+  check_mode:
+    support: full
+    description: Reads the accounts and reports what would change. On a host that has no PyMySQL or no CA file yet, where
+      an earlier task would install them, it warns and assumes that none of the accounts exists.
+  diff_mode:
+    support: full
+    description: Shows plugin, TLS requirement, lock and privileges of each account that changes.
+  idempotent:
+    support: full
+    description: Only statements that are needed are sent.
+options:
+  login_host:
+    description:
+      - Endpoint of the DB instance or of the cluster's writer, as RDS shows it.
+      - The certificate of the server must carry this name.
+    type: str
+    required: true
+  login_port:
+    description: TCP port of the database.
+    type: int
+    default: 3306
+  login_user:
+    description: The master user, or another user who may create accounts and grant the privileges.
+    type: str
+    required: true
+  login_password:
+    description: The password of O(login_user).
+    type: str
+    required: true
+  ca_file:
+    description:
+      - File with the certificates of the RDS certificate authorities.
+      - The module M(dbops.rds_iam.rds_ca_bundle) installs it.
+    type: path
+    default: /etc/ssl/rds/global-bundle.pem
+  connect_host:
+    description: Name or address to dial in place of O(login_host), for a tunnel or a port forwarding.
+    type: str
+  connect_timeout:
+    description: Seconds to wait for the server while connecting.
+    type: int
+    default: 10
+  users:
+    description: The accounts.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the account, at most 32 characters. Case counts, here and in the IAM policy.
+        type: str
+        required: true
+      host:
+        description: Host part of the account.
+        type: str
+        default: '%'
+      state:
+        description:
+          - V(present) creates or repairs the account.
+          - V(absent) drops it. An account that does not log in with IAM is not dropped.
+        type: str
+        choices: [present, absent]
+        default: present
+      require_ssl:
+        description: Whether the account must use TLS. RDS takes tokens over TLS only.
+        type: bool
+        default: true
+      privileges:
+        description:
+          - What the account may do, as levels and lists of privileges, exactly.
+          - Levels are written as in C(GRANT), V(*.*), V(database.*) or V(database.table). As in C(GRANT), V(_) and
+            V(%) in the name of a database are wildcards where the level is a database; write V(\_) for the character.
+          - Privileges are those of C(SHOW PRIVILEGES), with columns as in V(SELECT (id, name\)). V(ALL) is taken below
+            the global level. V(GRANT OPTION) is an entry like others.
+          - Without this option privileges are left as they are.
+        type: dict
+      convert:
+        description: Whether an account that exists with another way to log in is converted, and so loses its password.
+        type: bool
+        default: false
+seealso:
+  - module: dbops.rds_iam.rds_iam_auth
+  - module: dbops.rds_iam.rds_iam_ping
+"""
+
+EXAMPLES = r"""
+- name: Two accounts for IAM logins
+  dbops.rds_iam.rds_iam_db_user:
+    login_host: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
+    login_user: admin
+    login_password: "{{ vault_orders_master_password }}"
+    users:
+      - name: app
+        privileges:
+          app.*: [SELECT, INSERT, UPDATE, DELETE]
+      - name: report
+        privileges:
+          app.*: [SELECT]
+          app.customers: ["UPDATE (note)"]
+
+- name: Let an application that had a password log in with IAM from now on
+  dbops.rds_iam.rds_iam_db_user:
+    login_host: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
+    login_user: admin
+    login_password: "{{ vault_orders_master_password }}"
+    users:
+      - name: legacy
+        convert: true
+
+- name: Drop an account
+  dbops.rds_iam.rds_iam_db_user:
+    login_host: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
+    login_user: admin
+    login_password: "{{ vault_orders_master_password }}"
+    users:
+      - name: report
+        state: absent
+"""
+
+RETURN = r"""
+users:
+  description: What was done, or would be done in check mode, for each account, in the order given.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the account.
+      type: str
+      sample: app
+    host:
+      description: Host part of the account.
+      type: str
+      sample: '%'
+    state:
+      description: The state asked for.
+      type: str
+      sample: present
+    changed:
+      description: Whether statements were sent.
+      type: bool
+      sample: true
+    outcome:
+      description: V(done), V(failed) or V(not tried). The last two appear when the module fails half-way.
+      type: str
+      sample: done
+    statements:
+      description: The statements. They hold no secret.
+      type: list
+      elements: str
+      sample: ["CREATE USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"]
+accounts_left:
+  description: How many accounts with C(AWSAuthenticationPlugin) the server has afterwards, those of others included.
+  returned: when the server was read
+  type: int
+  sample: 2
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _accounts, _db_user, _mysql
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+
+
+def read(connection, items):
+    """The accounts of the server, the given ones with their privileges."""
+    accounts = _accounts.read_accounts(connection)
+    ours = [accounts[item.account.key] for item in items if item.account.key in accounts]
+    held = _accounts.read_privileges(connection, ours) if ours else {}
+    for account in ours:
+        accounts[account.key] = _db_user.with_privileges(account, held.get(account.key, {}))
+    return accounts
+
+
+def report(items, current, plans):
+    after = {item.account.key: _db_user.predicted(item, current.get(item.account.key)) for item in items}
+    changing = [item.account for item in items if plans[item.account.key]]
+    return {
+        "changed": bool(changing),
+        "users": [
+            {
+                "name": item.account.name,
+                "host": item.account.host,
+                "state": "present" if item.present else "absent",
+                "changed": bool(plans[item.account.key]),
+                "outcome": "done",
+                "statements": plans[item.account.key],
+            }
+            for item in items
+        ],
+        "accounts_left": sum(1 for account in {**current, **after}.values() if account and account.is_iam),
+        "diff": {
+            "before": {str(a): current[a.key].shown() for a in changing if a.key in current},
+            "after": {str(a): after[a.key].shown() for a in changing if after[a.key]},
+        },
+    }
+
+
+def apply(connection, plans, result):
+    """Send the statements; the first that fails ends the run, and the result says how far it came."""
+    for done, user in enumerate(result["users"]):
+        try:
+            with connection.cursor() as cursor:
+                for statement in user["statements"]:
+                    cursor.execute(statement)
+        except _mysql.DriverError as exc:
+            user["outcome"] = "failed"
+            for later in result["users"][done + 1:]:
+                later["outcome"] = "not tried"
+            raise RdsIamError(
+                f"The server refused {statement!r}: {_mysql.server_error(exc)[1]}; what outcome says is done is done, and"
+                " another run does the rest."
+            ) from None
+
+
+def run(module, result):
+    params = module.params
+    items = _db_user.wanted(params["users"])
+    with _mysql.connect(
+        host=params["login_host"],
+        port=params["login_port"],
+        user=params["login_user"],
+        secret=params["login_password"],
+        ca_file=params["ca_file"],
+        connect_host=params["connect_host"],
+        timeout=params["connect_timeout"],
+    ) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute(_db_user.SESSION_MODE)
+        if any(item.account.privileges for item in items):
+            items = _db_user.on_server(items, _accounts.server_privileges(connection))
+        current = read(connection, items)
+        _db_user.check_conflicts(items, current, params["login_user"])
+        plans = {item.account.key: _db_user.plan(item, current.get(item.account.key)) for item in items}
+        result.update(report(items, current, plans))
+        if result["changed"] and not module.check_mode:
+            apply(connection, plans, result)
+            verify(items, read(connection, items), params["login_host"])
+
+
+def verify(items, accounts, where):
+    for item in items:
+        left = _db_user.plan(item, accounts.get(item.account.key))
+        if left:
+            raise RdsIamError(
+                f"{where} took the statements for {item.account}, but reading it back shows that this is still to do: {left[0]}."
+            )
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "login_host": {"type": "str", "required": True},
+            "login_port": {"type": "int", "default": 3306},
+            "login_user": {"type": "str", "required": True},
+            "login_password": {"type": "str", "required": True, "no_log": True},
+            "ca_file": {"type": "path", "default": "/etc/ssl/rds/global-bundle.pem"},
+            "connect_host": {"type": "str"},
+            "connect_timeout": {"type": "int", "default": 10},
+            "users": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "host": {"type": "str", "default": "%"},
+                    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                    "require_ssl": {"type": "bool", "default": True},
+                    "privileges": {"type": "dict"},
+                    "convert": {"type": "bool", "default": False},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    result = {"changed": False, "users": []}
+    try:
+        run(module, result)
+    except _mysql.MissingPrerequisite as exc:
+        if not module.check_mode:
+            module.fail_json(msg=str(exc), **result)
+        items = _db_user.wanted(module.params["users"])
+        plans = {item.account.key: _db_user.plan(item, None) for item in items}
+        result = report(items, {}, plans)
+        del result["accounts_left"]
+        module.warn(f"{exc} The accounts could not be read; what would change is shown as if none of them existed.")
+    except RdsIamError as exc:
+        module.fail_json(msg=str(exc), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
