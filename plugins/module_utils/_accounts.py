@@ -12,6 +12,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._db_user import (
     GRANT_OPTION,
     Account,
     column_privilege,
+    quote,
 )
 
 _MYSQL_ACCOUNTS = "SELECT user, host, plugin, authentication_string, ssl_type, account_locked FROM mysql.user"
@@ -33,9 +34,9 @@ _PRIVILEGES = (
 )
 
 
-def _rows(connection, statement: str, parameters=None) -> list[tuple]:
+def _rows(connection, statement: str) -> list[tuple]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        cursor.execute(statement)
         return [tuple(_text(value) for value in row) for row in cursor.fetchall()]
 
 
@@ -61,11 +62,12 @@ def read_accounts(connection) -> dict[tuple[str, str], Account]:
 def read_privileges(connection, accounts) -> dict[tuple[str, str], dict]:
     """What the accounts hold, by account and level."""
     grantees = {f"'{account.name}'@'{account.host}'": account.key for account in accounts}  # the server escapes nothing
+    listed = ", ".join(quote(grantee) for grantee in grantees)
     held = defaultdict(lambda: defaultdict(set))
     columns = defaultdict(list)
     for statement in _PRIVILEGES:
         for grantee, database, table, column, name, grantable in _rows(
-            connection, f"{statement} WHERE grantee IN %s", (list(grantees),)
+            connection, f"{statement} WHERE grantee IN ({listed})"
         ):
             if grantee not in grantees:  # the comparison there ignores case, account names do not
                 continue

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Callable
 
@@ -43,7 +42,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Step:
-    """What is to be done to one instance: associate, replace, disassociate, or nothing."""
+    """What one instance has, and what it is to have; nothing is done where these are the same."""
 
     instance_id: str
     before: str | None
@@ -145,22 +144,21 @@ def apply(client, steps: list[Step], timeout: float) -> None:
     """Make the changes, one instance after the other; a second run finishes what a failure left."""
     todo = [step for step in steps if step.changed]
     attached = _associations(client, [step.instance_id for step in todo if step.before])
-    deadline = time.monotonic() + timeout
     for done, step in enumerate(todo):
         try:
-            _change(client, step, attached.get(step.instance_id), deadline)
+            _change(client, step, attached.get(step.instance_id), timeout)
         except RdsIamError as exc:
             rest = f" {done} of {len(todo)} instances were changed before; run again for the rest." if done else ""
             raise RdsIamError(f"{exc}{rest}") from None
 
 
-def _change(client, step: Step, association: dict | None, deadline: float) -> None:
+def _change(client, step: Step, association: dict | None, timeout: float) -> None:
     """Change one instance, and try again while EC2 does not see a fresh profile or the instance is just starting."""
     doing = f"{'attach' if step.after else 'detach'} the instance profile {step.after or step.before}"
     if step.after is None and association is None:
         return  # detached by someone else since it was read
     call = _call(client, step, association)
-    for _attempt in attempts(deadline - time.monotonic()):
+    for _attempt in attempts(timeout):
         try:
             call()
             return

@@ -43,7 +43,7 @@ options:
     default: false
   wait_timeout:
     description:
-      - For how many seconds in all to try again while EC2 does not see the instance profile or its role yet. Fresh
+      - For how many seconds to try again while EC2 does not see the instance profile or its role yet. Fresh
         ones take some seconds, sometimes a minute.
     type: int
     default: 120

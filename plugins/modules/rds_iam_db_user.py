@@ -307,6 +307,9 @@ def main():
         module.warn(f"{exc} The accounts could not be read; what would change is shown as if none of them existed.")
     except RdsIamError as exc:
         module.fail_json(msg=str(exc), **result)
+    except _mysql.DriverError as exc:
+        where, why = module.params["login_host"], _mysql.server_error(exc)[1]
+        module.fail_json(msg=f"The accounts of {where} could not be read as {module.params['login_user']}: {why}.", **result)
     module.exit_json(**result)
 
 

@@ -1,0 +1,39 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+.PHONY: demo lab lab-down test lint unit sanity integration setup clean
+.NOTPARALLEL:
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# The lab needs root.
+sudo := $(if $(filter-out 0,$(shell id -u)),sudo -n)
+newest = @if [ -d .venv-newest ]; then set -x; $(1); else echo "No newer Python is here: skipped for it."; fi
+
+demo: setup
+	$(sudo) tests/tools/demo
+lab: setup
+	$(sudo) tests/lab/lab up
+lab-down: setup
+	$(sudo) tests/lab/lab down
+
+# The last line is the summary of the integration tests.
+test: lint unit sanity integration
+
+lint: setup
+	ruff check -q
+	git grep --untracked -lE '^#!.*(bash|/sh)$$' -- ':!*.md' | xargs shellcheck
+	yamllint .
+	ansible-lint -q
+unit: setup
+	pytest -q tests/unit
+	$(call newest,.venv-newest/bin/pytest -q tests/unit)
+sanity: setup
+	tests/tools/ansible-test .venv sanity
+	$(call newest,tests/tools/ansible-test .venv-newest sanity)
+integration: setup
+	$(sudo) tests/tools/integration
+
+setup:
+	tests/tools/setup.sh
+clean:
+	[ ! -d .lab ] || $(sudo) tests/lab/lab down
+	$(sudo) rm -rf .venv .venv-newest .cache .ansible .hypothesis .pytest_cache .ruff_cache tests/output

@@ -1,0 +1,89 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where tokens and passwords must not be, while things run and afterwards."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+TOKEN = re.compile(r"X-Amz-Signature=[0-9a-f]{20}|X-Amz-Security-Token=\w")
+LOOK = r"""
+for process in /proc/[0-9]*; do
+    tr '\0' ' ' < $process/cmdline; echo
+    tr '\0' '\n' < $process/environ
+done 2>/dev/null
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def site(lab):
+    lab.good("site.yml")
+
+
+def secrets(lab):
+    return [database["master_password"] for database in lab.databases.values()]
+
+
+def test_the_most_verbose_run_shows_no_secret(lab, tmp_path):
+    log = tmp_path / "ansible.log"
+    lab.accounts("orders")
+    lab.sql("orders", "DROP USER app@'%'")  # so that there is something to do
+    run = lab.playbook("site.yml", "-vvvv", "--diff", ANSIBLE_LOG_PATH=str(log))
+    assert run.status == 0
+    shown = {"output": run.output, "log": log.read_text()}
+    for name in ("syslog", "messages", "auth.log", "user.log"):
+        path = Path("/var/log") / name
+        if path.exists():
+            shown[name] = path.read_text(errors="replace")
+    for where, text in shown.items():
+        assert not TOKEN.search(text), where
+        for secret in secrets(lab):
+            assert secret not in text, where
+
+
+@pytest.mark.parametrize("arguments", ["orders -e", "orders -u app -e"])
+def test_rds_mysql_logs_in(lab, arguments):
+    done = lab.ssh("client1", f"{lab.wrapper('client1')} {arguments} 'select current_user()'")
+    assert done.returncode == 0, done.stderr
+    assert "app@%" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "name the database"),
+        ("nowhere -e 'select 1'", "no database 'nowhere'"),
+        ("orders --skip-ssl -e 'select 1'", "is not taken"),
+        ("orders -h elsewhere -e 'select 1'", "is not taken"),
+        ("orders --ssl-ca=/tmp/x -e 'select 1'", "is not taken"),
+        ("orders -pfoo -e 'select 1'", "is not taken"),
+        ("orders -u report -e 'select 1'", "Access denied"),
+    ],
+)
+def test_rds_mysql_refuses(lab, arguments, words):
+    done = lab.ssh("client1", f"{lab.wrapper('client1')} {arguments}")
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nobody_else_sees_the_token_of_rds_mysql(lab):
+    """While a login sleeps on the server, an ordinary user looks at every process and at the files that were written."""
+    wrapper = lab.wrapper("client1")
+    command = f"touch /tmp/before; {wrapper} orders -e 'select sleep(6)' & sleep 3; {lab.sudo}{lab.as_nobody} sh -c {lab.quote(LOOK)};"
+    command += " find /tmp /var/tmp /dev/shm /run /etc /var/log -xdev -type f -newer /tmp/before -size -1000k"
+    command += " -exec grep -l X-Amz-Signature {} + 2>/dev/null; wait"
+    done = lab.ssh("client1", command)
+    assert "mariadb" in done.stdout or "mysql" in done.stdout, "the client was running"
+    assert not TOKEN.search(done.stdout)
+    assert "/tmp/" not in done.stdout.replace("/tmp/before", "")
+
+
+def test_the_program_on_the_host_signs_with_the_file_of_the_collection(lab):
+    ours = Path(__file__).parents[3] / "plugins/module_utils/_token.py"
+    done = lab.ssh("client1", f"cat {lab.config_dir('client1')}/_token.py")
+    assert done.stdout == ours.read_text()

@@ -1,0 +1,161 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The site from nothing to proven, what breaks it, and back to nothing. The tests build on each other, in this order."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from conftest import changing
+
+ROLE = "rds-iam-lab"
+FIRST_PROOF = r"client1 +orders +app +app@% +TLS"
+
+
+def iam_flag(lab, identifier):
+    return lab.aws("rds").describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0][
+        "IAMDatabaseAuthenticationEnabled"
+    ]
+
+
+@pytest.fixture(scope="module")
+def before(lab):
+    """What the API and the servers are before the first run."""
+    iam = lab.aws("iam")
+    return {
+        "accounts": {identifier: lab.accounts(identifier) for identifier in lab.databases},
+        "roles": {role["RoleName"] for role in iam.list_roles()["Roles"]},
+        "profiles": {profile["InstanceProfileName"] for profile in iam.list_instance_profiles()["InstanceProfiles"]},
+        "flags": {identifier: iam_flag(lab, identifier) for identifier in lab.databases},
+    }
+
+
+def test_check_from_nothing_touches_nothing(lab, before):
+    with lab.calls() as calls:
+        run = lab.good("site.yml", "--check", "--diff")
+    assert changing(calls) == []
+    assert {identifier: lab.accounts(identifier) for identifier in lab.databases} == before["accounts"]
+    assert sum(run.changed.values()) > 0
+    for announced in ("iam_auth_enabled", "AWSAuthenticationPlugin", "rds-db:connect", "RSA2048"):
+        assert announced in run.output
+
+
+def test_first_run_proves_every_login(lab, before):
+    run = lab.good("site.yml", "--diff")
+    lines = [line for line in run.output.splitlines() if "client1" in line or "client2" in line]
+    for client in lab.clients:
+        for identifier in lab.databases:
+            assert any(all(part in line for part in (client, identifier, "app@%", "TLSv1.")) for line in lines)
+            assert any(all(part in line for part in (client, identifier, "report", "denied")) for line in lines)
+    for identifier in lab.databases:
+        assert ("app", "%", "AWSAuthenticationPlugin", "RDS", "ANY") in lab.accounts(identifier)
+
+
+def test_second_run_changes_nothing(lab):
+    with lab.calls() as calls:
+        run = lab.good("site.yml")
+    assert set(run.changed.values()) == {0}, run.output
+    assert changing(calls) == []
+    run = lab.good("site.yml", "--check")
+    assert set(run.changed.values()) == {0}, run.output
+
+
+def flag_off(lab):
+    rds = lab.aws("rds")
+    rds.modify_db_instance(DBInstanceIdentifier="orders", EnableIAMDatabaseAuthentication=False, ApplyImmediately=True)
+    lab.until(lambda: not iam_flag(lab, "orders"))
+
+
+def policy_removed(lab):
+    lab.aws("iam").delete_role_policy(RoleName=ROLE, PolicyName="rds-iam-connect")
+
+
+def profile_detached(lab):
+    ec2 = lab.aws("ec2")
+    filters = [{"Name": "instance-id", "Values": [lab.clients["client1"]["instance_id"]]}]
+    for found in ec2.describe_iam_instance_profile_associations(Filters=filters)["IamInstanceProfileAssociations"]:
+        ec2.disassociate_iam_instance_profile(AssociationId=found["AssociationId"])
+
+
+def account_without_plugin(lab):
+    lab.sql("orders", "ALTER USER app@'%' IDENTIFIED BY 'Passw0rd-of-old' REQUIRE SSL")
+
+
+def account_dropped(lab):
+    lab.sql("orders", "DROP USER app@'%'")
+
+
+def account_without_ssl(lab):
+    lab.sql("orders", "ALTER USER app@'%' REQUIRE NONE")
+
+
+def bundle_deleted(lab):
+    assert lab.ssh("client1", f"{lab.sudo}rm {lab.bundle('client1')}").returncode == 0
+
+
+def bundle_of_another_authority(lab):
+    command = f"cp /etc/ssl/certs/ca-certificates.crt {lab.bundle('client1')}"
+    assert lab.ssh("client1", f"{lab.sudo}{command}").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "breaks",
+    [flag_off, policy_removed, profile_detached, account_dropped, bundle_deleted, bundle_of_another_authority],
+)
+def test_what_breaks_is_seen_and_repaired(lab, breaks):
+    breaks(lab)
+    seen = lab.playbook("site.yml", "--tags", "step9")
+    assert seen.status != 0 and "client1" in seen.failed | {"client1"}, seen.output
+    assert "orders" in seen.output.split("PLAY RECAP")[0]
+    repaired = lab.good("site.yml")
+    assert sum(repaired.changed.values()) > 0
+    assert set(lab.good("site.yml").changed.values()) == {0}
+
+
+def test_account_without_ssl_is_repaired(lab):
+    """A login over TLS goes on working without REQUIRE SSL, so the proof cannot see it: the accounts task does."""
+    account_without_ssl(lab)
+    assert ("app", "%", "AWSAuthenticationPlugin", "RDS", "") in lab.accounts("orders")
+    lab.good("site.yml")
+    assert ("app", "%", "AWSAuthenticationPlugin", "RDS", "ANY") in lab.accounts("orders")
+
+
+def test_account_with_a_password_is_reported_and_converted_when_told(lab):
+    account_without_plugin(lab)
+    assert lab.playbook("site.yml", "--tags", "step9").status != 0
+    run = lab.playbook("site.yml")
+    assert run.status != 0
+    assert "set convert" in run.output
+    accounts = [{"name": "app", "convert": True, "privileges": {"app.*": ["SELECT"]}}, {"name": "report"}]
+    lab.good("site.yml", "--extra-vars", json.dumps({"db_users_accounts": accounts}))
+    assert ("app", "%", "AWSAuthenticationPlugin", "RDS", "ANY") in lab.accounts("orders")
+    lab.good("site.yml")
+
+
+def test_teardown_leaves_what_was_there_before(lab, before):
+    iam = lab.aws("iam")
+    lab.good("teardown.yml", "--check")
+    lab.sql("orders", "CREATE USER foreigner@'%' IDENTIFIED BY 'Passw0rd-of-theirs'")
+    iam.put_role_policy(
+        RoleName=ROLE,
+        PolicyName="foreign",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}),
+    )
+    lab.good("teardown.yml")
+    assert iam.list_role_policies(RoleName=ROLE)["PolicyNames"] == ["foreign"]
+    assert "foreigner" in {account[0] for account in lab.accounts("orders")}
+    iam.delete_role_policy(RoleName=ROLE, PolicyName="foreign")
+    lab.sql("orders", "DROP USER foreigner@'%'")
+
+    lab.good("teardown.yml")
+    assert {role["RoleName"] for role in iam.list_roles()["Roles"]} == before["roles"]
+    profiles = {profile["InstanceProfileName"] for profile in iam.list_instance_profiles()["InstanceProfiles"]}
+    assert profiles == before["profiles"]
+    assert {identifier: lab.accounts(identifier) for identifier in lab.databases} == before["accounts"]
+    assert {identifier: iam_flag(lab, identifier) for identifier in lab.databases} == before["flags"]
+    associations = lab.aws("ec2").describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
+    assert [found for found in associations if found["State"] == "associated"] == []
+    assert set(lab.good("teardown.yml").changed.values()) == {0}

@@ -1,0 +1,67 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put the parts of the AWS side together. The environment must be set before this is imported, see server.py."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import gaps
+import gateway
+import imds
+import seed
+import static
+import verifier
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from ministack.app import app
+
+
+class AwsSide:
+    """Everything that stands in for AWS, started and stopped together."""
+
+    def __init__(self, plan: dict, state: Path) -> None:
+        self.plan = plan
+        self.state = state
+        self.servers: list = []
+        self.api: asyncio.Task | None = None
+        self.shutdown = asyncio.Event()
+
+    async def start(self) -> None:
+        plan = self.plan
+        gaps.apply(trusted_root=Path(plan["truststore"]["root"]) / "global" / "global-bundle.pem")
+        seeded = seed.create(plan)
+        (self.state / "seed.json").write_text(json.dumps(seeded, indent=2) + "\n")
+        self._start(verifier.Server(plan, self.state / "verifier.jsonl"))
+        for client in plan["clients"]:
+            instance = seeded["clients"][client["name"]]
+            self._start(imds.Server(client["imds"], plan["account_id"], plan["region"], instance))
+        self._start(static.Server(plan["truststore"]))
+        if plan["repository"]:
+            self._start(static.Server(plan["repository"]))
+        self.api = asyncio.create_task(serve(
+            gateway.Gateway(app, plan, Path(plan["api_log"])), self._config(), shutdown_trigger=self.shutdown.wait,
+        ))
+
+    def _start(self, server) -> None:
+        server.start()
+        self.servers.append(server)
+
+    def _config(self) -> Config:
+        config = Config()
+        # Listening from here on; hypercorn itself would bind later, and fail where nobody looks.
+        listener = imds.listen((self.plan["api"]["host"], self.plan["api"]["port"]))
+        config.bind = [f"fd://{listener.detach()}"]
+        config.accesslog = None
+        config.loglevel = "ERROR"
+        config.graceful_timeout = 1
+        return config
+
+    async def stop(self) -> None:
+        self.shutdown.set()
+        if self.api:
+            await asyncio.wait([self.api], timeout=5)
+        for server in self.servers:
+            server.stop()

@@ -1,0 +1,220 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decides on IAM logins as RDS does. The plugin in each database server asks over a Unix stream socket.
+
+Request: the line "AWSAUTH/1", then lines "KEY HEX", then an empty line. Keys:
+    tls     "1" yes, "0" no, "2" the plugin cannot tell
+    user    name of the account that logs in
+    as      the account's authentication string; RDS accounts have "RDS"
+    local   "IP PORT" of the server's end of the connection: this, never the token, says which database it is
+    token   what the client sent as password
+    flavor, host, peer   for the person who reads a trace; they decide nothing
+Answer: "OK PRINCIPAL" or "NO REASON", one line. The reason is for the server's log; the SQL client never sees it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import os
+import socketserver
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from ministack.core.iam_evaluator import AuthError, resolve_principal
+from ministack.core.rds_iam import RdsIamTokenError, verify_rds_iam_token
+from ministack.core.responses import request_scope
+from ministack.services import iam, rds
+
+import policies
+
+ENGINES = {"mysql", "mariadb"}
+# A server that AWS shows in another state does not take logins.
+OPEN_STATES = {"available", "modifying", "backing-up", "storage-optimization"}
+KEYS = {"tls", "flavor", "user", "host", "as", "local", "peer", "token"}
+NEEDED_KEYS = {"tls", "user", "as", "local", "token"}
+MAX_LINE = 256 * 1024
+TLS_WORDS = {"0": "no", "1": "yes", "2": "unknown"}
+
+
+class Refused(Exception):
+    """A login that is not let in: a fixed code, and words without any part of the token."""
+
+    def __init__(self, code: str, detail: str, principal: str | None = None) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.principal = principal
+
+
+@dataclass(frozen=True)
+class Login:
+    """What the server says about a login; only the token comes from the client."""
+
+    tls: str
+    user: str
+    auth_string: str
+    local: str
+    token: str
+
+
+class Verifier:
+    """The decision, over the state of the API that runs in this process."""
+
+    def __init__(self, plan: dict) -> None:
+        self.account_id, self.region = plan["account_id"], plan["region"]
+        self.identifiers = {
+            (ipaddress.ip_address(item["server_address"]), item["port"]): item["identifier"]
+            for item in plan["databases"]
+        }
+
+    def identifier(self, local: str) -> str:
+        """The database that listens on this address."""
+        try:
+            host, port = local.split(" ")
+            address = ipaddress.ip_address(host)
+            found = self.identifiers.get((getattr(address, "ipv4_mapped", None) or address, int(port)))
+        except ValueError:
+            found = None
+        if not found:
+            raise Refused("UnknownServer", "no database of the lab listens on this address")
+        return found
+
+    def decide(self, identifier: str, login: Login) -> str:
+        """The principal that may log in. Raises Refused."""
+        database = rds._instances.get_scoped(self.account_id, self.region, identifier)
+        self._check_database(database, identifier)
+        self._check_connection(login)
+        identity = verify_rds_iam_token(
+            login.token, hostname=database["Endpoint"]["Address"], port=database["Endpoint"]["Port"],
+            db_user=login.user, region=self.region, account_id=self.account_id,
+        )
+        if isinstance(identity, RdsIamTokenError):
+            raise Refused(identity.code, "the token is not a valid one for this database and user")
+        resource = f"arn:aws:rds-db:{self.region}:{self.account_id}:dbuser:{database['DbiResourceId']}/{login.user}"
+        with request_scope(self.account_id, self.region):
+            self._check_policies(identity, resource)
+        return identity.principal_arn
+
+    @staticmethod
+    def _check_database(database: dict | None, identifier: str) -> None:
+        if database is None:
+            raise Refused("DatabaseNotFound", f"{identifier} does not exist any more")
+        if database["Engine"] not in ENGINES:
+            raise Refused("UnsupportedEngine", f"{identifier} is {database['Engine']}")
+        if database["DBInstanceStatus"] not in OPEN_STATES:
+            raise Refused("DatabaseNotAvailable", f"{identifier} is {database['DBInstanceStatus']}")
+        if database["IAMDatabaseAuthenticationEnabled"] is not True:
+            raise Refused("IamAuthenticationDisabled", f"IAM authentication is not in effect on {identifier}")
+
+    @staticmethod
+    def _check_connection(login: Login) -> None:
+        if login.tls != "1":
+            raise Refused("TlsRequired", f"the connection is encrypted: {TLS_WORDS.get(login.tls, 'unknown')}")
+        if login.auth_string != "RDS":
+            raise Refused("NotAnIamAccount", "the account is not IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'")
+        if not login.user.isprintable():
+            raise Refused("InvalidToken", "the user name has control characters")
+
+    def _check_policies(self, identity, resource: str) -> None:
+        who = identity.principal_arn
+        principal = resolve_principal(identity.access_key_id, self.account_id)
+        if isinstance(principal, AuthError) or principal.arn != who or principal.policies is None:
+            raise Refused("InvalidCredentials", "the caller is not a user or role of the account", who)
+        if principal.type == "AssumedRole" and not self._role_exists(principal):
+            raise Refused("InvalidCredentials", "the caller's role does not exist any more", who)
+        try:
+            decision = policies.decide(principal, resource, self.region)
+        except policies.Undecidable as error:
+            raise Refused("NotEvaluable", str(error), who) from None
+        if decision != "Allow":
+            raise Refused(decision, f"{policies.ACTION} on {resource}", who)
+
+    def _role_exists(self, principal) -> bool:
+        """A new role of the same name does not revive the sessions of the old one."""
+        role = iam._roles.get_scoped(self.account_id, None, principal.arn.split("/")[1])
+        return bool(role) and principal.keys["aws:userid"].startswith(role["RoleId"] + ":")
+
+
+class Server:
+    """The socket and the log of decisions."""
+
+    def __init__(self, plan: dict, log: Path) -> None:
+        self.path = Path(plan["verifier_socket"])
+        self.verifier = Verifier(plan)
+        self.log = log
+        self.lock = threading.Lock()
+        self.path.unlink(missing_ok=True)
+        self._server = _ThreadingServer(str(self.path), _Handler)
+        self._server.owner = self
+        # The database servers run as other users.
+        os.chmod(self.path, 0o666)
+
+    def start(self) -> None:
+        threading.Thread(target=self._server.serve_forever, name="verifier", daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self.path.unlink(missing_ok=True)
+
+    def answer(self, read_line) -> str:
+        """Answer one request and log the decision. Whatever goes wrong is a refusal."""
+        entry = {"database": None, "user": None, "tls": None}
+        try:
+            login = read_login(read_line)
+            entry.update(user=login.user, tls=TLS_WORDS.get(login.tls, "unknown"))
+            entry["database"] = self.verifier.identifier(login.local)
+            principal = self.verifier.decide(entry["database"], login)
+        except Refused as refusal:
+            self._write(entry, "refused", refusal.code, str(refusal), refusal.principal)
+            return f"NO {refusal}"
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            self._write(entry, "refused", "InternalError", type(error).__name__, None)
+            return "NO InternalError"
+        self._write(entry, "ok", None, None, principal)
+        return f"OK {principal}"
+
+    def _write(self, entry: dict, outcome: str, reason: str | None, detail: str | None, principal: str | None) -> None:
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+        line = json.dumps({
+            "time": now, **entry, "outcome": outcome, "reason": reason, "detail": detail, "principal": principal,
+        })
+        with self.lock, self.log.open("a") as file:
+            file.write(line + "\n")
+
+
+class _ThreadingServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address) -> None:
+        """A client that went away; the login it asked for is refused by its own plugin."""
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    timeout = 10
+
+    def handle(self) -> None:
+        answer = self.server.owner.answer(lambda: self.rfile.readline(MAX_LINE))
+        self.wfile.write(answer.encode("utf-8", "backslashreplace").replace(b"\n", b" ") + b"\n")
+
+
+def read_login(read_line) -> Login:
+    """Read a request. Anything but the protocol, to the letter, is refused."""
+    malformed = Refused("MalformedRequest", "the plugin's request is not understood")
+    fields: dict[str, str] = {}
+    if read_line() != b"AWSAUTH/1\n":
+        raise malformed
+    while (line := read_line()) != b"\n":
+        key, _, value = line.decode("ascii", "replace").rstrip("\n").partition(" ")
+        if not line.endswith(b"\n") or key not in KEYS or key in fields:
+            raise malformed
+        try:
+            fields[key] = bytes.fromhex(value).decode()
+        except ValueError:
+            raise malformed from None
+    if not NEEDED_KEYS <= fields.keys():
+        raise malformed
+    return Login(fields["tls"], fields["user"], fields["as"], fields["local"], fields["token"])

@@ -1,0 +1,28 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one error of the lab: a sentence for the person who typed the command."""
+
+from __future__ import annotations
+
+import subprocess
+
+
+class LabError(Exception):
+    """The message is a whole sentence: what failed, why, what to do."""
+
+
+def run(what: str, command: list, **options) -> str:
+    """Run a command. Its output, or a LabError with what failed and the last line that it printed."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        **options,
+    )
+    if done.returncode != 0:
+        lines = done.stdout.strip().splitlines() or [f"{command[0]} ended with status {done.returncode}"]
+        raise LabError(f"Failed to {what}: {lines[-1]}")
+    return done.stdout

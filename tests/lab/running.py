@@ -1,0 +1,65 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lab that runs, or what is left of one: find it, lock it, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+
+from errors import LabError
+from processes import descendants, end, identity, marked
+from state import State
+
+PATIENCE = 3  # seconds that a process of the lab gets to end by itself
+
+
+def end_lab(state: State) -> None:
+    """End a lab in whatever state it is and remove its directory."""
+    if not state.root.exists():
+        return
+    if not state.top.exists() and any(state.root.iterdir()):
+        raise LabError(f"{state.root} is not the state directory of a lab and not empty: name another one with --state.")
+    end_processes(state)
+    if state.made_outside.exists():
+        for path in state.made_outside.read_text().splitlines():
+            try:
+                os.rmdir(path)
+            except OSError:
+                pass  # somebody else uses it now
+    state.remove()
+
+
+def end_processes(state: State) -> None:
+    first = top(state)
+    below = descendants(first) if first else []
+    if first:
+        os.kill(first, signal.SIGKILL)
+    end(below, PATIENCE)
+    # What ran in the lab's network, as Ansible's open SSH connections; it may start more before it ends.
+    while left := marked(state.root):
+        end(left, PATIENCE)
+
+
+def top(state: State) -> int | None:
+    """The process id of the running lab."""
+    try:
+        noted = state.top.read_text()
+        pid = int(noted.split()[0])
+    except (OSError, IndexError, ValueError):
+        return None
+    return pid if identity(pid) == noted else None
+
+
+@contextlib.contextmanager
+def lock(state: State) -> Iterator[None]:
+    """One `up` or `down` at a time. The lock is on the directory above the state's, so it leaves no file behind."""
+    descriptor = os.open(state.root.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,122 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The client as it goes over the wire: a server on the loopback that fails in the ways of AWS."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from types import SimpleNamespace
+
+import boto3
+import botocore.endpoint
+import pytest
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _aws, _rds
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+
+GOOD = b"""<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances><DBInstance>
+<DBInstanceIdentifier>orders</DBInstanceIdentifier>
+<DBInstanceArn>arn:aws:rds:eu-west-1:123456789012:db:orders</DBInstanceArn>
+</DBInstance></DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>"""
+
+
+def error(code):
+    return f"<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>".encode()
+
+
+THROTTLED, INTERNAL, RESET = (400, error("Throttling")), (500, error("InternalFailure")), None
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.calls += 1
+        answers = self.server.answers
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if answer is RESET:
+            self.close_connection = True
+            self.connection.close()
+            return
+        status, body = answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+class Module:
+    """As much of AnsibleAWSModule as connect() uses."""
+
+    def __init__(self, url, region="eu-west-1", profile=None):
+        self.url, self.region, self.params = url, region, {"profile": profile}
+
+    def client(self, service, config):
+        keys = {"aws_access_key_id": "AKID", "aws_secret_access_key": "secret"}
+        return boto3.client(service, region_name=self.region, endpoint_url=self.url, config=config, **keys)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda seconds: None))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.calls, server.answers = 0, []
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("fault", [THROTTLED, INTERNAL, RESET], ids=["throttled", "internal", "reset"])
+def test_faults_that_pass_are_retried(server, fault):
+    server.answers = [fault, fault, fault, (200, GOOD)]
+    client = _aws.connect(Module(server.url), "rds")
+    assert _rds.describe(client, _rds.INSTANCE, "orders")["identifier"] == "orders"
+    assert server.calls == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (THROTTLED, "AWS still throttled DescribeDBInstances after all retries"),
+        (INTERNAL, "AWS answered DescribeDBInstances with an error of its own"),
+        (RESET, "AWS could not be reached"),
+    ],
+    ids=["throttled", "internal", "reset"],
+)
+def test_faults_that_stay_are_one_sentence(server, fault, sentence):
+    server.answers = [fault]
+    client = _aws.connect(Module(server.url), "rds")
+    with pytest.raises(RdsIamError, match=f"^Failed to describe the DB instance orders: {sentence}"):
+        _rds.describe(client, _rds.INSTANCE, "orders")
+    assert server.calls == 8
+
+
+def test_no_region():
+    with pytest.raises(RdsIamError, match="no AWS region is set"):
+        _aws.connect(Module("http://127.0.0.1:1", region=None), "rds")
+
+
+def test_unknown_profile(monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    (tmp_path / "config").write_text("[profile one]\n")
+    with pytest.raises(RdsIamError, match=r"there is no profile two .*\(profiles there: one\)"):
+        _aws.connect(Module("http://127.0.0.1:1", profile="two"), "rds")
+
+
+def test_attempts_grow_and_end_on_time(clock):
+    count = sum(1 for _attempt in _aws.attempts(60))
+    assert clock.pauses[:4] == [0.5, 0.75, 1.125, 1.6875]
+    assert max(clock.pauses) == 10
+    assert clock.now == 60
+    assert count == len(clock.pauses) + 1
+
+
+def test_no_time_is_one_attempt(clock):
+    assert sum(1 for _attempt in _aws.attempts(0)) == 1
+    assert clock.pauses == []

@@ -1,0 +1,106 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._policy import (
+    INLINE_LIMIT,
+    check_user_name,
+    connect_policy,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+ARN = "arn:aws:rds-db:eu-west-1:123456789012:dbuser:db-ABC"
+OTHER = "arn:aws-cn:rds-db:cn-north-1:210987654321:dbuser:cluster-XYZ"
+PROXY = "arn:aws-us-gov:rds-db:us-gov-west-1:123456789012:dbuser:prx-0a1b"
+
+
+def record(prefix, **more):
+    return {"identifier": "orders", "connect_arn_prefix": prefix, **more}
+
+
+def resources(policy):
+    return policy["Statement"][0]["Resource"]
+
+
+def test_the_document():
+    assert connect_policy([record(ARN)], ["app"]) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Sid": "RdsIamConnect", "Effect": "Allow", "Action": "rds-db:connect", "Resource": [f"{ARN}/app"]}
+        ],
+    }
+
+
+def test_every_kind_partition_and_account():
+    policy = connect_policy([record(PROXY), record(ARN), record(OTHER)], ["app"])
+    assert resources(policy) == [f"{OTHER}/app", f"{PROXY}/app", f"{ARN}/app"]
+
+
+@given(
+    databases=st.lists(st.sampled_from([ARN, OTHER, PROXY]), min_size=1),
+    users=st.lists(st.sampled_from("abcdef"), min_size=1),
+)
+def test_sorted_unique_and_stable(databases, users):
+    policy = connect_policy([record(prefix) for prefix in databases], users)
+    assert resources(policy) == sorted({f"{prefix}/{user}" for prefix in databases for user in users})
+    assert policy == connect_policy([record(prefix) for prefix in reversed(databases)], users[::-1])
+
+
+def test_users_of_each_database():
+    databases = [record(ARN, users=["app"]), record(OTHER, users=["report", "app"])]
+    assert resources(connect_policy(databases)) == [f"{OTHER}/app", f"{OTHER}/report", f"{ARN}/app"]
+
+
+@pytest.mark.parametrize(
+    ("databases", "users", "word"),
+    [
+        ([], ["app"], "no databases"),
+        (None, ["app"], "no databases"),
+        (record(ARN), ["app"], "no databases"),
+        ([record(ARN)], [], "no users"),
+        ([record(ARN)], None, "no users"),
+        ([record(ARN)], "app", "no users"),
+        ([record(ARN, users=["app"]), record(OTHER)], None, "no users"),
+        ([{"identifier": "orders"}], ["app"], "database orders"),
+        (["orders"], ["app"], "no connect_arn_prefix"),
+        ([record(f"{ARN}/")], ["app"], "not the start of an rds-db ARN"),
+        ([record("arn:aws:rds-db:eu-west-1:123456789012:dbuser:*")], ["app"], "not the start of an rds-db ARN"),
+        ([record("arn:aws:rds-db:eu-west-1:123456789012:dbuser:orders")], ["app"], "not its name"),
+        ([record("arn:aws:rds:eu-west-1:123456789012:db:orders")], ["app"], "not the start of an rds-db ARN"),
+        ([record(ARN)], ["app", ""], "not empty"),
+        ([record(ARN)], ["a*"], "matches other users"),
+    ],
+)
+def test_refusals(databases, users, word):
+    with pytest.raises(RdsIamError, match=word):
+        connect_policy(databases, users)
+
+
+def size(policy):
+    return len(json.dumps(policy, separators=(",", ":")))
+
+
+def test_the_limit_counts_no_white_space():
+    users = [f"user{number:04}" for number in range(1000)]
+    one_more = size(connect_policy([record(ARN)], users[:2])) - size(connect_policy([record(ARN)], users[:1]))
+    fits = 1 + (INLINE_LIMIT - size(connect_policy([record(ARN)], users[:1]))) // one_more
+    assert INLINE_LIMIT - one_more < size(connect_policy([record(ARN)], users[:fits])) <= INLINE_LIMIT
+    with pytest.raises(RdsIamError, match=rf"for {fits + 1} pairs .* 10240 .*about {fits} .* split the hosts"):
+        connect_policy([record(ARN)], users[: fits + 1])
+
+
+@pytest.mark.parametrize("name", ["app", "a" * 32, "o'brien", "a$b", "ünï"])
+def test_user_names(name):
+    check_user_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "a" * 33, "a*", "a?", "${aws:username}", None, 7])
+def test_user_names_that_are_refused(name):
+    with pytest.raises(RdsIamError):
+        check_user_name(name)

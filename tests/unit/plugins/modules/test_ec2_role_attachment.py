@@ -1,0 +1,185 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The calls that the module makes, counted: the client refuses every other one."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.dbops.rds_iam.plugins.modules import ec2_role_attachment
+
+ARN = "arn:aws:iam::123456789012:instance-profile/some/path/"
+INVISIBLE = (
+    "InvalidParameterValue",
+    "Value (wanted) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
+)
+NO_ROLE = "InvalidParameterValue", 'IAM Instance Profile "wanted" has no associated IAM Roles'
+HALF_VISIBLE = "IncorrectState", "ResultDetail: { Code=InstanceIdentityProfileNotFound, Message=not found }"
+EXISTS = "IncorrectState", "There is an existing association for instance i-1"
+
+
+def read(state="running", ids=None, **profiles):
+    """The answer of DescribeInstances: i_1="name" or i_1=None."""
+    found = {name.replace("_", "-"): profile for name, profile in profiles.items()}
+    instances = [
+        {"InstanceId": one, "State": {"Name": state}, **({"IamInstanceProfile": {"Arn": ARN + name}} if name else {})}
+        for one, name in found.items()
+    ]
+    asked = {"Filters": [{"Name": "instance-id", "Values": ids or list(found)}]}
+    return "describe_instances", asked, {"Reservations": [{"Instances": instances}]}
+
+
+def associations(*ids, **found):
+    """The answer of DescribeIamInstanceProfileAssociations: i_1="name"."""
+    answer = [
+        {
+            "AssociationId": f"assoc-{one[2:]}",
+            "InstanceId": one.replace("_", "-"),
+            "IamInstanceProfile": {"Arn": ARN + name},
+            "State": "associated",
+        }
+        for one, name in found.items()
+    ]
+    asked = {"Filters": [{"Name": "instance-id", "Values": list(ids)}]}
+    return "describe_iam_instance_profile_associations", asked, {"IamInstanceProfileAssociations": answer}
+
+
+def associate(instance_id="i-1", answer=None):
+    asked = {"InstanceId": instance_id, "IamInstanceProfile": {"Name": "wanted"}}
+    return "associate_iam_instance_profile", asked, answer or {}
+
+
+def replace(association="assoc-1", answer=None):
+    asked = {"AssociationId": association, "IamInstanceProfile": {"Name": "wanted"}}
+    return "replace_iam_instance_profile_association", asked, answer or {}
+
+
+def disassociate(association="assoc-1", answer=None):
+    return "disassociate_iam_instance_profile", {"AssociationId": association}, answer or {}
+
+
+def run(run_module, stubbed, *calls, ids=("i-1",), check=False, **options):
+    options = {"instance_ids": list(ids), "instance_profile_name": "wanted", **options}
+    return run_module(ec2_role_attachment, stubbed("ec2", *calls), check=check, **options)
+
+
+def test_unchanged_is_one_call_for_200_instances(run_module, stubbed):
+    ids = [f"i-{number}" for number in range(201)]
+    calls = [read(**{one.replace("-", "_"): "wanted" for one in part}) for part in (ids[:200], ids[200:])]
+    result = run(run_module, stubbed, *calls, ids=ids)
+    assert not result["changed"]
+    assert [one["instance_id"] for one in result["instances"]] == ids
+
+
+def test_no_instances_no_calls(run_module, stubbed):
+    assert run(run_module, stubbed, ids=()) == {
+        "changed": False,
+        "instances": [],
+        "diff": {"before": {}, "after": {}},
+        "invocation": run(run_module, stubbed, ids=())["invocation"],
+    }
+
+
+def test_only_what_differs_is_attached(run_module, stubbed, clock):
+    result = run(run_module, stubbed, read(i_1=None, i_2="wanted"), associate(), ids=("i-1", "i-2", "i-1"))
+    assert result["instances"] == [
+        {"instance_id": "i-1", "before": None, "after": "wanted", "changed": True},
+        {"instance_id": "i-2", "before": "wanted", "after": "wanted", "changed": False},
+    ]
+    assert result["diff"]["before"] == {"i-1": None, "i-2": "wanted"}
+
+
+def test_check_mode_reads_only(run_module, stubbed):
+    result = run(run_module, stubbed, read(i_1=None), check=True)
+    assert result["changed"] and result["instances"][0]["after"] == "wanted"
+
+
+def test_all_refusals_at_once(run_module, stubbed):
+    ids = ("i-1", "i-2", "i-3")
+    result = run(run_module, stubbed, read(ids=list(ids), i_1="other", i_2=None), ids=ids)
+    assert result["failed"]
+    assert "there is no instance i-3 in eu-west-1" in result["msg"]
+    assert "another instance profile is attached to i-1 (other)" in result["msg"]
+
+
+def test_terminated(run_module, stubbed):
+    assert "i-1 is terminated" in run(run_module, stubbed, read("terminated", i_1=None))["msg"]
+    assert not run(run_module, stubbed, read("terminated", i_1=None), state="absent")["changed"]
+
+
+def test_a_long_list_is_cut(run_module, stubbed):
+    ids = [f"i-{number}" for number in range(14)]
+    assert "i-9 and 4 more in eu-west-1" in run(run_module, stubbed, read(ids=ids), ids=ids)["msg"]
+
+
+def test_replaced_if_told(run_module, stubbed, clock):
+    calls = read(i_1="other"), associations("i-1", i_1="other"), replace()
+    assert run(run_module, stubbed, *calls, replace=True)["instances"][0]["before"] == "other"
+
+
+def test_absent_detaches_only_that_profile(run_module, stubbed, clock):
+    calls = read(i_1="wanted", i_2="other", i_3=None), associations("i-1", i_1="wanted"), disassociate()
+    result = run(run_module, stubbed, *calls, ids=("i-1", "i-2", "i-3"), state="absent")
+    assert [one["after"] for one in result["instances"]] == [None, "other", None]
+    assert [one["changed"] for one in result["instances"]] == [True, False, False]
+
+
+def test_absent_where_the_association_is_gone_by_now(run_module, stubbed, clock):
+    run(run_module, stubbed, read(i_1="wanted"), associations("i-1"), state="absent")
+    gone = disassociate(answer=("InvalidAssociationID.NotFound", "gone"))
+    calls = read(i_1="wanted"), associations("i-1", i_1="wanted"), gone, associations("i-1")
+    assert run(run_module, stubbed, *calls, state="absent")["changed"]
+
+
+def test_retries_until_the_profile_is_seen(run_module, stubbed, clock):
+    unseen = [associate(answer=INVISIBLE), associate(answer=NO_ROLE)]
+    half_seen = [associate(answer=HALF_VISIBLE), associations("i-1")]
+    assert run(run_module, stubbed, read(i_1=None), *unseen, *half_seen, associate())["changed"]
+    assert clock.pauses == [0.5, 0.75, 1.125]
+
+
+def test_a_profile_that_never_shows(run_module, stubbed, clock):
+    calls = read(i_1=None, i_2=None), associate(), *[associate("i-2", INVISIBLE)] * 3
+    result = run(run_module, stubbed, *calls, ids=("i-1", "i-2"), wait_timeout=1)
+    assert result["msg"] == (
+        "Failed to attach the instance profile wanted (i-2): EC2 does not see an instance profile wanted with a role in"
+        " it; create it, or raise wait_timeout if it is fresh. 1 of 2 instances were changed before; run again for the"
+        " rest."
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "options"),
+    [
+        ([read(i_1=None), associate(answer=EXISTS), associations("i-1", i_1="wanted")], {}),
+        (
+            [
+                read(i_1="other"),
+                associations("i-1", i_1="other"),
+                replace(answer=("InvalidAssociationID.NotFound", "gone")),
+                associations("i-1", i_1="wanted"),
+            ],
+            {"replace": True},
+        ),
+    ],
+    ids=["associate", "replace"],
+)
+def test_an_earlier_try_whose_answer_was_lost(run_module, stubbed, clock, calls, options):
+    assert run(run_module, stubbed, *calls, **options)["changed"]
+
+
+def test_another_profile_that_came_in_between(run_module, stubbed, clock):
+    calls = read(i_1=None), associate(answer=EXISTS), associations("i-1", i_1="other")
+    assert "There is an existing association" in run(run_module, stubbed, *calls)["msg"]
+
+
+def test_denied_names_both_actions(run_module, stubbed, clock):
+    denied = associate(answer=("UnauthorizedOperation", "You are not authorized to perform this operation."))
+    message = run(run_module, stubbed, read(i_1=None), denied)["msg"]
+    assert "ec2:AssociateIamInstanceProfile;" in message and "iam:PassRole for the role of the profile." in message
+
+
+def test_denied_pass_role(run_module, stubbed, clock):
+    reason = "User: arn:aws:iam::1:user/u is not authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/r"
+    message = run(run_module, stubbed, read(i_1=None), associate(answer=("UnauthorizedOperation", reason)))["msg"]
+    assert "arn:aws:iam::1:user/u is not allowed iam:PassRole on arn:aws:iam::1:role/r;" in message

@@ -1,0 +1,91 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What holds for the files of the checkout as a whole."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+
+
+def tracked() -> list[Path]:
+    """The files that git keeps or is going to keep."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    return [path for path in (ROOT / name for name in listed.split("\0") if name) if path.is_file()]
+
+
+FILES = tracked()
+REUSE = tomllib.loads((ROOT / "REUSE.toml").read_text())
+
+
+def found(pattern: str, files: list[Path]) -> list[str]:
+    """FILE:LINE of each line that has the pattern."""
+    return [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in files
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if re.search(pattern, line)
+    ]
+
+
+def below(*directories: str) -> list[Path]:
+    return [path for path in FILES if path.relative_to(ROOT).parts[0] in directories]
+
+
+def test_the_collection_does_not_know_the_lab():
+    assert found(r"(?i)\blab\b|ministack|10\.77\.|127\.77\.", below("plugins", "roles", "playbooks", "meta")) == []
+
+
+def test_no_file_names_one_machine_or_a_registry():
+    assert found(r"[/](work|farm)[/]|deb\.debian\.org|pypi\.org|registry\.npmjs|pythonhosted\.org", FILES) == []
+
+
+def test_no_file_holds_an_access_key():
+    assert found(r"A[KS]IA(?!.{0,15}EXAMPLE)[A-Z0-9]{16}(?![A-Z0-9])", below("plugins", "roles", "playbooks", "README.md")) == []
+
+
+def test_every_file_names_its_licence():
+    patterns = [pattern for item in REUSE["annotations"] for pattern in item["path"]]
+    unlicensed = [
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if "SPDX-License-Identifier: GPL-3.0-or-later" not in path.read_text(errors="replace")[:1000]
+        and not any(fnmatch(str(path.relative_to(ROOT)), pattern) for pattern in patterns)
+    ]
+    assert unlicensed == []
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".md"], ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files(path):
+    targets = [target.partition("#")[0] for target in LINK.findall(path.read_text()) if "://" not in target]
+    assert [target for target in targets if target and not (path.parent / target).exists()] == []
+
+
+def test_headings_that_links_name_exist():
+    text = (ROOT / "README.md").read_text()
+    headings = {re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in text.splitlines() if line.startswith("#")}
+    assert {target[1:] for target in LINK.findall(text) if target.startswith("#")} <= headings
+
+
+def test_readme_names_every_role_and_plugin():
+    text = (ROOT / "README.md").read_text()
+    roles = {path.name for path in (ROOT / "roles").iterdir() if path.is_dir()}
+    plugins = {path.stem for kind in ("modules", "lookup", "filter") for path in (ROOT / "plugins" / kind).glob("[!_]*.py")}
+    assert [name for name in sorted(roles | plugins) if f"`{name}`" not in text] == []
+
+
+def test_aws_modules_are_in_the_action_group():
+    group = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]["aws"]
+    aws = {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if "amazon.aws.common.modules" in path.read_text()}
+    assert {name for name in group if isinstance(name, str)} == aws
