@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pymysql
-
 from state import State
 
 SECONDS = 5

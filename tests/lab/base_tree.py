@@ -29,6 +29,7 @@ INSTALLABLE = [
     "python3-botocore",
     "mariadb-server",
 ]
+DPKG_OPTIONS = ["force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*"]
 USER = "ec2-user"
 USER_ID = 1000
 REPOSITORY_HOST = "10.77.0.1"
@@ -56,6 +57,9 @@ echo "$1 ALL=(ALL) NOPASSWD: ALL" > /etc/sudoers.d/lab
 chmod 440 /etc/sudoers.d/lab
 rm -f /etc/ssh/ssh_host_* /etc/apt/apt.conf.d/99mmdebstrap /etc/apt/sources.list.d/* /etc/resolv.conf
 touch /etc/resolv.conf
+# Without an init system a package starts its service only where a policy says so.
+printf '#!/bin/sh\nexit 0\n' > /usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
 """
 
 # Reads the package lists from the repository at the address that it has in a lab, in a network of its own.
@@ -115,7 +119,8 @@ def _release() -> str:
 def _sources(release: str) -> list[Path]:
     """The machine's own apt sources for its release; those of other vendors do not name it."""
     apt = Path("/etc/apt")
-    files = [apt / "sources.list", *sorted(apt.glob("sources.list.d/*.list")), *sorted(apt.glob("sources.list.d/*.sources"))]
+    more = [file for file in sorted(apt.glob("sources.list.d/*")) if file.suffix in (".list", ".sources")]
+    files = [apt / "sources.list", *more]
     found = [file for file in files if file.is_file() and re.search(rf"\b{release}\b", file.read_text())]
     if not found:
         raise LabError(f"No file in /etc/apt names an apt source for {release}: the lab's clients are made from it.")
@@ -138,7 +143,7 @@ def _make(place: Path, release: str) -> None:
             *("unshare", "--mount", "--propagation", "private"),
             *("mmdebstrap", "--quiet", "--mode=root", "--variant=apt", f"--include={','.join(INSTALLED)}"),
             *(f"--aptopt={network}", "--aptopt=APT::Install-Recommends false"),
-            *("--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*"),
+            *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
             *(f"--customize-hook={download}", release, root, *_sources(release)),
         ],
     )

@@ -83,7 +83,8 @@ def _name(common_name: str) -> x509.Name:
 
 def _builder(subject: x509.Name, issuer: x509.Name, public_key, days: int) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.timezone.utc)
-    builder = x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number(), now - DAY, now + days * DAY)
+    serial = x509.random_serial_number()
+    builder = x509.CertificateBuilder(issuer, subject, public_key, serial, now - DAY, now + days * DAY)
     return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
 
 

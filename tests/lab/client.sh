@@ -1,6 +1,8 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
+# shellcheck shell=sh
+#
 # Makes one client of the lab; runs as the first process of the client's own namespaces and becomes its sshd.
 # Arguments: name, address/prefix, base tree, directory with its files in "upper".
 set -eu
@@ -10,7 +12,7 @@ name=$1 address=$2 base=$3 place=$4
 read -r pid rest < /proc/self/stat
 echo "$pid"
 # The supervisor moves eth0 into this network now.
-read -r connected
+read -r _
 exec > /dev/null < /dev/null
 
 hostname "$name"

@@ -85,7 +85,9 @@ def template(cache: Path, server_version: str) -> Path:
     return made
 
 
-def prepare(state: State, database: dict, data: Path, plugin: Path, certificate: tuple[bytes, bytes], user: str) -> None:
+def prepare(
+    state: State, database: dict, data: Path, plugin: Path, certificate: tuple[bytes, bytes], user: str
+) -> None:
     """Everything that the server of this database reads, in its own directory and owned by its user."""
     place = state.database(database["identifier"])
     account = pwd.getpwnam(user)
@@ -132,7 +134,7 @@ def start(state: State, database: dict, user: str, environment: dict) -> subproc
 
 
 def set_up(state: State, database: dict) -> None:
-    """The accounts of RDS and a little data. Raises an OSError or PyMySQL's error as long as the server does not answer."""
+    """The accounts of RDS and a little data. Raises PyMySQL's OperationalError until the server answers."""
     import pymysql
 
     socket = str(state.database(database["identifier"]) / "mysqld.sock")

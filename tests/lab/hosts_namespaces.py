@@ -107,7 +107,7 @@ def start_clients(state: State, shape: dict, environment: dict) -> list[tuple[su
 
 
 def _start_client(state: State, base: BaseTree, client: dict, place: Path, environment: dict) -> subprocess.Popen:
-    own = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private"]
+    own = [*UNSHARE, "private", "--uts", "--ipc"]
     script = ["sh", CLIENT_SCRIPT, client["name"], f"{client['host']}/{PREFIX}", base.root, place]
     with state.log(client["name"]).open("ab") as log:
         return subprocess.Popen(

@@ -50,7 +50,7 @@ def shape(databases: int, clients: int) -> dict:
         wanted += [(client["host"], port) for client in found["clients"] for port in (client["port"], METADATA_PORT)]
         if all(_free(*address) for address in wanted):
             return found
-    raise LabError("No block of loopback addresses 127.77.N.0 is free on ports 443, 3306 and 4566: stop what uses them.")
+    raise LabError("No block of loopback addresses 127.77.N.0 is free on ports 443, 3306, 4566: free them.")
 
 
 def supervisor(command: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 
 from errors import LabError
@@ -22,7 +23,7 @@ def end_lab(state: State) -> None:
     if not state.root.exists():
         return
     if not state.top.exists() and any(state.root.iterdir()):
-        raise LabError(f"{state.root} is not the state directory of a lab and not empty: name another one with --state.")
+        raise LabError(f"{state.root} is not the state directory of a lab and not empty: use another --state.")
     end_processes(state)
     if state.made_outside.exists():
         for path in state.made_outside.read_text().splitlines():
@@ -34,14 +35,23 @@ def end_lab(state: State) -> None:
 
 
 def end_processes(state: State) -> None:
+    _end_connections(state)
     first = top(state)
     below = descendants(first) if first else []
     if first:
         os.kill(first, signal.SIGKILL)
     end(below, PATIENCE)
-    # What ran in the lab's network, as Ansible's open SSH connections; it may start more before it ends.
+    # What `lab exec` and the clients of the plain form started, and what that starts before it ends.
     while left := marked(state.root):
         end(left, PATIENCE)
+
+
+def _end_connections(state: State) -> None:
+    """End the SSH connections that Ansible keeps open. Such an ssh writes its title over its mark, so it is asked."""
+    for socket in state.control.glob("*"):
+        ask = ["ssh", "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "lab"]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(ask, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
 
 
 def top(state: State) -> int | None:

@@ -21,7 +21,7 @@ class State:
     root: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "root", self.root.absolute())
+        object.__setattr__(self, "root", self.root.resolve())
 
     @property
     def shape(self) -> Path:

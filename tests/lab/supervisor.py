@@ -70,7 +70,7 @@ class Supervisor:
         write_json(self.state.plan, self._plan(imds))
         with self.state.log("aws").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, SERVER, self.state.plan],
+                [sys.executable, "-B", SERVER, self.state.plan],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -65,8 +65,8 @@ def _running(state: State, wanted: dict) -> bool:
         return False
     if json.loads(state.shape.read_text())["wanted"] != wanted:
         return False
-    check = [sys.executable, HERE / "lab", "exec", "--state", state.root, "--", sys.executable, HERE / "answers.py"]
-    done = subprocess.run([*check, state.root], stdout=subprocess.PIPE, text=True, check=False)
+    check = [sys.executable, HERE / "lab", "exec", "--state", state.root, "--", sys.executable, "-B"]
+    done = subprocess.run([*check, HERE / "answers.py", state.root], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         say(f"The lab is made again, because it does not answer. {done.stdout.strip()}")
     return done.returncode == 0
@@ -107,11 +107,13 @@ def _check_machine(state: State, hosts, databases: int) -> None:
     if packages:
         what = ", ".join(sorted(absent) or packages)
         raise LabError(f"The lab needs {what}, which is missing here: apt-get install {' '.join(packages)}.")
+    if set(str(state.root)) & set(':,"\\ \t\n'):
+        raise LabError(f"The path {state.root} holds a character that mount or sshd do not take: use another --state.")
     longest = state.database(_identifier(databases - 1)) / "mysqld.sock"
     # Ansible adds about 30 characters to the directory of its connections' sockets.
     excess = max(len(str(longest)), len(str(state.control)) + 30, len(str(state.verifier))) - SOCKET_PATH_LIMIT
     if excess > 0:
-        raise LabError(f"The path of the state directory {state.root} is {excess} characters too long for Unix sockets.")
+        raise LabError(f"The path {state.root} is {excess} characters too long for Unix sockets: use another --state.")
 
 
 def _identifier(index: int) -> str:
@@ -202,7 +204,7 @@ def _write_certificates(state: State, shape: dict) -> certificates.Authority:
 
 
 def _start_supervisor(state: State, hosts) -> None:
-    command = hosts.supervisor([sys.executable, str(HERE / "supervisor.py"), str(state.root)])
+    command = hosts.supervisor([sys.executable, "-B", str(HERE / "supervisor.py"), str(state.root)])
     with state.log("supervisor").open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -234,10 +236,11 @@ def _failure(state: State) -> str:
 def _report(state: State, word: str, seconds: float) -> None:
     lab = json.loads(state.lab.read_text())
     reason = "" if lab["form"] == hosts_namespaces.NAME else " (this machine allows no namespaces or mounts)"
-    say(f"The lab {word}, in the {lab['form']} form{reason}, after {seconds:.1f} s.")
-    say(f"  AWS API      {lab['endpoint_url']}")
-    for item in lab["databases"]:
-        say(f"  {item['identifier']:<12} {item['endpoint']}:{item['port']}")
-    for item in lab["clients"]:
-        say(f"  {item['name']:<12} {item['user']}@{item['host']}:{item['port']} {item['instance_id']}")
-    say(f"  described in {state.lab}")
+    lines = [
+        f"The lab {word}, in the {lab['form']} form{reason}, after {seconds:.1f} s.",
+        f"  AWS API      {lab['endpoint_url']}",
+        *(f"  {item['identifier']:<12} {item['endpoint']}:{item['port']}" for item in lab["databases"]),
+        *(f"  {item['name']:<12} {item['user']}@{item['host']}:{item['port']}" for item in lab["clients"]),
+        f"  described in {state.lab}",
+    ]
+    say("\n".join(lines))

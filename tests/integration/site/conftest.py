@@ -133,6 +133,10 @@ class Lab:
             stream.seek(start)
             made += [json.loads(line) for line in stream]
 
+    @staticmethod
+    def changing(calls: list[dict]) -> list[str]:
+        return [f"{call['service']}:{call['action']}" for call in calls if not call["action"].startswith(READS)]
+
     def sql(self, identifier: str, statement: str) -> list[tuple]:
         """A statement of the master user, over a connection of the driver's own."""
         database = self.databases[identifier]
@@ -151,10 +155,6 @@ class Lab:
     def accounts(self, identifier: str) -> set[tuple]:
         columns = "user, host, plugin, authentication_string, ssl_type"
         return set(self.sql(identifier, f"SELECT {columns} FROM mysql.user WHERE user <> 'admin'"))
-
-
-def changing(calls: list[dict]) -> list[str]:
-    return [f"{call['service']}:{call['action']}" for call in calls if not call["action"].startswith(READS)]
 
 
 @pytest.fixture(scope="session")

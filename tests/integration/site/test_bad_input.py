@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import changing
 
 UNREACHABLE = {"login_host": "192.0.2.1.example", "login_user": "admin", "login_password": "x", "users": [{"name": "n"}]}
 
@@ -19,8 +18,8 @@ def failure(lab, host, module, arguments, **environment):
         run = lab.module(host, module, arguments, **environment)
     assert run.status != 0, run.output
     assert "Traceback" not in run.output
-    assert changing(calls) == []
-    message = json.loads(run.output[run.output.index("{"):])["msg"]
+    assert lab.changing(calls) == []
+    message = json.loads(run.output.split("FAILED! => ", 1)[1])["msg"]
     assert "\n" not in message
     return message
 

@@ -8,10 +8,9 @@
  *
  * It decides nothing. It asks the client for the token (as RDS does, with mysql_clear_password) and hands it to the
  * verifier on the unix socket $AWSAUTH_SOCKET. Request: "AWSAUTH/1", then one line "key hex" per field, then an empty
- * line. Answer: "OK ..." or "NO reason". Whatever goes wrong refuses the login, and the token is never written anywhere
- * else.
+ * line. Answer: "OK ..." or "NO reason". Whatever goes wrong refuses the login. The token is written nowhere else.
  *
- * Distributions do not package the servers' plugin headers, so the few structures of their plugin ABI are declared here.
+ * Distributions do not package the servers' plugin headers, so the structures of the ABI are declared here.
  * One .so exports the declarations of both servers; each reads its own.
  */
 #define _GNU_SOURCE
@@ -239,9 +238,9 @@ static struct channel_info ask_channel(struct channel *channel)
 /* ---- MariaDB ---- */
 
 /*
- * MariaDB does not tell a plugin whether the connection is encrypted. But a server with require_secure_transport=ON lets
- * no TCP login in without TLS, and the server program exports that variable. It checks after the plugin: "on" means that
- * the connection is encrypted, or the login fails in any case. Without that certainty the answer is "unknown".
+ * MariaDB does not tell a plugin whether the connection is encrypted. But a server with require_secure_transport=ON
+ * lets no TCP login in without TLS, and the server program exports that variable. It checks after the plugin: "on"
+ * means that the connection is encrypted, or that the login fails in any case. Without that certainty: "unknown".
  */
 static int mariadb_tls(const struct channel_info *info)
 {
