@@ -1,0 +1,172 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Measure this collection against what one would use in its place, in one run: C(make bench).
+
+Prints a Markdown table. Only the ratios are worth comparing between machines. Runs inside a lab with one database and
+one client; the ways that are compared take turns, and the best of each is what counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+BIN = Path(sys.executable).parent
+STATE = Path(os.environ["LAB_STATE"])
+TOKEN = HERE / "tokens.py"
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "t" * 400}
+
+
+@dataclass
+class Table:
+    rows: list[tuple] = field(default_factory=list)
+
+    def add(self, what, ours, theirs, limit, method):
+        self.rows.append((what, ours, theirs, limit, method))
+        print(f"{what}: {ours:.4g} to {theirs:.4g}, {ours / theirs:.2f}", file=sys.stderr)
+
+    def show(self):
+        print("| what | ours | the other | ratio | at most | method |\n|---|---|---|---|---|---|")
+        for what, ours, theirs, limit, method in self.rows:
+            ratio = ours / theirs
+            mark = "" if ratio <= limit else " **over**"
+            print(f"| {what} | {ours:.4g} | {theirs:.4g} | {ratio:.3f}{mark} | {limit:g} | {method} |")
+        return all(ours / theirs <= limit for _what, ours, theirs, limit, _method in self.rows)
+
+
+def seconds(command, **environment) -> float:
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout}")
+    return time.perf_counter() - begin
+
+
+def cold_tokens(table, rounds=10):
+    commands = {way: [sys.executable, TOKEN, way] for way in ("ours", "boto3", "hmac")}
+    commands["cli"] = [BIN / "aws", "rds", "generate-db-auth-token", "--region", "eu-west-1", "--port", "3306"]
+    commands["cli"] += ["--hostname", "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com", "--username", "app"]
+    best = dict.fromkeys(commands, float("inf"))
+    for _round in range(rounds):
+        for way, command in commands.items():
+            best[way] = min(best[way], seconds(command, **KEYS))
+    method = f"whole process, best of {rounds}, seconds"
+    table.add("cold token, and boto3's client", best["ours"], best["boto3"], 0.55, method)
+    table.add("cold token, and the AWS CLI", best["ours"], best["cli"], 0.4, method)
+    table.add("cold token, and the bare HMAC", best["ours"], best["hmac"], float("inf"), method)
+
+
+def warm_tokens(table):
+    command = [sys.executable, TOKEN, "warm"]
+    output = subprocess.run(command, env={**os.environ, **KEYS}, stdout=subprocess.PIPE, text=True, check=True).stdout
+    best = {way: 1e6 * value for way, value in json.loads(output).items()}
+    method = "one process, best of 15 rounds of 200, microseconds"
+    table.add("warm token, and boto3's client", best["ours"], best["boto3"], 0.8, method)
+    table.add("warm token, and the bare HMAC", best["ours"], best["hmac"], float("inf"), method)
+
+
+def calls(since: int) -> int:
+    with (STATE / "api.jsonl").open() as stream:
+        stream.seek(since)
+        return len(list(stream))
+
+
+def measured(command) -> tuple[float, int]:
+    """Seconds and AWS calls of a command."""
+    since = (STATE / "api.jsonl").stat().st_size
+    return seconds(command), calls(since)
+
+
+def site(table, rounds=3):
+    ours = [BIN / "ansible-playbook", ROOT / "playbooks/site.yml"]
+    peers = [BIN / "ansible-playbook", HERE / "peers.yml", "-e", "account_id=123456789012"]
+    results = {"ours": [], "peers": []}
+    # The first run of each makes its own role; the profile is handed over in between, as each wants its own.
+    for _round in range(rounds):
+        for way, command in (("ours", ours), ("peers", peers)):
+            extra = ["-e", "role_attachment_replace=true"] if way == "ours" else []
+            measured([*command, *extra])
+            results[way].append(measured([*command, *extra]))
+    best = {way: (min(run[0] for run in runs), max(run[1] for run in runs)) for way, runs in results.items()}
+    method = f"nothing to change, one database, one client, best of {rounds}"
+    table.add("the nine steps again, seconds", best["ours"][0], best["peers"][0], 1.0, method)
+    table.add("the nine steps again, AWS calls", best["ours"][1], best["peers"][1], 1.0, method)
+
+
+def users(table, count=200):
+    database = json.loads((STATE / "lab.json").read_text())["databases"][0]
+    login = {
+        "login_host": database["endpoint"],
+        "login_user": database["master_username"],
+        "login_password": database["master_password"],
+    }
+    ca_file = json.loads((STATE / "lab.json").read_text())["ca_file"]
+    names = [f"bench{number}" for number in range(count)]
+    privileges = {"app.*": ["SELECT", "INSERT"]}
+    tasks = {
+        "ours": {
+            "dbops.rds_iam.rds_iam_db_user": {
+                **login,
+                "ca_file": ca_file,
+                "users": [{"name": name, "privileges": privileges} for name in names],
+            }
+        },
+        "loop": {
+            "community.mysql.mysql_user": {
+                **login,
+                "ca_cert": ca_file,
+                "check_hostname": True,
+                "column_case_sensitive": True,
+                "name": "{{ item }}",
+                "host": "%",
+                "plugin": "AWSAuthenticationPlugin",
+                "plugin_hash_string": "RDS",
+                "tls_requires": {"SSL": None},
+                "priv": "app.*:SELECT,INSERT",
+            },
+            "loop": names,
+            "no_log": True,
+        },
+    }
+    took = {}
+    for way, task in tasks.items():
+        path = STATE / f"bench-{way}.yml"
+        path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+        path.chmod(0o600)
+        took[way] = seconds([BIN / "ansible-playbook", path])
+    drop = {**tasks["ours"]["dbops.rds_iam.rds_iam_db_user"], "users": [{"name": n, "state": "absent"} for n in names]}
+    path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [{"dbops.rds_iam.rds_iam_db_user": drop}]}]))
+    seconds([BIN / "ansible-playbook", path])
+    table.add(
+        f"{count} accounts, and a loop over mysql_user", took["ours"], took["loop"], 1 / 50, "one run of each, ours first, seconds"
+    )
+
+
+def main():
+    table = Table()
+    cold_tokens(table)
+    warm_tokens(table)
+    site(table)
+    users(table)
+    return 0 if table.show() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
