@@ -12,8 +12,8 @@ class ModuleDocFragment:
 options:
   endpoint:
     description:
-      - Endpoint of the DB instance, cluster or proxy, as RDS shows it. RDS does not accept tokens for other names of it,
-        such as a CNAME or the name of a tunnel.
+      - Endpoint of the DB instance, cluster or proxy, as RDS shows it. RDS does not accept tokens for other names of
+        it, such as a CNAME or the name of a tunnel.
     type: str
     required: true
   port:

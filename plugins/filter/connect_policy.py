@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import NO_REGION, RdsIamError
 

@@ -60,7 +60,7 @@ def live_roots(pem: str, where: str, now: float) -> tuple[list[Root], list[Root]
         raise RdsIamError(f"{where} holds no root certificate in PEM form; the file in place, if any, was kept.")
     if not live:
         raise RdsIamError(
-            f"All {len(dead)} root certificates of {where} have expired or are not valid yet; the file in place, if any,"
-            " was kept."
+            f"All {len(dead)} root certificates of {where} have expired or are not valid yet; the file in place, if"
+            " any, was kept."
         )
     return live, dead

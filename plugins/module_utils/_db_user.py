@@ -201,12 +201,13 @@ def _resolve(account: Account, server: set[str]) -> Account:
     if account.privileges is None:
         return account
     privileges = {}
-    for level, names in account.privileges.items():
+    for level, given in account.privileges.items():
+        names = set(given)
         if ALL in names:
             every = _DATABASE_PRIVILEGES if level[1] == "*" else _TABLE_PRIVILEGES
             names = every & server | (names - {ALL})
-        if "BINLOG MONITOR" in server:  # MariaDB's name for it since 10.5
-            names = {"BINLOG MONITOR" if name == "REPLICATION CLIENT" else name for name in names}
+        if "BINLOG MONITOR" in server and "REPLICATION CLIENT" in names:  # MariaDB's name for it since 10.5
+            names = names - {"REPLICATION CLIENT"} | {"BINLOG MONITOR"}
         privileges[level] = frozenset(names)
     return _replace(account, privileges=privileges)
 

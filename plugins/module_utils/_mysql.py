@@ -18,8 +18,8 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 
 try:
     import pymysql
-    from pymysql.constants import CLIENT
     from pymysql.connections import Connection as _DriverConnection
+    from pymysql.constants import CLIENT
     from pymysql.err import Error as DriverError
 except ImportError:
     pymysql = None
@@ -126,8 +126,8 @@ def _explain(exc: Exception, where: str, user: str, secret: str, ca_file: str) -
     if isinstance(cause, ssl.SSLCertVerificationError):
         reason = cause.verify_message.rstrip(".")
         return RdsIamError(
-            f"The certificate of {where} is not accepted with {ca_file}, so nothing was sent to it: {reason}; check that"
-            " the file is the current RDS bundle and that the endpoint is the one that RDS shows."
+            f"The certificate of {where} is not accepted with {ca_file}, so nothing was sent to it: {reason}; check"
+            " that the file is the current RDS bundle and that the endpoint is the one that RDS shows."
         )
     if isinstance(cause, ssl.SSLError):
         return RdsIamError(f"TLS with {where} failed, so nothing was sent to it: {cause.reason or cause}.")

@@ -4,7 +4,7 @@
 
 """Sign RDS authentication tokens. Private to this collection.
 
-The program rds-mysql runs a copy of this file on its own, so it imports botocore and the standard library, nothing else.
+The program rds-mysql runs a copy of this file on its own, so it imports nothing but botocore and the standard library.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _check(endpoint: str, port: int, user: str) -> None:
         raise TokenError(f"The database user for {endpoint} is empty or has control characters in it.")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _session(profile: str | None):
     """One session for each profile in a process: finding the credentials is the slow part of a token."""
     return Session(profile=profile)

@@ -56,8 +56,8 @@ token:
   type: str
   sample: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com:3306/?Action=connect&DBUser=app&X-Amz-Algorithm=...
 expires_at:
-  description: When RDS stops accepting the token for new logins, in UTC; the earlier of 15 minutes from now and the end of
-    the AWS credentials.
+  description: When RDS stops accepting the token for new logins, in UTC; the earlier of 15 minutes from now and the end
+    of the AWS credentials.
   returned: success
   type: str
   sample: '2026-01-02T03:19:05Z'

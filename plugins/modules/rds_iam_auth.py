@@ -223,7 +223,6 @@ database:
 """
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _database as planning
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _rds as rds
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect

@@ -184,7 +184,6 @@ databases:
 """
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _rds as rds
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError

@@ -22,8 +22,8 @@ requirements:
 attributes:
   check_mode:
     support: full
-    description: Reads the accounts and reports what would change. On a host that has no PyMySQL or no CA file yet, where
-      an earlier task would install them, it warns and assumes that none of the accounts exists.
+    description: Reads the accounts and reports what would change. On a host that has no PyMySQL or no CA file yet,
+      where an earlier task would install them, it warns and assumes that none of the accounts exists.
   diff_mode:
     support: full
     description: Shows plugin, TLS requirement, lock and privileges of each account that changes.
@@ -91,7 +91,7 @@ options:
         description:
           - What the account may do, as levels and lists of privileges, exactly.
           - Levels are written as in C(GRANT), V(*.*), V(database.*) or V(database.table). As in C(GRANT), V(_) and
-            V(%) in the name of a database are wildcards where the level is a database; write V(\_) for the character.
+            V(%) in the name of a database are wildcards where the level is a database; put a backslash before one that stands for itself.
           - Privileges are those of C(SHOW PRIVILEGES), with columns as in V(SELECT (id, name\)). V(ALL) is taken below
             the global level. V(GRANT OPTION) is an entry like others.
           - Without this option privileges are left as they are.
@@ -229,8 +229,8 @@ def apply(connection, plans, result):
             for later in result["users"][done + 1:]:
                 later["outcome"] = "not tried"
             raise RdsIamError(
-                f"The server refused {statement!r}: {_mysql.server_error(exc)[1]}; what outcome says is done is done, and"
-                " another run does the rest."
+                f"The server refused {statement!r}: {_mysql.server_error(exc)[1]}; what outcome says is done is done,"
+                " and another run does the rest."
             ) from None
 
 
@@ -264,7 +264,8 @@ def verify(items, accounts, where):
         left = _db_user.plan(item, accounts.get(item.account.key))
         if left:
             raise RdsIamError(
-                f"{where} took the statements for {item.account}, but reading it back shows that this is still to do: {left[0]}."
+                f"{where} took the statements for {item.account}, but reading it back shows that this is"
+                f" still to do: {left[0]}."
             )
 
 
@@ -309,7 +310,8 @@ def main():
         module.fail_json(msg=str(exc), **result)
     except _mysql.DriverError as exc:
         where, why = module.params["login_host"], _mysql.server_error(exc)[1]
-        module.fail_json(msg=f"The accounts of {where} could not be read as {module.params['login_user']}: {why}.", **result)
+        who = module.params["login_user"]
+        module.fail_json(msg=f"The accounts of {where} could not be read as {who}: {why}.", **result)
     module.exit_json(**result)
 
 

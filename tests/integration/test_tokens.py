@@ -35,9 +35,8 @@ def frozen(environment, *command):
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))}
     own |= {"TZ": "UTC", "AWS_EC2_METADATA_DISABLED": "true", "ANSIBLE_LOCALHOST_WARNING": "false", **environment}
     own |= {"PATH": f"{BIN}{os.pathsep}{own['PATH']}", "AWS_CONFIG_FILE": os.devnull}
-    done = subprocess.run(
-        ["faketime", "-f", MOMENT, *command], env=own, text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL
-    )
+    command = ["faketime", "-f", MOMENT, *command]
+    done = subprocess.run(command, env=own, text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import ssl
-import sys
 import threading
 import time
 import types
@@ -856,7 +855,7 @@ def test_instance_profiles(lab, profile):
         filters = [{"Name": name.replace("_", "-"), "Values": [value]} for name, value in filters.items()]
         return ec2.describe_iam_instance_profile_associations(Filters=filters)["IamInstanceProfileAssociations"]
 
-    with pytest.raises(ClientError, match="InvalidParameterValue.*Invalid IAM Instance Profile name"):
+    with pytest.raises(ClientError, match=r"InvalidParameterValue.*Invalid IAM Instance Profile name"):
         ec2.associate_iam_instance_profile(InstanceId=instance, IamInstanceProfile={"Name": "none"})
     for call in (
         lambda: ec2.describe_instances(InstanceIds=["i-00000000000000000"]),

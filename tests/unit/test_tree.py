@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import tomllib
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,8 @@ def test_no_file_names_one_machine_or_a_registry():
 
 
 def test_no_file_holds_an_access_key():
-    assert found(r"A[KS]IA(?!.{0,15}EXAMPLE)[A-Z0-9]{16}(?![A-Z0-9])", below("plugins", "roles", "playbooks", "README.md")) == []
+    key = r"A[KS]IA(?!.{0,15}EXAMPLE)[A-Z0-9]{16}(?![A-Z0-9])"
+    assert found(key, below("plugins", "roles", "playbooks", "README.md")) == []
 
 
 def test_every_file_names_its_licence():
@@ -66,7 +67,7 @@ def test_every_file_names_its_licence():
     assert unlicensed == []
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".md"], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".md"], ids=str)
 def test_links_lead_to_files(path):
     targets = [target.partition("#")[0] for target in LINK.findall(path.read_text()) if "://" not in target]
     assert [target for target in targets if target and not (path.parent / target).exists()] == []
@@ -74,18 +75,21 @@ def test_links_lead_to_files(path):
 
 def test_headings_that_links_name_exist():
     text = (ROOT / "README.md").read_text()
-    headings = {re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in text.splitlines() if line.startswith("#")}
+    titles = [line.lstrip("# ").lower() for line in text.splitlines() if line.startswith("#")]
+    headings = {re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in titles}
     assert {target[1:] for target in LINK.findall(text) if target.startswith("#")} <= headings
 
 
 def test_readme_names_every_role_and_plugin():
     text = (ROOT / "README.md").read_text()
     roles = {path.name for path in (ROOT / "roles").iterdir() if path.is_dir()}
-    plugins = {path.stem for kind in ("modules", "lookup", "filter") for path in (ROOT / "plugins" / kind).glob("[!_]*.py")}
+    kinds = [ROOT / "plugins" / kind for kind in ("modules", "lookup", "filter")]
+    plugins = {path.stem for kind in kinds for path in kind.glob("[!_]*.py")}
     assert [name for name in sorted(roles | plugins) if f"`{name}`" not in text] == []
 
 
 def test_aws_modules_are_in_the_action_group():
     group = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]["aws"]
-    aws = {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if "amazon.aws.common.modules" in path.read_text()}
+    modules = (ROOT / "plugins" / "modules").glob("*.py")
+    aws = {path.stem for path in modules if "amazon.aws.common.modules" in path.read_text()}
     assert {name for name in group if isinstance(name, str)} == aws

@@ -9,8 +9,6 @@ import json
 
 import pytest
 
-UNREACHABLE = {"login_host": "192.0.2.1.example", "login_user": "admin", "login_password": "x", "users": [{"name": "n"}]}
-
 
 def failure(lab, host, module, arguments, **environment):
     """What a module says when it fails; it made no changing call."""
@@ -46,9 +44,9 @@ def test_databases_that_cannot(lab, aws_databases, identifier, words):
 
 
 def test_no_region(lab):
-    message = failure(
-        lab, "localhost", "dbops.rds_iam.rds_iam_auth", {"db_instance_identifier": "orders"}, AWS_REGION="", AWS_DEFAULT_REGION=""
-    )
+    arguments = {"db_instance_identifier": "orders"}
+    no_region = {"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}
+    message = failure(lab, "localhost", "dbops.rds_iam.rds_iam_auth", arguments, **no_region)
     assert "region" in message
 
 

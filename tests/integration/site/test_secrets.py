@@ -72,9 +72,10 @@ def test_rds_mysql_refuses(lab, arguments, words):
 
 
 def test_nobody_else_sees_the_token_of_rds_mysql(lab):
-    """While a login sleeps on the server, an ordinary user looks at every process and at the files that were written."""
-    wrapper = lab.wrapper("client1")
-    command = f"touch /tmp/before; {wrapper} orders -e 'select sleep(6)' & sleep 3; {lab.sudo}{lab.as_nobody} sh -c {lab.quote(LOOK)};"
+    """While a login sleeps on the server, an ordinary user looks at every process and at the files that it wrote."""
+    command = f"touch /tmp/before; {lab.wrapper('client1')} orders -e 'select sleep(6)' &"
+    command += " for turn in $(seq 100); do grep -qx mariadb /proc/[0-9]*/comm && break; sleep 0.1; done;"
+    command += f" {lab.sudo}{lab.as_nobody} sh -c {lab.quote(LOOK)};"
     command += " find /tmp /var/tmp /dev/shm /run /etc /var/log -xdev -type f -newer /tmp/before -size -1000k"
     command += " -exec grep -l X-Amz-Signature {} + 2>/dev/null; wait"
     done = lab.ssh("client1", command)

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The site from nothing to proven, what breaks it, and back to nothing. The tests build on each other, in this order."""
+"""The site from nothing to proven, what breaks it, and back to nothing. The tests build on each other, in order."""
 
 from __future__ import annotations
 
@@ -137,11 +137,9 @@ def test_teardown_leaves_what_was_there_before(lab, before):
     iam = lab.aws("iam")
     lab.good("teardown.yml", "--check")
     lab.sql("orders", "CREATE USER foreigner@'%' IDENTIFIED BY 'Passw0rd-of-theirs'")
-    iam.put_role_policy(
-        RoleName=ROLE,
-        PolicyName="foreign",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}),
-    )
+    statement = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
+    foreign = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_role_policy(RoleName=ROLE, PolicyName="foreign", PolicyDocument=foreign)
     lab.good("teardown.yml")
     assert iam.list_role_policies(RoleName=ROLE)["PolicyNames"] == ["foreign"]
     assert "foreigner" in {account[0] for account in lab.accounts("orders")}

@@ -19,11 +19,10 @@ import threading
 import time
 from dataclasses import dataclass
 
+import policies
 from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy, parse_policy_document
 from ministack.core.responses import request_scope
 from ministack.services import ec2, iam, sts
-
-import policies
 
 ADDRESS = ("169.254.169.254", 80)
 CREDENTIAL_SECONDS = 6 * 3600

@@ -23,12 +23,11 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import policies
 from ministack.core.iam_evaluator import AuthError, resolve_principal
 from ministack.core.rds_iam import RdsIamTokenError, verify_rds_iam_token
 from ministack.core.responses import request_scope
 from ministack.services import iam, rds
-
-import policies
 
 ENGINES = {"mysql", "mariadb"}
 # A server that AWS shows in another state does not take logins.

@@ -22,7 +22,8 @@ def account(**changes):
 
 
 def test_new_account():
-    item = want(privileges={"app.*": ["select", "INSERT"], "*.*": ["process"], "app.t": ["select (b, a)", "grant option"]})
+    on_table = ["select (b, a)", "grant option"]
+    item = want(privileges={"app.*": ["select", "INSERT"], "*.*": ["process"], "app.t": on_table})
     assert db_user.plan(item, None) == [
         CREATE,
         "GRANT PROCESS ON *.* TO 'app'@'%'",

@@ -205,10 +205,9 @@ def test_access_denied_is_told_from_all_else(authority):
         server.read_all(secure)
 
     server = Server(script)
+    options = {"host": NAME, "connect_host": "127.0.0.1", "port": server.port, "user": "app", "secret": SECRET}
     with pytest.raises(_mysql.AccessDenied, match="refused the login of app"):
-        _mysql.connect(
-            host=NAME, connect_host="127.0.0.1", port=server.port, user="app", secret=SECRET, ca_file=str(authority.file), timeout=3
-        )
+        _mysql.connect(**options, ca_file=str(authority.file), timeout=3)
 
 
 @pytest.mark.parametrize(
