@@ -20,11 +20,12 @@ try:
     import pymysql
     from pymysql.connections import Connection as _DriverConnection
     from pymysql.constants import CLIENT
-    from pymysql.err import Error as DriverError
 except ImportError:
     pymysql = None
     _DriverConnection = object
-    DriverError = Exception
+
+# What a statement raises when the server refuses it.
+DriverError = pymysql.err.Error if pymysql else Exception
 
 ACCESS_DENIED = 1045
 _STATEMENT_TIMEOUT = 60  # seconds; account statements are short, but may wait for a lock

@@ -91,7 +91,8 @@ options:
         description:
           - What the account may do, as levels and lists of privileges, exactly.
           - Levels are written as in C(GRANT), V(*.*), V(database.*) or V(database.table). As in C(GRANT), V(_) and
-            V(%) in the name of a database are wildcards where the level is a database; put a backslash before one that stands for itself.
+            V(%) in the name of a database are wildcards where the level is a database; put a backslash before one that
+            stands for itself.
           - Privileges are those of C(SHOW PRIVILEGES), with columns as in V(SELECT (id, name\)). V(ALL) is taken below
             the global level. V(GRANT OPTION) is an entry like others.
           - Without this option privileges are left as they are.

@@ -179,9 +179,9 @@ class Lab:
         if statements:
             self.client("iam").put_user_policy(UserName=user, PolicyName="p", PolicyDocument=document(*statements))
 
-    def role(self, name: str, *statements: dict, trust: dict = ACCOUNT_TRUST, **create) -> str:
-        iam = self.client("iam")
-        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust), **create)["Role"]["Arn"]
+    def role(self, name: str, *statements: dict, trust: dict | None = None, **create) -> str:
+        iam, trust = self.client("iam"), document(trust or ACCOUNT_TRUST)
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust, **create)["Role"]["Arn"]
         if statements:
             iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document(*statements))
         return arn
@@ -830,8 +830,8 @@ def profile(lab):
     """Make a profile with a role; everything is gone after the test."""
     iam, ec2, made = lab.client("iam"), lab.client("ec2"), []
 
-    def make(name, *statements, trust=EC2_TRUST):
-        lab.role(name, *statements, trust=trust)
+    def make(name, *statements, trust=None):
+        lab.role(name, *statements, trust=trust or EC2_TRUST)
         iam.create_instance_profile(InstanceProfileName=name)
         iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
         made.append(name)

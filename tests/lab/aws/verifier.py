@@ -207,7 +207,7 @@ def read_login(read_line) -> Login:
     if read_line() != b"AWSAUTH/1\n":
         raise malformed
     while (line := read_line()) != b"\n":
-        key, _, value = line.decode("ascii", "replace").rstrip("\n").partition(" ")
+        key, _space, value = line.decode("ascii", "replace").rstrip("\n").partition(" ")
         if not line.endswith(b"\n") or key not in KEYS or key in fields:
             raise malformed
         try:
