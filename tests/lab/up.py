@@ -65,7 +65,7 @@ def _running(state: State, wanted: dict) -> bool:
         return False
     if json.loads(state.shape.read_text())["wanted"] != wanted:
         return False
-    check = [sys.executable, HERE / "lab", "exec", "--state", state.root, "--", sys.executable, "-B"]
+    check = [HERE / "lab", "exec", "--state", state.root, "--", sys.executable, "-B"]
     done = subprocess.run([*check, HERE / "answers.py", state.root], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         say(f"The lab is made again, because it does not answer. {done.stdout.strip()}")
