@@ -134,7 +134,7 @@ def machine() -> dict:
 
 
 def until(condition) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "timed out"
         time.sleep(0.05)
