@@ -22,6 +22,8 @@ done 2>/dev/null
 @pytest.fixture(scope="module", autouse=True)
 def site(lab):
     lab.good("site.yml")
+    yield
+    lab.good("teardown.yml")
 
 
 def secrets(lab):
