@@ -1,0 +1,212 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real database servers for tests of accounts, without the AWS side: nobody logs in with a token here."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pymysql
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.dbops.rds_iam.plugins.modules import rds_iam_db_user
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(CHECKOUT / "tests/lab"))
+
+import certificates  # noqa: E402
+import database  # noqa: E402
+import mysql  # noqa: E402
+from processes import die_with_parent, end  # noqa: E402
+
+CACHE = CHECKOUT / ".cache/lab"
+NAME = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
+MASTER, PASSWORD = "admin", "the-master-password"
+PLUGIN = "AWSAuthenticationPlugin"
+# What the master user of RDS for MySQL has, without the roles of RDS.
+MYSQL_MASTER_PRIVILEGES = (
+    database.MASTER_PRIVILEGES.replace("BINLOG MONITOR, SLAVE MONITOR", "REPLICATION CLIENT")
+    + ", CREATE ROLE, DROP ROLE, APPLICATION_PASSWORD_ADMIN, ROLE_ADMIN, XA_RECOVER_ADMIN"
+)
+CHANGE = re.compile(r"\b(?:Query|Execute)\s+((?:CREATE|ALTER|DROP|GRANT|REVOKE|RENAME|INSERT|UPDATE|DELETE)\b.*)")
+
+
+@dataclass
+class Server:
+    """A running server and the module that is pointed at it."""
+
+    engine: str
+    place: Path
+    port: int
+    ca_file: Path
+
+    @property
+    def is_mysql(self) -> bool:
+        return self.engine == "mysql"
+
+    def sql(self, *statements: str) -> list[tuple]:
+        """Statements as root, over the socket; the rows of the last one."""
+        socket_file = str(self.place / "socket")
+        with pymysql.connect(unix_socket=socket_file, user="root", autocommit=True) as root, root.cursor() as cursor:
+            for statement in ("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'", *statements):
+                cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def run(self, users: list, *, fails: bool = False, check: bool = False, **options) -> dict:
+        """The module, as Ansible would run it. Adds `sent`: the changing statements that the server logged."""
+        defaults = {
+            "login_host": NAME,
+            "login_port": self.port,
+            "login_user": MASTER,
+            "login_password": PASSWORD,
+            "connect_host": "127.0.0.1",
+            "ca_file": str(self.ca_file),
+            "_ansible_check_mode": check,
+        }
+        log = self.place / "general.log"
+        before = log.stat().st_size
+        output = io.StringIO()
+        with patch_module_args({**defaults, **options, "users": users}), contextlib.redirect_stdout(output):
+            with pytest.raises(SystemExit):
+                rds_iam_db_user.main()
+        result = json.loads(output.getvalue())
+        assert result.get("failed", False) == fails, result.get("msg")
+        assert PASSWORD not in json.dumps({**result, "invocation": None})
+        with log.open("rb") as stream:
+            stream.seek(before)
+            result["sent"] = CHANGE.findall(stream.read().decode(errors="replace"))
+        return result
+
+    def settled(self, users: list) -> dict:
+        """Run it; then run it again, which must find and send nothing."""
+        first = self.run(users)
+        again = self.run(users)
+        assert (again["changed"], again["sent"]) == (False, []), again["users"]
+        return first
+
+    def account(self, name: str, host: str = "%") -> tuple | None:
+        """Plugin, authentication string, ssl_type and lock of an account as the server's own statement shows them."""
+        if (name, host) not in self.accounts():
+            return None
+        [(text,)] = self.sql(f"SHOW CREATE USER {quote(name)}@{quote(host)}")
+        found = re.search(r"IDENTIFIED (?:WITH|VIA) '?(\w+)'?(?: (?:AS|USING) '([^']*)')?(?: REQUIRE (\w+))?", text)
+        return found[1], found[2], found[3] or "NONE", "ACCOUNT LOCK" in text
+
+    def accounts(self) -> set[tuple[str, str]]:
+        return set(self.sql("SELECT user, host FROM mysql.user"))
+
+    def grants(self, name: str, host: str = "%") -> set[str]:
+        """SHOW GRANTS, without what only says that the account exists and how it logs in."""
+        rows = self.sql(f"SHOW GRANTS FOR {quote(name)}@{quote(host)}")
+        who = f" TO `{name}`@`{host}`"
+        shown = {re.sub(r" (IDENTIFIED (VIA|BY)|REQUIRE) .*?(?=$| WITH)", "", row[0]).replace(who, "") for row in rows}
+        return shown - {"GRANT USAGE ON *.*"}
+
+    def questions(self) -> int:
+        return int(self.sql("SHOW GLOBAL STATUS LIKE 'Questions'")[0][1])
+
+
+def quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def programs(engine: str) -> tuple[list, Path]:
+    """The command of the engine's server, and a new data directory of it."""
+    if engine == "mysql":
+        root = mysql.fetch(CACHE)
+        return [*mysql.command(root), mysql.LOG_SIZE], mysql.template(CACHE, root)
+    return (
+        [database.program("mariadbd"), "--no-defaults", database.LOG_SIZE, "--innodb-flush-method=nosync"],
+        database.template(CACHE, database.version()),
+    )
+
+
+@contextlib.contextmanager
+def running(engine: str, place: Path, *options: str):
+    command, data = programs(engine)
+    authority = certificates.authority("Root of the tests", rsa.generate_private_key(65537, 2048))
+    (place / "plugins").mkdir(parents=True)
+    shutil.copytree(data, place / "data")
+    shutil.copy(database.compile_plugin(CACHE), place / "plugins/awsauth.so")
+    (place / "ca.pem").write_bytes(authority.pem)
+    for file, text in zip(("server.pem", "server.key"), authority.sign(NAME)):
+        (place / file).write_bytes(text)
+    server = Server(engine, place, free_port(), place / "ca.pem")
+    command += [
+        *("--user=root", f"--datadir={place}/data", f"--socket={place}/socket", f"--pid-file={place}/pid"),
+        *("--bind-address=127.0.0.1", f"--port={server.port}", "--skip-name-resolve", "--skip-log-bin"),
+        *(f"--plugin-dir={place}/plugins", "--plugin-load-add=awsauth.so", "--innodb-buffer-pool-size=32M"),
+        *(f"--ssl-cert={place}/server.pem", f"--ssl-key={place}/server.key", "--require-secure-transport=ON"),
+        *("--general-log=ON", f"--general-log-file={place}/general.log", "--performance-schema=OFF"),
+        *("--character-set-server=utf8mb4", *options),
+    ]
+    log = place / "error.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=place, preexec_fn=die_with_parent
+        )
+    try:
+        wait(server, process, log)
+        yield server
+    finally:
+        end([process.pid], 10)
+        process.wait()
+
+
+def wait(server: Server, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            server.sql("SELECT 1")
+            return
+        except pymysql.err.OperationalError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"The {server.engine} server did not start: {log.read_text()[-2000:]}")
+            time.sleep(0.05)
+
+
+def set_up(server: Server) -> None:
+    privileges = MYSQL_MASTER_PRIVILEGES if server.is_mysql else database.MASTER_PRIVILEGES
+    server.sql(
+        f"CREATE USER '{MASTER}'@'%' IDENTIFIED BY '{PASSWORD}'",
+        f"GRANT {privileges} ON *.* TO '{MASTER}'@'%' WITH GRANT OPTION",
+        "CREATE USER rdsadmin@localhost IDENTIFIED BY 'not the plugin'",
+        *database.SAMPLE,
+    )
+
+
+@pytest.fixture(scope="session", params=["mariadb", "mysql"])
+def shared_server(request, tmp_path_factory):
+    os.environ.pop("AWSAUTH_SOCKET", None)
+    with running(request.param, tmp_path_factory.mktemp(request.param)) as server:
+        set_up(server)
+        yield server
+
+
+@pytest.fixture
+def server(shared_server):
+    """The server of the session, with the accounts that it had at first."""
+    before = shared_server.accounts()
+    yield shared_server
+    for name, host in shared_server.accounts() - before:
+        kind = "ROLE" if host == "" else "USER"
+        who = f"{quote(name)}@{quote(host)}" if host or shared_server.is_mysql else quote(name)
+        shared_server.sql(f"DROP {kind} {who}")
