@@ -26,6 +26,10 @@ except ImportError:
     BotoCoreError = ClientError = None  # AnsibleAWSModule says so when it starts
 
 
+class TimedOut(RdsIamError):
+    """The change is not in effect yet; another run goes on from there."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """How the API spells things for instances and for clusters."""
@@ -172,7 +176,7 @@ def modify(client, record: dict, change: Change, timeout: float) -> dict:
             failure = aws_error(doing, exc, "rds")
             if not error_code(exc).startswith(f"InvalidDB{kind.word}State"):
                 raise failure from None
-    raise failure
+    raise TimedOut(f"{str(failure).rstrip('.')}; run again when its status allows changes, or raise wait_timeout.")
 
 
 def wait(client, record: dict, enabled: bool, timeout: float) -> dict:
@@ -183,8 +187,8 @@ def wait(client, record: dict, enabled: bool, timeout: float) -> dict:
         record = describe(client, _KINDS[record["kind"]], record["identifier"])
         if in_effect(record, enabled):
             return record
-    raise RdsIamError(
-        f"IAM database authentication of the {title(record)} was not {_word(enabled)} after {timeout:g} seconds:"
+    raise TimedOut(
+        f"IAM database authentication of the {title(record)} is still not {_word(enabled)} when the time is up:"
         f" {describe_progress(record)}; run again to go on waiting, or raise wait_timeout."
     )
 

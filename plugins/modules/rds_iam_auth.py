@@ -110,6 +110,17 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+in_effect:
+  description: Whether the database is as asked, and no change of that is pending or under way. In check mode, whether
+    it would be.
+  returned: success
+  type: bool
+  sample: true
+timed_out:
+  description: Whether it failed because the time was up. Then another run goes on where this one stopped.
+  returned: failure
+  type: bool
+  sample: true
 database:
   description: The database as it is after the task; in check mode, as it would be.
   returned: success
@@ -243,8 +254,12 @@ def run(module) -> dict:
         after = planning.predict(before, change) if module.check_mode else rds.modify(client, before, change, timeout)
     if params["wait"] and params["apply_immediately"] and not module.check_mode:
         after = rds.wait(client, after, enabled, timeout)
-    diff = {"before": planning.shown(before), "after": planning.shown(after)}
-    return {"changed": change is not None, "database": after, "diff": diff}
+    return {
+        "changed": change is not None,
+        "in_effect": planning.in_effect(after, enabled),
+        "database": after,
+        "diff": {"before": planning.shown(before), "after": planning.shown(after)},
+    }
 
 
 def main() -> None:
@@ -265,7 +280,7 @@ def main() -> None:
     try:
         result = run(module)
     except RdsIamError as exc:
-        module.fail_json(msg=str(exc))
+        module.fail_json(msg=str(exc), timed_out=isinstance(exc, rds.TimedOut))
     module.exit_json(**result)
 
 

@@ -72,7 +72,7 @@ def run(run_module, stubbed, *calls, check=False, **options):
 def test_unchanged_is_one_call(run_module, stubbed):
     result = run(run_module, stubbed, read(True))
     assert not result["changed"]
-    assert result["database"]["iam_auth_enabled"]
+    assert result["in_effect"] and result["database"]["iam_auth_enabled"]
     assert result["diff"]["before"] == result["diff"]["after"] == {"iam_auth_enabled": True, "pending": {}}
 
 
@@ -111,6 +111,7 @@ def test_without_wait_the_answer_is_reported(run_module, stubbed, clock):
     result = run(run_module, stubbed, *calls, wait=False)
     assert result["changed"] and not result["database"]["iam_auth_enabled"]
     assert result["database"]["pending"] == {FLAG: True}
+    assert not result["in_effect"]
 
 
 def test_not_now_is_pending_and_not_enabled(run_module, stubbed):
@@ -143,6 +144,7 @@ def test_what_is_being_switched_is_only_waited_for(run_module, stubbed, clock):
 def test_others_pending_are_refused_before_any_change(run_module, stubbed, check):
     result = run(run_module, stubbed, read(False, AllocatedStorage=40), check=check)
     assert result["failed"] and "AllocatedStorage=40" in result["msg"]
+    assert not result["timed_out"]
 
 
 def test_others_pending_are_applied_if_told(run_module, stubbed, clock):
@@ -223,8 +225,11 @@ def test_busy_database_is_tried_again(run_module, stubbed, clock):
 def test_busy_database_without_wait_fails_at_once(run_module, stubbed, clock):
     busy = modify(("InvalidDBInstanceState", "Instance is backing up."))
     result = run(run_module, stubbed, read(False), offers(True), busy, wait=False)
-    expected = "Failed to switch IAM database authentication on for the DB instance orders: Instance is backing up"
-    assert result["msg"] == f"{expected} (InvalidDBInstanceState)."
+    assert result["timed_out"]
+    assert result["msg"] == (
+        "Failed to switch IAM database authentication on for the DB instance orders: Instance is backing up"
+        " (InvalidDBInstanceState); run again when its status allows changes, or raise wait_timeout."
+    )
 
 
 def test_time_out_says_what_it_waited_for(run_module, stubbed, clock):
@@ -240,9 +245,10 @@ def test_time_out_says_what_it_waited_for(run_module, stubbed, clock):
         read(False, "modifying", **still),
         wait_timeout=1,
     )
+    assert result["timed_out"]
     assert result["msg"] == (
-        "IAM database authentication of the DB instance orders was not on after 1 seconds: the flag is off, the change"
-        " to on is pending, the status is modifying; run again to go on waiting, or raise wait_timeout."
+        "IAM database authentication of the DB instance orders is still not on when the time is up: the flag is off,"
+        " the change to on is pending, the status is modifying; run again to go on waiting, or raise wait_timeout."
     )
 
 
