@@ -15,6 +15,7 @@ FLAG = "IAMDatabaseAuthenticationEnabled"
 # Log exports are applied as soon as they are asked for, so an immediate change of something else does not start them.
 _STARTED_ANYWAY = {"PendingCloudwatchLogsExports"}
 _CONFIGURING = "configuring-iam-database-auth"  # the status while RDS switches the flag
+_MODIFYING = "modifying"  # the status while RDS applies modifications
 _TITLES = {"instance": "DB instance", "cluster": "DB cluster"}
 
 
@@ -116,7 +117,7 @@ def plan(record: dict, enabled: bool, apply_immediately: bool) -> Change | None:
     if _settled(record, enabled):
         return None
     on_its_way = record["iam_auth_enabled"] != enabled and record["pending"].get(FLAG) == enabled
-    if on_its_way and (not apply_immediately or record["status"] == _CONFIGURING):
+    if on_its_way and (not apply_immediately or record["status"] in (_CONFIGURING, _MODIFYING)):
         return None
     return Change(enabled, apply_immediately)
 

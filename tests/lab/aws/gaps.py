@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import random
 import re
 import string
@@ -20,7 +21,7 @@ from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services import ec2, rds, secretsmanager
 
 # How long "apply immediately" takes. Long enough that a caller who does not wait sees the old value.
-APPLY_SECONDS = 1.0
+APPLY_SECONDS = float(os.environ.get("LAB_APPLY_SECONDS", "1"))
 
 FLAG = "IAMDatabaseAuthenticationEnabled"
 IAM_ENGINES = re.compile(r"mysql|mariadb|postgres|aurora-mysql|aurora-postgresql")

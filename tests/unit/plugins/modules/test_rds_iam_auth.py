@@ -135,8 +135,9 @@ def test_pending_is_taken_back(run_module, stubbed, clock):
     assert result["changed"] and result["database"]["pending"] == {}
 
 
-def test_what_is_being_switched_is_only_waited_for(run_module, stubbed, clock):
-    result = run(run_module, stubbed, read(False, "configuring-iam-database-auth", **{FLAG: True}), read(True))
+@pytest.mark.parametrize("status", ["modifying", "configuring-iam-database-auth"])
+def test_what_is_being_switched_is_only_waited_for(run_module, stubbed, clock, status):
+    result = run(run_module, stubbed, read(False, status, **{FLAG: True}), read(True))
     assert not result["changed"] and result["database"]["iam_auth_enabled"]
 
 
