@@ -154,6 +154,15 @@ def wanted(users: list[dict]) -> list[Wanted]:
 def _wanted(user: dict) -> Wanted:
     name, host = user["name"], user.get("host") or "%"
     check_user_name(name)
+    if name != name.strip() or host != host.strip():
+        raise RdsIamError(
+            f"The account {quote(name)}@{quote(host)} has white space at an end, which a server cuts off; leave it out."
+        )
+    if any(ord(char) > 0xFFFF for char in name + host):  # stored as question marks, as an account of another name
+        raise RdsIamError(
+            f"The account {name}@{host} has a character in it (an emoji, say) that a server cannot keep in the name of"
+            " an account; choose a name without it."
+        )
     if name in _SYSTEM_ACCOUNTS or name.startswith(_SYSTEM_PREFIXES):
         raise RdsIamError(f"The account {name} belongs to the server or to RDS; this module does not touch it.")
     privileges = user.get("privileges")

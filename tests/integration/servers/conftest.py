@@ -110,8 +110,8 @@ class Server:
     def grants(self, name: str, host: str = "%") -> set[str]:
         """SHOW GRANTS, without what only says that the account exists and how it logs in."""
         rows = self.sql(f"SHOW GRANTS FOR {quote(name)}@{quote(host)}")
-        who = f" TO `{name}`@`{host}`"
-        shown = {re.sub(r" (IDENTIFIED (VIA|BY)|REQUIRE) .*?(?=$| WITH)", "", row[0]).replace(who, "") for row in rows}
+        who = " TO " + "@".join("`" + part.replace("`", "``") + "`" for part in (name, host))
+        shown = {re.sub(r" (IDENTIFIED (VIA|BY)|REQUIRE) .*?(?=$| WITH)", "", row[0].replace(who, "")) for row in rows}
         return shown - {"GRANT USAGE ON *.*"}
 
     def questions(self) -> int:
