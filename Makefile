@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-.PHONY: demo lab lab-down test lint unit sanity integration setup clean
+.PHONY: demo lab lab-down test lint unit sanity integration bench setup clean
 .NOTPARALLEL:
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The lab needs root.
@@ -31,6 +31,10 @@ sanity: setup
 	$(call newest,tests/tools/ansible-test .venv-newest sanity)
 integration: setup
 	$(sudo) tests/tools/integration
+
+# Not a part of the tests: a table of ratios, which a loaded machine blurs.
+bench: setup
+	$(sudo) tests/tools/bench
 
 setup:
 	tests/tools/setup.sh

@@ -11,17 +11,22 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pymysql
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BIN = Path(sys.executable).parent
 STATE = Path(os.environ["LAB_STATE"])
+INFO = json.loads((STATE / "lab.json").read_text())
 TOKEN = HERE / "tokens.py"
+ANY = float("inf")
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "t" * 400}
 
 
@@ -38,7 +43,8 @@ class Table:
         for what, ours, theirs, limit, method in self.rows:
             ratio = ours / theirs
             mark = "" if ratio <= limit else " **over**"
-            print(f"| {what} | {ours:.4g} | {theirs:.4g} | {ratio:.3f}{mark} | {limit:g} | {method} |")
+            most = "" if limit == ANY else f"{limit:g}"
+            print(f"| {what} | {ours:.4g} | {theirs:.4g} | {ratio:.3f}{mark} | {most} | {method} |")
         return all(ours / theirs <= limit for _what, ours, theirs, limit, _method in self.rows)
 
 
@@ -70,7 +76,7 @@ def cold_tokens(table, rounds=10):
     method = f"whole process, best of {rounds}, seconds"
     table.add("cold token, and boto3's client", best["ours"], best["boto3"], 0.55, method)
     table.add("cold token, and the AWS CLI", best["ours"], best["cli"], 0.4, method)
-    table.add("cold token, and the bare HMAC", best["ours"], best["hmac"], float("inf"), method)
+    table.add("cold token, and the bare HMAC", best["ours"], best["hmac"], ANY, method)
 
 
 def warm_tokens(table):
@@ -79,7 +85,17 @@ def warm_tokens(table):
     best = {way: 1e6 * value for way, value in json.loads(output).items()}
     method = "one process, best of 15 rounds of 200, microseconds"
     table.add("warm token, and boto3's client", best["ours"], best["boto3"], 0.8, method)
-    table.add("warm token, and the bare HMAC", best["ours"], best["hmac"], float("inf"), method)
+    table.add("warm token, and the bare HMAC", best["ours"], best["hmac"], ANY, method)
+
+
+def questions(database: dict) -> int:
+    """How many statements the database has had."""
+    login = {"user": database["master_username"], "password": database["master_password"]}
+    context = ssl.create_default_context(cafile=INFO["ca_file"])
+    with pymysql.connect(host=database["endpoint"], port=database["port"], ssl=context, **login) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
+            return int(cursor.fetchone()[1])
 
 
 def calls(since: int) -> int:
@@ -111,13 +127,12 @@ def site(table, rounds=3):
 
 
 def users(table, count=200):
-    database = json.loads((STATE / "lab.json").read_text())["databases"][0]
+    database, ca_file = INFO["databases"][0], INFO["ca_file"]
     login = {
         "login_host": database["endpoint"],
         "login_user": database["master_username"],
         "login_password": database["master_password"],
     }
-    ca_file = json.loads((STATE / "lab.json").read_text())["ca_file"]
     names = [f"bench{number}" for number in range(count)]
     privileges = {"app.*": ["SELECT", "INSERT"]}
     tasks = {
@@ -129,7 +144,7 @@ def users(table, count=200):
             }
         },
         "loop": {
-            "community.mysql.mysql_user": {
+            "ansible.mysql.mysql_user": {
                 **login,
                 "ca_cert": ca_file,
                 "check_hostname": True,
@@ -145,18 +160,21 @@ def users(table, count=200):
             "no_log": True,
         },
     }
-    took = {}
+    took, sent = {}, {}
     for way, task in tasks.items():
         path = STATE / f"bench-{way}.yml"
         path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
         path.chmod(0o600)
+        before = questions(database)
         took[way] = seconds([BIN / "ansible-playbook", path])
+        sent[way] = questions(database) - before
     drop = {**tasks["ours"]["dbops.rds_iam.rds_iam_db_user"], "users": [{"name": n, "state": "absent"} for n in names]}
     dropping = {"hosts": "localhost", "gather_facts": False, "tasks": [{"dbops.rds_iam.rds_iam_db_user": drop}]}
     path.write_text(json.dumps([dropping]))
     seconds([BIN / "ansible-playbook", path])
-    method = "one run of each, ours first, seconds"
-    table.add(f"{count} accounts, and a loop over mysql_user", took["ours"], took["loop"], 1 / 50, method)
+    method = "one run of each; ours creates them, the loop finds them there"
+    table.add(f"{count} accounts and a loop over mysql_user, seconds", took["ours"], took["loop"], 1 / 50, method)
+    table.add(f"{count} accounts and a loop over mysql_user, SQL statements", sent["ours"], sent["loop"], ANY, method)
 
 
 def main():
