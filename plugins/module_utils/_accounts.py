@@ -10,27 +10,41 @@ from collections import defaultdict
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._db_user import (
     GRANT_OPTION,
+    PLUGIN,
     Account,
+    Dialect,
     column_privilege,
+    grantable,
+    is_dynamic,
     quote,
 )
 
-_MYSQL_ACCOUNTS = "SELECT user, host, plugin, authentication_string, ssl_type, account_locked FROM mysql.user"
+# Authentication strings of other plugins are the hashes of passwords, and stay where they are.
+_AUTH_STRING = f"IF(LOWER(u.plugin) = '{PLUGIN.lower()}', u.authentication_string, '')"
+# MySQL keeps roles as accounts that nobody can log in to. MySQL 5.7 has no user_attributes.
+_MYSQL_ACCOUNTS = f"""
+    SELECT u.user, u.host, u.plugin, {_AUTH_STRING}, u.ssl_type, u.account_locked = 'Y',
+           1 /*!80027 + IFNULL(JSON_LENGTH(u.user_attributes, '$.multi_factor_authentication'), 0) */,
+           u.account_locked = 'Y' AND u.password_expired = 'Y' AND u.authentication_string = '',
+           0 /*!80016 + IFNULL(JSON_LENGTH(u.user_attributes, '$.Restrictions'), 0) */
+    FROM mysql.user u"""
 # mysql.user of MariaDB shows neither the lock nor a second way to log in.
-_MARIADB_ACCOUNTS = """
-    SELECT u.user, u.host,
-           IF(JSON_EXISTS(p.priv, '$.auth_or'), 'several plugins', u.plugin), u.authentication_string, u.ssl_type,
-           IF(JSON_VALUE(p.priv, '$.account_locked'), 'Y', 'N')
-    FROM mysql.user u JOIN mysql.global_priv p ON p.user = u.user AND p.host = u.host
-    WHERE u.is_role = 'N'"""
+_MARIADB_ACCOUNTS = f"""
+    SELECT u.user, u.host, IF(JSON_LENGTH(p.priv, '$.auth_or') > 1, 'several plugins', u.plugin), {_AUTH_STRING},
+           u.ssl_type, IFNULL(JSON_VALUE(p.priv, '$.account_locked'), 0), 1, u.is_role = 'Y', 0
+    FROM mysql.user u JOIN mysql.global_priv p ON p.user = u.user AND p.host = u.host"""
 
 _PRIVILEGES = (
-    "SELECT grantee, '*', '*', NULL, privilege_type, is_grantable FROM information_schema.user_privileges",
-    "SELECT grantee, table_schema, '*', NULL, privilege_type, is_grantable FROM information_schema.schema_privileges",
+    "SELECT grantee, '', '', NULL, privilege_type, is_grantable FROM information_schema.user_privileges",
+    "SELECT grantee, table_schema, '', NULL, privilege_type, is_grantable FROM information_schema.schema_privileges",
     "SELECT grantee, table_schema, table_name, NULL, privilege_type, is_grantable"
     " FROM information_schema.table_privileges",
     "SELECT grantee, table_schema, table_name, column_name, privilege_type, is_grantable"
     " FROM information_schema.column_privileges",
+)
+_OWN_PRIVILEGES = (
+    "SELECT privilege_type FROM information_schema.user_privileges"
+    " WHERE is_grantable = 'YES' AND BINARY REPLACE(grantee, '''', '') = REPLACE(CURRENT_USER(), '''', '')"
 )
 
 
@@ -44,18 +58,34 @@ def _text(value):
     return value.decode() if isinstance(value, bytes) else value
 
 
-def server_privileges(connection) -> set[str]:
-    return {row[0] for row in _rows(connection, "SHOW PRIVILEGES")}
+def read_dialect(connection) -> Dialect:
+    [(lower_case,)] = _rows(connection, "SELECT @@lower_case_table_names")
+    return Dialect(
+        frozenset(row[0] for row in _rows(connection, "SHOW PRIVILEGES")),
+        frozenset(row[0] for row in _rows(connection, _OWN_PRIVILEGES)),
+        bool(lower_case),
+    )
 
 
 def read_accounts(connection) -> dict[tuple[str, str], Account]:
-    """All accounts that are not roles, without their privileges."""
+    """All accounts, without their privileges."""
     mariadb = "mariadb" in connection.get_server_info().lower()
     result = {}
-    for user, host, plugin, auth_string, tls, locked in _rows(
+    for user, host, plugin, auth_string, tls, locked, factors, role, restrictions in _rows(
         connection, _MARIADB_ACCOUNTS if mariadb else _MYSQL_ACCOUNTS
     ):
-        result[user, host] = Account(user, host, plugin, auth_string, tls or "", locked == "Y", None)
+        result[user, host] = Account(
+            user,
+            host,
+            plugin,
+            auth_string,
+            tls or "",
+            locked=bool(int(locked)),
+            factors=factors,
+            role=bool(role),
+            restricted=bool(restrictions),
+            privileges=None,
+        )
     return result
 
 
@@ -64,20 +94,18 @@ def read_privileges(connection, accounts) -> dict[tuple[str, str], dict]:
     grantees = {f"'{account.name}'@'{account.host}'": account.key for account in accounts}  # the server escapes nothing
     listed = ", ".join(quote(grantee) for grantee in grantees)
     held = defaultdict(lambda: defaultdict(set))
-    columns = defaultdict(list)
     for statement in _PRIVILEGES:
-        for grantee, database, table, column, name, grantable in _rows(
+        for grantee, database, table, column, name, option in _rows(
             connection, f"{statement} WHERE grantee IN ({listed})"
         ):
             if grantee not in grantees:  # the comparison there ignores case, account names do not
                 continue
             level = held[grantees[grantee]][database, table]
-            if column is not None:
-                columns[grantees[grantee], (database, table), name].append(column)
-            elif name != "USAGE":
-                level.add(name)
-            if grantable == "YES":
+            if is_dynamic(name):
+                level.add(grantable(name) if option == "YES" else name)
+                continue
+            if name != "USAGE":
+                level.add(name if column is None else column_privilege(name, column))
+            if option == "YES":
                 level.add(GRANT_OPTION)
-    for (key, level, name), names in columns.items():
-        held[key][level].add(column_privilege(name, sorted(names)))
     return {key: {lvl: frozenset(names) for lvl, names in levels.items() if names} for key, levels in held.items()}

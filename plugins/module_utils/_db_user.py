@@ -17,14 +17,20 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._policy import check
 
 PLUGIN = "AWSAuthenticationPlugin"
 AUTH_STRING = "RDS"
-SESSION_MODE = "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'"
+# Without NO_AUTO_CREATE_USER, which MySQL has dropped, a GRANT to an account that is gone makes one without a password.
+SESSION_MODE = (
+    "SET SESSION sql_mode = IF(VERSION() REGEXP '^5[.]|MariaDB', 'NO_BACKSLASH_ESCAPES,NO_AUTO_CREATE_USER',"
+    " 'NO_BACKSLASH_ESCAPES')"
+)
 GRANT_OPTION = "GRANT OPTION"
 ALL = "ALL"
 
-_SYSTEM_ACCOUNTS = {"root", "rdsadmin", "rdsrepladmin", "rdsproxyadmin", "PUBLIC"}
-_SYSTEM_PREFIXES = ("mysql.", "mariadb.", "rds_")
+_SYSTEM_ACCOUNTS = {"root", "public"}
+_SYSTEM_PREFIXES = ("mysql.", "mariadb.", "rds_", "rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr")
+_NAME_LENGTH = 64  # of a database, a table or a column
+_HOST = re.compile(r"[a-z0-9_.:/%-]{1,255}")
 
-# What ALL stands for below the global level; DELETE HISTORY and SHOW CREATE ROUTINE exist on MariaDB only.
+# What ALL stands for below the global level, those that exist on MariaDB only included.
 _TABLE_PRIVILEGES = {
     "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER", "CREATE VIEW",
     "SHOW VIEW", "TRIGGER", "DELETE HISTORY",
@@ -33,6 +39,7 @@ _DATABASE_PRIVILEGES = _TABLE_PRIVILEGES | {
     "CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "EVENT",
     "SHOW CREATE ROUTINE",
 }  # fmt: skip
+_MARIADB_PRIVILEGES = {"DELETE HISTORY", "SHOW CREATE ROUTINE"}
 _COLUMN_PRIVILEGES = {"SELECT", "INSERT", "UPDATE", "REFERENCES"}
 
 # Names that a server takes in GRANT but shows under another name.
@@ -42,7 +49,7 @@ _ALIASES = {
     "DELETE VERSIONING ROWS": "DELETE HISTORY",
 }
 
-Level = "tuple[str, str]"  # (database, table), "*" for all of them
+Level = "tuple[str, str]"  # (database, table), "" for all of them, since "*" is a name too
 Privileges = "dict[tuple[str, str], frozenset[str]]"
 
 
@@ -56,6 +63,9 @@ class Account:
     auth_string: str = AUTH_STRING
     tls: str = "ANY"  # as in mysql.user.ssl_type: "", ANY, X509 or SPECIFIED
     locked: bool = False
+    factors: int = 1  # MySQL may ask for a second and a third
+    role: bool = False
+    restricted: bool = False  # by partial revokes of MySQL
     privileges: Privileges | None = field(default_factory=dict)  # None: not managed
 
     @property
@@ -64,7 +74,11 @@ class Account:
 
     @property
     def is_iam(self) -> bool:
-        return self.plugin == PLUGIN
+        return self.plugin.lower() == PLUGIN.lower() and self.factors == 1
+
+    @property
+    def logs_in_with(self) -> str:
+        return self.plugin if self.factors == 1 else "several factors"
 
     def __str__(self) -> str:
         return f"{quote(self.name)}@{quote(self.host)}"
@@ -98,11 +112,35 @@ def quote_name(text: str) -> str:
 
 
 def show_level(level: Level) -> str:
-    return ".".join(part if re.fullmatch(r"[\w*%$\\-]+", part) else quote_name(part) for part in level)
+    return ".".join(part if re.fullmatch(r"[\w%$\\-]+", part) else _sql_part(part) for part in level)
 
 
 def _sql_level(level: Level) -> str:
-    return ".".join("*" if part == "*" else quote_name(part) for part in level)
+    return ".".join(_sql_part(part) for part in level)
+
+
+def _sql_part(part: str) -> str:
+    return quote_name(part) if part else "*"
+
+
+def _check_text(what: str, text: str) -> None:
+    """Refuse what a server cuts off, replaces with a question mark, or cannot hold, and so takes for another name."""
+    if text != text.strip() or not text.isprintable() or max(text) > "\uffff":
+        raise RdsIamError(
+            f"The {what} {text!r} has spaces at an end, invisible characters, or ones that take four bytes; a server"
+            " would take it for another name."
+        )
+
+
+def _check_name(what: str, text: str) -> str:
+    _check_text(what, text)
+    if len(text) > _NAME_LENGTH:
+        raise RdsIamError(f"The {what} {text} has {len(text)} characters, and a server takes {_NAME_LENGTH}.")
+    return text
+
+
+def _unquote(text: str) -> str:
+    return text[1:-1].replace("``", "`") if text.startswith("`") else text
 
 
 def parse_level(text: str) -> Level:
@@ -114,30 +152,44 @@ def parse_level(text: str) -> Level:
             f"{text!r} is not a level of privileges; write *.*, database.* or database.table,"
             " with backquotes around names that have dots in them."
         )
-    return tuple(p[1:-1].replace("``", "`") if p.startswith("`") else p for p in match.groups())
+    parts = zip(("database", "table"), match.groups())
+    return tuple("" if part == "*" else _check_name(what, _unquote(part)) for what, part in parts)
 
 
-def parse_privilege(text: str) -> str:
-    """The one spelling of a privilege: upper case, single spaces, columns sorted."""
-    match = re.fullmatch(r"\s*([A-Za-z_ ]+?)\s*(?:\((.+)\))?\s*", text, re.S)
+def parse_privilege(text: str) -> set[str]:
+    """The one spelling of a privilege: upper case, single spaces; each column is a privilege of its own."""
+    column = r"\s*(`(?:[^`]|``)+`|[^`,()\s]+)\s*"
+    match = re.fullmatch(rf"\s*([A-Za-z_ ]+?)\s*(?:\(({column}(?:,{column})*)\))?\s*", str(text))
     if not match:
-        raise RdsIamError(f"{text!r} is not a privilege; write SELECT, or SELECT (column, column).")
+        raise RdsIamError(
+            f"{text!r} is not a privilege; write SELECT, or SELECT (column, column), with backquotes around names that"
+            " have spaces, commas or parentheses in them."
+        )
     name = " ".join(match[1].upper().split())
     name = _ALIASES.get(name, name)
     if not match[2]:
-        return name
+        return {name}
     if name not in _COLUMN_PRIVILEGES:
         raise RdsIamError(f"{name} cannot be granted on columns; only {', '.join(sorted(_COLUMN_PRIVILEGES))} can.")
-    columns = sorted({column.strip().strip("`").replace("``", "`") for column in match[2].split(",")})
-    return column_privilege(name, columns)
+    return {column_privilege(name, _check_name("column", _unquote(found))) for found in re.findall(column, match[2])}
 
 
-def column_privilege(name: str, columns) -> str:
-    return f"{name} ({', '.join(quote_name(column) for column in columns)})"
+def column_privilege(name: str, column: str) -> str:
+    return f"{name} ({quote_name(column)})"
+
+
+def grantable(name: str) -> str:
+    """A dynamic privilege of MySQL that its holder may pass on; each has a grant option of its own."""
+    return f"{name} WITH {GRANT_OPTION}"
+
+
+def is_dynamic(privilege: str) -> bool:
+    """Whether MySQL calls it dynamic: it has underscores where the others have spaces."""
+    return "_" in _base_name(privilege)
 
 
 def _base_name(privilege: str) -> str:
-    return privilege.split(" (", 1)[0]
+    return privilege.split(" (", 1)[0].split(" WITH ", 1)[0]
 
 
 def wanted(users: list[dict]) -> list[Wanted]:
@@ -152,22 +204,19 @@ def wanted(users: list[dict]) -> list[Wanted]:
 
 
 def _wanted(user: dict) -> Wanted:
-    name, host = user["name"], user.get("host") or "%"
+    name, host = user["name"], (user.get("host") or "%").lower()  # servers keep hosts in lower case
     check_user_name(name)
-    if name != name.strip() or host != host.strip():
+    _check_text("database user name", name)
+    if not _HOST.fullmatch(host):
         raise RdsIamError(
-            f"The account {quote(name)}@{quote(host)} has white space at an end, which a server cuts off; leave it out."
+            f"{host!r} is not the host part of an account (asked for {name}); write a name, an address or a network,"
+            " with % for any part."
         )
-    if any(ord(char) > 0xFFFF for char in name + host):  # stored as question marks, as an account of another name
-        raise RdsIamError(
-            f"The account {name}@{host} has a character in it (an emoji, say) that a server cannot keep in the name of"
-            " an account; choose a name without it."
-        )
-    if name in _SYSTEM_ACCOUNTS or name.startswith(_SYSTEM_PREFIXES):
+    if name.lower() in _SYSTEM_ACCOUNTS or name.lower().startswith(_SYSTEM_PREFIXES):
         raise RdsIamError(f"The account {name} belongs to the server or to RDS; this module does not touch it.")
     privileges = user.get("privileges")
     if privileges is not None:
-        privileges = _normal({parse_level(level): names for level, names in privileges.items()})
+        privileges = _normal(privileges)
     tls = "" if user.get("require_ssl") is False else "ANY"
     account = Account(name, host, tls=tls, privileges=privileges)
     return Wanted(account, present=user.get("state") != "absent", convert=bool(user.get("convert")))
@@ -175,50 +224,70 @@ def _wanted(user: dict) -> Wanted:
 
 def _normal(given: dict) -> Privileges:
     result = {}
-    for level, names in given.items():
-        if isinstance(names, str) or not names:
+    for text, names in given.items():
+        level = parse_level(text)
+        if not isinstance(names, list) or not names:
             raise RdsIamError(f"The privileges on {show_level(level)} must be a list with at least one entry.")
-        parsed = {parse_privilege(name) for name in names} - {"USAGE"}
-        if ALL in parsed and level == ("*", "*"):
+        parsed = set().union(*(parse_privilege(name) for name in names)) - {"USAGE"}
+        if ALL in parsed and level == ("", ""):
             raise RdsIamError(
                 "ALL on *.* cannot be granted on RDS, where the master user does not have it; list the privileges."
             )
-        if level[1] == "*" and any("(" in name for name in parsed):
+        if not level[1] and any("(" in name for name in parsed):
             raise RdsIamError(f"Privileges on columns need a table, and {show_level(level)} is not one.")
-        if parsed:
-            result[level] = frozenset(parsed)
-    return result
+        _add(result, level, parsed)
+    return {level: names for level, names in result.items() if names}
 
 
-def on_server(items: list[Wanted], server_privileges: set[str]) -> list[Wanted]:
+def _add(result: dict, level: Level, names: set) -> None:
+    if level in result:
+        raise RdsIamError(f"The privileges on {show_level(level)} are given twice; give every level once.")
+    result[level] = frozenset(names)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a server names privileges and levels, and which privileges the login can pass on."""
+
+    privileges: frozenset[str]
+    own: frozenset[str]
+    lower_case: bool
+
+    def known(self, level: Level) -> set[str]:
+        """The privileges that can be granted on this level."""
+        known = {_ALIASES.get(name.upper(), name.upper()) for name in self.privileges} - {"PROXY"}
+        if not level[0]:
+            return known
+        return known & {*(_TABLE_PRIVILEGES if level[1] else _DATABASE_PRIVILEGES), GRANT_OPTION}
+
+
+def on_server(items: list[Wanted], dialect: Dialect, where: str) -> list[Wanted]:
     """The same accounts with privileges as this server names them; one that it does not have is refused."""
-    server = {_ALIASES.get(name.upper(), name.upper()) for name in server_privileges} | {ALL}
-    items = [Wanted(_resolve(item.account, server), item.present, item.convert) for item in items]
-    for item in items:
-        for level, names in (item.account.privileges or {}).items():
-            unknown = sorted({_base_name(name) for name in names} - server)
-            if unknown:
-                raise RdsIamError(
-                    f"The server has no privilege {', '.join(unknown)} (asked for {item.account} on"
-                    f" {show_level(level)}); nothing was changed."
-                )
-    return items
+    return [Wanted(_resolve(item.account, dialect, where), item.present, item.convert) for item in items]
 
 
-def _resolve(account: Account, server: set[str]) -> Account:
+def _resolve(account: Account, dialect: Dialect, where: str) -> Account:
     """Write privileges as this server shows them."""
-    if account.privileges is None:
-        return account
     privileges = {}
-    for level, given in account.privileges.items():
-        names = set(given)
+    for level, given in (account.privileges or {}).items():
+        names, known = set(given), dialect.known(level)
         if ALL in names:
-            every = _DATABASE_PRIVILEGES if level[1] == "*" else _TABLE_PRIVILEGES
-            names = every & server | (names - {ALL})
-        if "BINLOG MONITOR" in server and "REPLICATION CLIENT" in names:  # MariaDB's name for it since 10.5
+            names |= known - {GRANT_OPTION} - (_MARIADB_PRIVILEGES - dialect.own)
+            names.remove(ALL)
+        if "BINLOG MONITOR" in known and "REPLICATION CLIENT" in names:  # MariaDB's name for it since 10.5
             names = names - {"REPLICATION CLIENT"} | {"BINLOG MONITOR"}
-        privileges[level] = frozenset(names)
-    return _replace(account, privileges=privileges)
+        unknown = sorted({_base_name(name) for name in names} - known)
+        if unknown:
+            raise RdsIamError(
+                f"{where} has no privilege {', '.join(unknown)} that can be granted on {show_level(level)} (asked for"
+                f" {account}), so nothing was changed; SHOW PRIVILEGES lists those that it has."
+            )
+        dynamic = {name for name in names if is_dynamic(name)}
+        if dynamic and GRANT_OPTION in names:
+            names = names - dynamic - ({GRANT_OPTION} if len(names) == len(dynamic) + 1 else set())
+            names |= {grantable(name) for name in dynamic}
+        _add(privileges, tuple(part.lower() for part in level) if dialect.lower_case else level, names)
+    return account if account.privileges is None else with_privileges(account, privileges)
 
 
 def _replace(account: Account, **changes) -> Account:
@@ -229,22 +298,37 @@ def with_privileges(account: Account, privileges: Privileges) -> Account:
     return _replace(account, privileges=privileges)
 
 
-def check_conflicts(items: list[Wanted], current: dict, login_user: str) -> None:
+def check_conflicts(items: list[Wanted], current: dict, login_user: str, where: str) -> None:
     """Refuse what must not be touched, before the first statement."""
+    roles = {account.name for account in current.values() if account.role}
     for item in items:
         name, existing = item.account, current.get(item.account.key)
         if item.account.name == login_user:
-            raise RdsIamError(f"{login_user} is the user of this login (the master user); it is not touched.")
-        if existing is None or existing.is_iam:
-            continue
-        if not item.present:
             raise RdsIamError(
-                f"The account {name} logs in with {existing.plugin}, so it is not an IAM account, and is not dropped."
+                f"{login_user} is the user of this login to {where} (the master user); it is not touched, so take it"
+                " from the list."
             )
-        if not item.convert:
+        if existing and existing.restricted and item.present and item.account.privileges is not None:
             raise RdsIamError(
-                f"The account {name} exists and logs in with {existing.plugin}; to take its password away and let it"
-                " log in with IAM, set convert for it."
+                f"The account {name} of {where} has partial revokes, which cannot be compared with a list of"
+                " privileges; lift them, or leave its privileges out."
+            )
+        if existing and existing.is_iam:
+            continue
+        if item.account.name in roles and (existing or item.present):
+            raise RdsIamError(
+                f"{where} has a role with the name of the account {name}, and roles are not touched; choose another"
+                " name for the account, or drop the role first."
+            )
+        if existing and not item.present:
+            raise RdsIamError(
+                f"The account {name} of {where} logs in with {existing.logs_in_with}, so it is not an IAM account, and"
+                " is not dropped; drop it by hand if nobody needs it."
+            )
+        if existing and not item.convert:
+            raise RdsIamError(
+                f"The account {name} of {where} exists and logs in with {existing.logs_in_with}; to take that away and"
+                " let it log in with IAM, set convert for it."
             )
 
 
@@ -253,16 +337,15 @@ def plan(item: Wanted, existing: Account | None) -> list[str]:
     account = item.account
     if not item.present:
         return [f"DROP USER {account}"] if existing else []
-    identified = f"IDENTIFIED WITH {PLUGIN} AS {quote(AUTH_STRING)}"
-    require = "REQUIRE SSL" if account.tls else "REQUIRE NONE"
-    if existing is None:
-        statements = [f"CREATE USER {account} {identified} {require}"]
-    elif not existing.is_iam or existing.auth_string != AUTH_STRING:
-        statements = [f"ALTER USER {account} {identified} {require}"]
-    elif bool(existing.tls) != bool(account.tls):  # X509 and SPECIFIED demand more than SSL, and stay
-        statements = [f"ALTER USER {account} {require}"]
-    else:
-        statements = []
+    changes = []
+    if existing is None or not existing.is_iam or existing.auth_string != AUTH_STRING:
+        changes.append(f"IDENTIFIED WITH {PLUGIN} AS {quote(AUTH_STRING)}")
+    if existing is None or bool(existing.tls) != bool(account.tls):  # X509 and SPECIFIED demand more than SSL, and stay
+        changes.append("REQUIRE SSL" if account.tls else "REQUIRE NONE")
+    statements = [f"{'ALTER' if existing else 'CREATE'} USER {account} {' '.join(changes)}"] if changes else []
+    if existing and existing.factors > 1:
+        factors = " ".join(f"DROP {number} FACTOR" for number in range(2, existing.factors + 1))
+        statements.append(f"ALTER USER {account} {factors}")
     if existing and existing.locked:
         statements.append(f"ALTER USER {account} ACCOUNT UNLOCK")
     if account.privileges is not None:
@@ -275,15 +358,26 @@ def _plan_privileges(who: str, before: Privileges, after: Privileges) -> list[st
     statements = []
     for level in sorted(before.keys() | after.keys()):
         have, want = before.get(level, frozenset()), after.get(level, frozenset())
+        spelled = {name.lower(): name for name in have}  # columns have no case, but REVOKE wants the one of GRANT
+        want = {spelled.get(name.lower(), name) for name in want}
         on = f"ON {_sql_level(level)}"
+        # REVOKE GRANT OPTION leaves dynamic privileges of MySQL in disorder, so they go one by one, and come back.
+        changed = {_base_name(name) for name in have - want if is_dynamic(name)}
+        again = {name for name in have if _base_name(name) in changed}
+        statements += [f"REVOKE {_base_name(name)} {on} FROM {who}" for name in sorted(again)]
+        have -= again
         if have - want:
             statements.append(f"REVOKE {', '.join(sorted(have - want))} {on} FROM {who}")
-        missing = want - have
-        if missing:
-            names = sorted(missing - {GRANT_OPTION}) or ["USAGE"]
-            option = f" WITH {GRANT_OPTION}" if GRANT_OPTION in missing else ""
-            statements.append(f"GRANT {', '.join(names)} {on} TO {who}{option}")
+        dynamic = {name for name in want - have if is_dynamic(name)}
+        statements += [_grant(names, on, who) for names in (want - have - dynamic, dynamic) if names]
     return statements
+
+
+def _grant(names: set[str], on: str, who: str) -> str:
+    suffix = f" WITH {GRANT_OPTION}"
+    listed = sorted(name.removesuffix(suffix) for name in names - {GRANT_OPTION}) or ["USAGE"]
+    option = suffix if any(name.endswith(GRANT_OPTION) for name in names) else ""
+    return f"GRANT {', '.join(listed)} {on} TO {who}{option}"
 
 
 def predicted(item: Wanted, existing: Account | None) -> Account | None:

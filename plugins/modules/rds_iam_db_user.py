@@ -16,7 +16,8 @@ description:
   - Takes any number of accounts in one run, reads the state of the server in a number of statements that does not
     depend on how many there are, sends only what differs, and reads the result back.
   - The login of the master user is sent only over TLS, after the certificate and the host name were verified.
-  - The master user itself, C(rdsadmin) and other accounts of the server are never touched.
+  - The login user itself, C(rdsadmin) and other accounts of the server, and roles, are never touched.
+  - An account that is locked is unlocked. Resource limits, default roles, and the roles granted to an account stay.
 requirements:
   - PyMySQL >= 1.0.2 on the host that runs the module
 attributes:
@@ -69,11 +70,13 @@ options:
     required: true
     suboptions:
       name:
-        description: Name of the account, at most 32 characters. Case counts, here and in the IAM policy.
+        description:
+          - Name of the account, at most 32 characters. Case counts, here and in the IAM policy.
+          - Names that a server would change, such as ones with a space at an end or an emoji, are refused.
         type: str
         required: true
       host:
-        description: Host part of the account.
+        description: Host part of the account. Case does not count.
         type: str
         default: '%'
       state:
@@ -84,21 +87,28 @@ options:
         choices: [present, absent]
         default: present
       require_ssl:
-        description: Whether the account must use TLS. RDS takes tokens over TLS only.
+        description:
+          - Whether the account must use TLS. RDS takes tokens over TLS only.
+          - A stricter requirement, such as C(X509), stays as it is.
         type: bool
         default: true
       privileges:
         description:
-          - What the account may do, as levels and lists of privileges, exactly.
+          - What the account may do, as levels and lists of privileges, exactly. What it has on other levels is revoked.
+          - Privileges on routines, C(PROXY), and what comes from roles are left as they are.
           - Levels are written as in C(GRANT), V(*.*), V(database.*) or V(database.table). As in C(GRANT), V(_) and
             V(%) in the name of a database are wildcards where the level is a database; put a backslash before one that
             stands for itself.
           - Privileges are those of C(SHOW PRIVILEGES), with columns as in V(SELECT (id, name\)). V(ALL) is taken below
-            the global level. V(GRANT OPTION) is an entry like others.
+            the global level, without C(DELETE HISTORY) and C(SHOW CREATE ROUTINE) of MariaDB if O(login_user) cannot
+            pass them on. V(GRANT OPTION) is an entry like others.
+          - Names with spaces, dots, commas, parentheses or backquotes are written in backquotes, as in C(GRANT).
           - Without this option privileges are left as they are.
         type: dict
       convert:
-        description: Whether an account that exists with another way to log in is converted, and so loses its password.
+        description:
+          - Whether an account that exists with another way to log in is converted, and so loses its password.
+          - An account with several ways to log in, IAM among them, loses the others.
         type: bool
         default: false
 seealso:
@@ -160,7 +170,7 @@ users:
       type: str
       sample: present
     changed:
-      description: Whether statements were sent.
+      description: Whether statements were sent, or would be in check mode.
       type: bool
       sample: true
     outcome:
@@ -174,7 +184,7 @@ users:
       sample: ["CREATE USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"]
 accounts_left:
   description: How many accounts with C(AWSAuthenticationPlugin) the server has afterwards, those of others included.
-  returned: when the server was read
+  returned: when the server was read and nothing failed
   type: int
   sample: 2
 """
@@ -218,21 +228,33 @@ def report(items, current, plans):
     }
 
 
-def apply(connection, plans, result):
+def apply(connection, result, where):
     """Send the statements; the first that fails ends the run, and the result says how far it came."""
-    for done, user in enumerate(result["users"]):
-        try:
-            with connection.cursor() as cursor:
-                for statement in user["statements"]:
+    changing = [user for user in result["users"] if user["changed"]]
+    for user in changing:
+        user.update(outcome="not tried", changed=False)
+    for user in changing:
+        user["outcome"] = "failed"
+        with connection.cursor() as cursor:
+            for statement in user["statements"]:
+                try:
                     cursor.execute(statement)
-        except _mysql.DriverError as exc:
-            user["outcome"] = "failed"
-            for later in result["users"][done + 1:]:
-                later["outcome"] = "not tried"
-            raise RdsIamError(
-                f"The server refused {statement!r}: {_mysql.server_error(exc)[1]}; what outcome says is done is done,"
-                " and another run does the rest."
-            ) from None
+                except _mysql.DriverError as exc:
+                    fail(
+                        result,
+                        f"{where} did not confirm {statement!r}: {_mysql.server_error(exc)[1]}; users whose outcome is"
+                        " done are done, so remove the cause, and another run does the rest.",
+                    )
+                user["changed"] = True
+        user["outcome"] = "done"
+
+
+def fail(result, message):
+    """End a run half-way, with a result that says only what is known."""
+    for key in ("accounts_left", "diff"):
+        del result[key]
+    result["changed"] = any(user["changed"] for user in result["users"])
+    raise RdsIamError(message)
 
 
 def run(module, result):
@@ -249,25 +271,32 @@ def run(module, result):
     ) as connection:
         with connection.cursor() as cursor:
             cursor.execute(_db_user.SESSION_MODE)
+        where = params["login_host"]
         if any(item.account.privileges for item in items):
-            items = _db_user.on_server(items, _accounts.server_privileges(connection))
+            items = _db_user.on_server(items, _accounts.read_dialect(connection), where)
         current = read(connection, items)
-        _db_user.check_conflicts(items, current, params["login_user"])
+        _db_user.check_conflicts(items, current, params["login_user"], where)
         plans = {item.account.key: _db_user.plan(item, current.get(item.account.key)) for item in items}
         result.update(report(items, current, plans))
         if result["changed"] and not module.check_mode:
-            apply(connection, plans, result)
-            verify(items, read(connection, items), params["login_host"])
+            apply(connection, result, where)
+            verify(items, read(connection, items), result, where)
 
 
-def verify(items, accounts, where):
-    for item in items:
-        left = _db_user.plan(item, accounts.get(item.account.key))
-        if left:
-            raise RdsIamError(
-                f"{where} took the statements for {item.account}, but reading it back shows that this is"
-                f" still to do: {left[0]}."
-            )
+def verify(items, accounts, result, where):
+    left = {}
+    for item, user in zip(items, result["users"]):
+        missing = _db_user.plan(item, accounts.get(item.account.key))
+        if missing:
+            user["outcome"] = "failed"
+            left[str(item.account)] = missing[0]
+    for account, statement in left.items():
+        others = f", and something for {len(left) - 1} more" if len(left) > 1 else ""
+        fail(
+            result,
+            f"{where} took all statements, but reading {account} back shows that this is still to do: {statement}"
+            f"{others}; see whether something else changes its accounts, and run again.",
+        )
 
 
 def main():

@@ -17,6 +17,11 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 DEBIAN = re.compile(r"(?:^URIs:|^deb\b.*?)\s(\w+://\S+/debian/?)(?:\s|$)", re.M)
 LOG_SIZE = "--innodb-redo-log-capacity=8M"
 
+
+class NoMirror(LabError):
+    """This machine has nowhere to fetch MySQL from."""
+
+
 # apt with a state of its own, in which no package is installed.
 APT = """\
 Dir::Etc "{place}/etc";
@@ -53,7 +58,7 @@ def _mirror() -> str:
         found = DEBIAN.search(file.read_text()) if file.is_file() else None
         if found and KEYRING.exists():
             return found[1]
-    raise LabError("MySQL comes from Debian's unstable release, and no apt source of this machine is a Debian mirror.")
+    raise NoMirror("MySQL comes from Debian's unstable release, and no apt source of this machine is a Debian mirror.")
 
 
 def _fetch(apt: Path, root: Path) -> None:
@@ -82,13 +87,13 @@ def command(root: Path) -> list[str]:
     ]
 
 
-def template(cache: Path, root: Path) -> Path:
+def template(cache: Path, root: Path, *options: str) -> Path:
     """A data directory as MySQL makes it, root without a password, from the cache or made now."""
-    made = cache / "mysql-sid-data"
+    made = cache / "".join(["mysql-sid-data", *options])
     if not made.exists():
-        unfinished = cache / f"mysql-sid-data.{os.getpid()}"
+        unfinished = cache / f"{made.name}.{os.getpid()}"
         shutil.rmtree(unfinished, ignore_errors=True)
-        options = ["--user=root", f"--datadir={unfinished}", LOG_SIZE, "--initialize-insecure"]
-        run("make the template of MySQL's data directory", [*command(root), *options])
+        place = ["--user=root", f"--datadir={unfinished}", LOG_SIZE, "--initialize-insecure"]
+        run("make the template of MySQL's data directory", [*command(root), *place, *options])
         unfinished.rename(made)
     return made

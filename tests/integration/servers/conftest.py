@@ -51,6 +51,9 @@ class Server:
     place: Path
     port: int
     ca_file: Path
+    name = NAME
+    master = MASTER
+    password = PASSWORD
 
     @property
     def is_mysql(self) -> bool:
@@ -107,6 +110,11 @@ class Server:
     def accounts(self) -> set[tuple[str, str]]:
         return set(self.sql("SELECT user, host FROM mysql.user"))
 
+    def drop(self, accounts) -> None:
+        roles = [quote(name) for name, host in accounts if not host]
+        users = [f"{quote(name)}@{quote(host)}" for name, host in accounts if host]
+        self.sql(*(f"DROP {kind} {', '.join(who)}" for kind, who in (("ROLE", roles), ("USER", users)) if who))
+
     def grants(self, name: str, host: str = "%") -> set[str]:
         """SHOW GRANTS, without what only says that the account exists and how it logs in."""
         rows = self.sql(f"SHOW GRANTS FOR {quote(name)}@{quote(host)}")
@@ -128,11 +136,14 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def programs(engine: str) -> tuple[list, Path]:
+def programs(engine: str, *options: str) -> tuple[list, Path]:
     """The command of the engine's server, and a new data directory of it."""
     if engine == "mysql":
-        root = mysql.fetch(CACHE)
-        return [*mysql.command(root), mysql.LOG_SIZE], mysql.template(CACHE, root)
+        try:
+            root = mysql.fetch(CACHE)
+        except mysql.NoMirror as exc:
+            pytest.skip(str(exc))
+        return [*mysql.command(root), mysql.LOG_SIZE], mysql.template(CACHE, root, *options)
     return (
         [database.program("mariadbd"), "--no-defaults", database.LOG_SIZE, "--innodb-flush-method=nosync"],
         database.template(CACHE, database.version()),
@@ -141,7 +152,7 @@ def programs(engine: str) -> tuple[list, Path]:
 
 @contextlib.contextmanager
 def running(engine: str, place: Path, *options: str):
-    command, data = programs(engine)
+    command, data = programs(engine, *options)
     authority = certificates.authority("Root of the tests", rsa.generate_private_key(65537, 2048))
     (place / "plugins").mkdir(parents=True)
     shutil.copytree(data, place / "data")
@@ -201,12 +212,17 @@ def shared_server(request, tmp_path_factory):
         yield server
 
 
+@pytest.fixture(params=["mariadb", "mysql"])
+def lower_case_server(request, tmp_path):
+    """One that keeps the names of databases and tables in lower case."""
+    with running(request.param, tmp_path / "server", "--lower-case-table-names=1") as server:
+        set_up(server)
+        yield server
+
+
 @pytest.fixture
 def server(shared_server):
     """The server of the session, with the accounts that it had at first."""
     before = shared_server.accounts()
     yield shared_server
-    for name, host in shared_server.accounts() - before:
-        kind = "ROLE" if host == "" else "USER"
-        who = f"{quote(name)}@{quote(host)}" if host or shared_server.is_mysql else quote(name)
-        shared_server.sql(f"DROP {kind} {who}")
+    shared_server.drop(shared_server.accounts() - before)

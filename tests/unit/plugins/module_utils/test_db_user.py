@@ -9,8 +9,10 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 from hypothesis import given
 from hypothesis import strategies as st
 
-PART = st.one_of(st.just("*"), st.text(min_size=1).filter(lambda text: text != "*"))
+NAME = st.text(st.characters(max_codepoint=0xFFFF), min_size=1, max_size=64)
+PLACE = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
 CREATE = "CREATE USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"
+ALTER = "ALTER USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
 
 
 def want(**user):
@@ -28,7 +30,7 @@ def test_new_account():
         CREATE,
         "GRANT PROCESS ON *.* TO 'app'@'%'",
         "GRANT INSERT, SELECT ON `app`.* TO 'app'@'%'",
-        "GRANT SELECT (`a`, `b`) ON `app`.`t` TO 'app'@'%' WITH GRANT OPTION",
+        "GRANT SELECT (`a`), SELECT (`b`) ON `app`.`t` TO 'app'@'%' WITH GRANT OPTION",
     ]
 
 
@@ -41,8 +43,8 @@ def test_new_account():
         (account(tls="SPECIFIED"), {"require_ssl": True}, []),
         (account(), {"require_ssl": False}, ["ALTER USER 'app'@'%' REQUIRE NONE"]),
         (account(locked=True), {}, ["ALTER USER 'app'@'%' ACCOUNT UNLOCK"]),
-        (account(auth_string="rds"), {}, [CREATE.replace("CREATE", "ALTER")]),
-        (account(plugin="mysql_native_password"), {"convert": True}, [CREATE.replace("CREATE", "ALTER")]),
+        (account(auth_string="rds"), {}, [ALTER]),
+        (account(plugin="mysql_native_password"), {"convert": True}, [ALTER]),
         (account(), {"state": "absent"}, ["DROP USER 'app'@'%'"]),
         (None, {"state": "absent"}, []),
     ],
@@ -52,7 +54,7 @@ def test_an_existing_account_is_repaired(existing, user, statements):
 
 
 def test_privileges_are_exactly_the_given_ones():
-    held = {("app", "*"): frozenset({"SELECT", "DROP"}), ("old", "*"): frozenset({"SELECT"})}
+    held = {("app", ""): frozenset({"SELECT", "DROP"}), ("old", ""): frozenset({"SELECT"})}
     existing = db_user.with_privileges(account(), held)
     assert db_user.plan(want(privileges={"app.*": ["SELECT", "INSERT"]}), existing) == [
         "REVOKE DROP ON `app`.* FROM 'app'@'%'",
@@ -62,10 +64,14 @@ def test_privileges_are_exactly_the_given_ones():
     assert db_user.plan(want(), existing) == [], "without the option they are left as they are"
 
 
+def dialect(*privileges, own=(), lower_case=False):
+    return db_user.Dialect(frozenset(privileges), frozenset(own), lower_case)
+
+
 def test_all_is_what_the_server_means_by_it():
-    mysql = {"Select", "Insert", "Update", "Trigger", "Event", "Process"}
-    [item] = db_user.on_server([want(privileges={"a.*": ["ALL"], "a.t": ["all privileges"]})], mysql)
-    assert item.account.privileges["a", "*"] == {"SELECT", "INSERT", "UPDATE", "TRIGGER", "EVENT"}
+    mysql = dialect("Select", "Insert", "Update", "Trigger", "Event", "Process")
+    [item] = db_user.on_server([want(privileges={"a.*": ["ALL"], "a.t": ["all privileges"]})], mysql, PLACE)
+    assert item.account.privileges["a", ""] == {"SELECT", "INSERT", "UPDATE", "TRIGGER", "EVENT"}
     assert item.account.privileges["a", "t"] == {"SELECT", "INSERT", "UPDATE", "TRIGGER"}
 
 
@@ -97,7 +103,7 @@ def test_an_account_is_given_once():
 
 def test_unknown_privilege_is_refused():
     with pytest.raises(RdsIamError, match="no privilege SELEKT"):
-        db_user.on_server([want(privileges={"app.*": ["SELEKT"]})], {"Select"})
+        db_user.on_server([want(privileges={"app.*": ["SELEKT"]})], dialect("Select"), PLACE)
 
 
 @pytest.mark.parametrize(
@@ -109,17 +115,21 @@ def test_unknown_privilege_is_refused():
 )
 def test_an_account_with_a_password_is_left_alone(user, existing, word):
     with pytest.raises(RdsIamError, match=word):
-        db_user.check_conflicts([want(**user)], {("app", "%"): existing}, "admin")
+        db_user.check_conflicts([want(**user)], {("app", "%"): existing}, "admin", PLACE)
 
 
 def test_the_login_itself_is_not_touched():
     with pytest.raises(RdsIamError, match="not touched"):
-        db_user.check_conflicts([want()], {}, "app")
+        db_user.check_conflicts([want()], {}, "app", PLACE)
 
 
-@given(PART, PART)
+@given(NAME, NAME)
 def test_any_name_survives_the_way_into_sql(database, table):
-    if database == "*":
-        table = "*"
-    written = ".".join(part if part == "*" else db_user.quote_name(part) for part in (database, table))
-    assert db_user.parse_level(written) == (database, table)
+    written = f"{db_user.quote_name(database)}.{db_user.quote_name(table)}"
+    try:
+        level = db_user.parse_level(written)
+    except RdsIamError as exc:
+        assert "would take it for another name" in str(exc)
+        assert any(name.strip() != name or not name.isprintable() for name in (database, table))
+    else:
+        assert level == (database, table)

@@ -1,0 +1,116 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs that end half-way say how far they came, and another run does the rest."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pymysql
+import pytest
+
+GOOD = ("AWSAuthenticationPlugin", "RDS", "SSL", False)
+
+
+def told(result):
+    return [(user["name"], user["outcome"], user["changed"]) for user in result["users"]]
+
+
+def test_a_refused_statement(server):
+    server.run([{"name": "same"}])
+    half = {"name": "half", "privileges": {"app.missing": ["SELECT"]}}
+    users = [{"name": "first"}, half, {"name": "last"}, {"name": "same"}]
+    result = server.run(users, fails=True)
+    assert told(result) == [
+        ("first", "done", True),
+        ("half", "failed", True),
+        ("last", "not tried", False),
+        ("same", "done", False),
+    ]
+    for part in (server.name, "'half'@'%'", "GRANT SELECT ON `app`.`missing`", "doesn't exist", "another run does the rest"):
+        assert part in result["msg"]
+    assert result["changed"]
+    assert not {"diff", "accounts_left"} & result.keys(), "nobody knows"
+    assert (server.account("first"), server.account("last")) == (GOOD, None)
+    server.sql("CREATE TABLE app.missing (id INT)")
+    try:
+        assert [user["changed"] for user in server.settled(users)["users"]] == [False, True, True, False]
+    finally:
+        server.sql("DROP TABLE app.missing")
+    assert server.account("half") == server.account("last") == GOOD
+
+
+def test_a_server_that_takes_no_changes(server):
+    server.sql("SET GLOBAL read_only = ON")
+    try:
+        result = server.run([{"name": "first"}, {"name": "last"}], fails=True)
+    finally:
+        server.sql("SET GLOBAL read_only = OFF")
+    assert told(result) == [("first", "failed", False), ("last", "not tried", False)]
+    assert not result["changed"]
+    assert "read-only" in result["msg"]
+
+
+def test_a_connection_that_is_lost(server):
+    """GRANT on a column waits for the table, which somebody else has locked, until its connection is ended."""
+    users = [
+        {"name": "first"},
+        {"name": "half", "privileges": {"app.orders": ["SELECT (id)"]}},
+        {"name": "last"},
+    ]
+    socket_file = str(server.place / "socket")
+    problems = []
+
+    def end_it():
+        deadline = time.monotonic() + 30
+        waiting = "SELECT id FROM information_schema.processlist WHERE user = 'admin' AND info LIKE 'GRANT%'"
+        while not (found := server.sql(waiting)):
+            if time.monotonic() > deadline:
+                problems.append("no GRANT waits")
+                return
+            time.sleep(0.02)
+        server.sql(f"KILL {found[0][0]}")
+
+    with pymysql.connect(unix_socket=socket_file, user="root") as root, root.cursor() as cursor:
+        cursor.execute("LOCK TABLES app.orders WRITE")
+        helper = threading.Thread(target=end_it)
+        helper.start()
+        result = server.run(users, fails=True)
+        helper.join()
+    assert problems == []
+    assert told(result) == [("first", "done", True), ("half", "failed", True), ("last", "not tried", False)]
+    assert server.name in result["msg"] and "Lost connection" in result["msg"]
+    server.settled(users)
+    assert server.account("half") == server.account("last") == GOOD
+
+
+def test_a_server_that_does_not_do_what_it_was_told(server):
+    """Columns granted in two spellings: REVOKE takes one away and says that it took both."""
+    server.run([{"name": "first"}, {"name": "app"}])
+    server.sql("GRANT SELECT (ID) ON app.orders TO app@'%'", "GRANT SELECT (id) ON app.orders TO app@'%'")
+    users = [{"name": "first", "host": "10.0.0.1"}, {"name": "app", "privileges": {}}]
+    result = server.run(users, fails=True)
+    assert "reading 'app'@'%' back shows" in result["msg"] and server.name in result["msg"]
+    assert told(result) == [("first", "done", True), ("app", "failed", True)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"login_user": "nobody"}, "refused the login of nobody"),
+        ({"login_host": "other.cabcdefghijk.eu-west-1.rds.amazonaws.com"}, "is not accepted"),
+    ],
+)
+def test_a_login_that_does_not_work(server, options, words):
+    result = server.run([{"name": "app"}], fails=True, **options)
+    assert words in result["msg"]
+    assert (result["changed"], result["sent"]) == (False, [])
+
+
+def test_a_login_that_may_not_read_accounts(server):
+    server.sql("CREATE USER weak@'%' IDENTIFIED BY 'sesame'")
+    result = server.run([{"name": "app"}], fails=True, login_user="weak", login_password="sesame")
+    assert f"The accounts of {server.name} could not be read as weak" in result["msg"]
+    assert (result["changed"], result["sent"]) == (False, [])
