@@ -4,7 +4,7 @@
 
 """Sign RDS authentication tokens. Private to this collection.
 
-The program rds-mysql runs a copy of this file on its own, so it imports nothing but botocore and the standard library.
+The program rds-mysql begins with this text, so it imports nothing but botocore and the standard library.
 """
 
 from __future__ import annotations
@@ -12,16 +12,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
+import os
 import re
 import sys
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
-
-try:
-    from botocore.exceptions import BotoCoreError
-    from botocore.session import Session
-except ImportError:
-    Session = None
 
 LIFETIME = 900  # seconds; RDS refuses a token that claims more
 _NO_BODY = hashlib.sha256(b"").hexdigest()
@@ -43,18 +38,33 @@ def _check(endpoint: str, port: int, user: str) -> None:
 @functools.cache
 def _session(profile: str | None):
     """One session for each profile in a process: finding the credentials is the slow part of a token."""
+    from botocore.session import Session
+
     return Session(profile=profile)
+
+
+def _find(profile: str | None):
+    """What a session of botocore finds, which looks into the environment first, unless a profile is named.
+
+    Most of the time of a first token is spent on loading what a session needs, and the environment needs none of it.
+    """
+    from botocore.credentials import EnvProvider
+
+    named = profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
+    return (None if named else EnvProvider().load()) or _session(profile).get_credentials()
 
 
 def credentials(profile: str | None = None):
     """The credentials that botocore finds: environment, profile, web identity, container, instance profile."""
-    if Session is None:
+    try:
+        from botocore.exceptions import BotoCoreError  # here, since whoever reads this file may need no credentials
+    except ImportError:
         raise TokenError(
             f"botocore is not installed for {sys.executable} on this host; install it (package python3-botocore on"
             " Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
-        )
+        ) from None
     try:
-        found = _session(profile).get_credentials()
+        found = _find(profile)
         if found is not None:
             found.get_frozen_credentials()  # fetches them, if they are the kind that is fetched
     except BotoCoreError as exc:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rds_iam_ping
-short_description: Prove that a database user can, or cannot, log in with IAM from this host
+short_description: Prove which database users can, and cannot, log in with IAM from this host
 version_added: 0.1.0
 author:
   - dbops.rds_iam contributors (@dbops)
 description:
-  - Makes a token with the AWS credentials of the host, connects over TLS with certificate and host name verified, logs
-    in, and returns who the server says this is, and over what.
-  - The token is not sent to a server whose certificate is not right, and is not returned.
+  - For each login it makes a token with the AWS credentials of the host, connects over TLS with certificate and host
+    name verified, logs in, and returns who the server says this is, and over what.
+  - A token is not sent to a server whose certificate is not right, and is not returned.
+  - All logins are tried, whatever happens to one of them. The module fails if one did not go as expected.
 requirements:
   - botocore and PyMySQL >= 1.0.2 on the host that runs the module
 attributes:
@@ -28,89 +29,134 @@ attributes:
     support: full
     description: Changes nothing.
 options:
+  logins:
+    description:
+      - The logins to try, in this order.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      endpoint:
+        description:
+          - Endpoint of the DB instance, cluster or proxy, as RDS shows it. RDS does not accept tokens for other names
+            of it, such as a CNAME or the name of a tunnel.
+        type: str
+        required: true
+      port:
+        description: TCP port of the database.
+        type: int
+        default: 3306
+      user:
+        description: The database user who logs in, not an IAM user. Case counts.
+        type: str
+        required: true
+      region:
+        description:
+          - AWS region of the database.
+          - The default is the region in O(logins[].endpoint). Another region than that one is an error. Where the
+            endpoint names no region, as that of a global database, this option is needed.
+        type: str
+      connect_host:
+        description: Name or address to dial in place of O(logins[].endpoint), for a tunnel or a port forwarding. The
+          token and the certificate are those of O(logins[].endpoint) all the same.
+        type: str
+      expect:
+        description:
+          - V(allowed) expects the login to succeed.
+          - V(denied) expects that the server is reached over verified TLS and refuses the login with C(Access denied).
+            Trouble with the network, TLS or the AWS credentials is a failure here too.
+        type: str
+        choices: [allowed, denied]
+        default: allowed
   ca_file:
     description:
       - File with the certificates of the RDS certificate authorities.
       - The module M(dbops.rds_iam.rds_ca_bundle) installs it.
     type: path
     default: /etc/ssl/rds/global-bundle.pem
-  connect_host:
-    description: Name or address to dial in place of O(endpoint), for a tunnel or a port forwarding. The token and the
-      certificate are those of O(endpoint) all the same.
-    type: str
   connect_timeout:
-    description: Seconds to wait for the server.
+    description: Seconds to wait for a server.
     type: int
     default: 10
-  expect:
+  profile:
     description:
-      - V(allowed) succeeds if the login succeeds.
-      - V(denied) succeeds only if the server was reached over verified TLS and refused the login with C(Access denied).
-        Trouble with the network, TLS or the AWS credentials is a failure here too.
+      - Profile of the AWS configuration files whose credentials sign the tokens.
+      - The default is what botocore finds, in its order (environment, profile, web identity, container, instance
+        profile).
     type: str
-    choices: [allowed, denied]
-    default: allowed
-extends_documentation_fragment:
-  - dbops.rds_iam.token
 seealso:
   - module: dbops.rds_iam.rds_auth_token
   - module: dbops.rds_iam.rds_iam_db_user
 """
 
 EXAMPLES = r"""
-- name: The application can log in
+- name: The application can log in from this host, and the auditor cannot
   dbops.rds_iam.rds_iam_ping:
-    endpoint: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
-    user: app
-
-- name: Nobody can log in as the auditor from here
-  dbops.rds_iam.rds_iam_ping:
-    endpoint: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
-    user: auditor
-    expect: denied
+    logins:
+      - endpoint: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
+        user: app
+      - endpoint: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
+        user: auditor
+        expect: denied
 """
 
 RETURN = r"""
-verdict:
-  description: V(allowed) or V(denied), as the server decided.
-  returned: when the server decided
-  type: str
-  sample: allowed
-current_user:
-  description: What C(CURRENT_USER()) says, the account that the server matched.
-  returned: when the login was allowed
-  type: str
-  sample: app@%
-server_version:
-  description: What C(VERSION()) says.
-  returned: when the login was allowed
-  type: str
-  sample: 10.11.8-MariaDB-log
-tls_version:
-  description: Version of TLS of the connection.
-  returned: when the login was allowed
-  type: str
-  sample: TLSv1.3
-tls_cipher:
-  description: Cipher suite of the connection.
-  returned: when the login was allowed
-  type: str
-  sample: TLS_AES_256_GCM_SHA384
-endpoint:
-  description: The endpoint.
-  returned: always
-  type: str
-  sample: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
-port:
-  description: The port.
-  returned: always
-  type: int
-  sample: 3306
-user:
-  description: The database user.
-  returned: always
-  type: str
-  sample: app
+logins:
+  description: The logins in the order given.
+  returned: if the host has what it needs to log in
+  type: list
+  elements: dict
+  contains:
+    endpoint:
+      description: The endpoint.
+      returned: always
+      type: str
+      sample: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
+    port:
+      description: The port.
+      returned: always
+      type: int
+      sample: 3306
+    user:
+      description: The database user.
+      returned: always
+      type: str
+      sample: app
+    as_expected:
+      description: Whether the login went as expected.
+      returned: always
+      type: bool
+      sample: true
+    verdict:
+      description: V(allowed) or V(denied), as the server decided.
+      returned: when the server decided
+      type: str
+      sample: allowed
+    msg:
+      description: What went wrong and what to do.
+      returned: when the login did not go as expected
+      type: str
+      sample: No AWS credentials were found on this host; attach an instance profile to it.
+    current_user:
+      description: What C(CURRENT_USER()) says, the account that the server matched.
+      returned: when the login was allowed
+      type: str
+      sample: app@%
+    server_version:
+      description: What C(VERSION()) says.
+      returned: when the login was allowed
+      type: str
+      sample: 10.11.8-MariaDB-log
+    tls_version:
+      description: Version of TLS of the connection.
+      returned: when the login was allowed
+      type: str
+      sample: TLSv1.3
+    tls_cipher:
+      description: Cipher suite of the connection.
+      returned: when the login was allowed
+      type: str
+      sample: TLS_AES_256_GCM_SHA384
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -119,10 +165,10 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._endpoint import reg
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def log_in(params, target):
-    """One login; what the server said of it."""
-    _mysql.check_prerequisites(params["ca_file"])
-    region = region_of(target["endpoint"], params["region"])
+def log_in(params, login):
+    """What the server says of one login: its verdict, and for a refusal the reason as msg."""
+    target = {name: login[name] for name in ("endpoint", "port", "user")}
+    region = region_of(target["endpoint"], login["region"])
     token = _token.sign(_token.credentials(params["profile"]), region=region, **target)
     try:
         connection = _mysql.connect(
@@ -131,49 +177,72 @@ def log_in(params, target):
             user=target["user"],
             secret=token,
             ca_file=params["ca_file"],
-            connect_host=params["connect_host"],
+            connect_host=login["connect_host"],
             timeout=params["connect_timeout"],
         )
     except _mysql.AccessDenied as exc:
-        return {"verdict": "denied", "reason": str(exc)}
+        return {"verdict": "denied", "msg": str(exc)}
     with connection:
         return {"verdict": "allowed", **_mysql.session_facts(connection)}
 
 
+def judge(login, said):
+    """The record of a login, with the sentence on what to do if it did not go as expected."""
+    record = {name: login[name] for name in ("endpoint", "port", "user")}
+    reason = said.pop("msg", "")
+    good = said.get("verdict") == login["expect"]
+    record.update(said, as_expected=good)
+    if good:
+        return record
+    if said.get("verdict") == "denied":
+        reason += (
+            " The account, its plugin, the IAM flag of the database and the policy of this host's role for"
+            " rds-db:connect must all allow it."
+        )
+    elif said.get("verdict") == "allowed":
+        reason = (
+            f"{said['current_user']} logged in to {login['endpoint']}:{login['port']} although it should be refused;"
+            " check which policies allow rds-db:connect to the role of this host."
+        )
+    return {**record, "msg": reason}
+
+
+def try_logins(params):
+    _mysql.check_prerequisites(params["ca_file"])
+    for login in params["logins"]:
+        try:
+            said = log_in(params, login)
+        except (RdsIamError, _token.TokenError) as exc:
+            said = {"msg": str(exc)}
+        yield judge(login, said)
+
+
 def main():
+    login = {
+        "endpoint": {"type": "str", "required": True},
+        "port": {"type": "int", "default": 3306},
+        "user": {"type": "str", "required": True},
+        "region": {"type": "str"},
+        "connect_host": {"type": "str"},
+        "expect": {"type": "str", "choices": ["allowed", "denied"], "default": "allowed"},
+    }
     module = AnsibleModule(
         argument_spec={
-            "endpoint": {"type": "str", "required": True},
-            "port": {"type": "int", "default": 3306},
-            "user": {"type": "str", "required": True},
-            "region": {"type": "str"},
-            "profile": {"type": "str"},
+            "logins": {"type": "list", "elements": "dict", "required": True, "options": login},
             "ca_file": {"type": "path", "default": "/etc/ssl/rds/global-bundle.pem"},
-            "connect_host": {"type": "str"},
             "connect_timeout": {"type": "int", "default": 10},
-            "expect": {"type": "str", "choices": ["allowed", "denied"], "default": "allowed"},
+            "profile": {"type": "str"},
         },
         supports_check_mode=True,
     )
-    target = {name: module.params[name] for name in ("endpoint", "port", "user")}
     try:
-        login = log_in(module.params, target)
-    except (RdsIamError, _token.TokenError) as exc:
-        module.fail_json(msg=str(exc), **target)
-    reason = login.pop("reason", None)
-    if login["verdict"] == module.params["expect"]:
-        module.exit_json(changed=False, **target, **login)
-    if reason:
-        msg = (
-            f"{reason} The account, its plugin, the IAM flag of the database and the policy of this host's role for"
-            " rds-db:connect must all allow it."
-        )
-    else:
-        msg = (
-            f"{login['current_user']} logged in to {target['endpoint']}:{target['port']} although it should be refused;"
-            " check which policies allow rds-db:connect to the role of this host."
-        )
-    module.fail_json(msg=msg, **target, **login)
+        logins = list(try_logins(module.params))
+    except RdsIamError as exc:
+        module.fail_json(msg=str(exc))
+    reasons = list(dict.fromkeys(login["msg"] for login in logins if not login["as_expected"]))
+    if reasons:
+        module.fail_json(msg=" ".join(reasons), logins=logins)
+    module.exit_json(changed=False, logins=logins)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,6 @@ def client_variables(state: State, name: str) -> dict:
         "ca_bundle_path": bundle,
         "connect_ca_file": bundle,
         "db_users_ca_file": bundle,
-        "connect_config_dir": str(place / "rds-iam"),
         "connect_wrapper_path": str(place / "bin" / "rds-mysql"),
         "ansible_remote_tmp": str(place / "tmp"),
     }

@@ -100,9 +100,6 @@ class Lab:
     def wrapper(self, client: str) -> str:
         return self.variable(client, "connect_wrapper_path", "/usr/local/bin/rds-mysql")
 
-    def config_dir(self, client: str) -> str:
-        return self.variable(client, "connect_config_dir", "/etc/rds-iam")
-
     @property
     def sudo(self) -> str:
         return "" if self.clients["client1"]["user"] == "root" else "sudo "

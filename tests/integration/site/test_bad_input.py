@@ -89,7 +89,8 @@ def test_accounts(lab, changes, words):
 def test_missing_libraries(lab, missing, tmp_path):
     """A host without a library: the module runs with a Python that cannot import it."""
     (tmp_path / f"{missing}.py").write_text("raise ImportError\n")
-    arguments = {"endpoint": lab.databases["orders"]["endpoint"], "user": "app", "ca_file": lab.info["ca_file"]}
+    login = {"endpoint": lab.databases["orders"]["endpoint"], "user": "app"}
+    arguments = {"logins": [login], "ca_file": lab.info["ca_file"]}
     message = failure(lab, "localhost", "dbops.rds_iam.rds_iam_ping", arguments, PYTHONPATH=str(tmp_path))
     assert {"pymysql": "PyMySQL", "botocore": "botocore"}[missing] in message
     assert "is not installed" in message
