@@ -15,7 +15,7 @@ import pytest
 
 ROLE = Path(__file__).parents[3] / "roles/mysql_client"
 RELEASES = {
-    'PRETTY_NAME="Ubuntu 24.04.1 LTS"\nVERSION_ID="24.04"\nID=ubuntu\nID_LIKE=debian\n': ("mysql-client", "ubuntu 24", True),
+    'NAME="Ubuntu"\nVERSION_ID="24.04"\nID=ubuntu\nID_LIKE=debian\n': ("mysql-client", "ubuntu 24", True),
     'PRETTY_NAME="Debian GNU/Linux 12"\nVERSION_ID="12"\nID=debian\n': ("default-mysql-client", "debian 12", True),
     'PRETTY_NAME="Debian GNU/Linux forky/sid"\nID=debian\n': ("default-mysql-client", "debian", True),
     'NAME="Amazon Linux"\nID="amzn"\nID_LIKE="fedora"\nVERSION_ID="2023"\n': ("mariadb105", "amzn 2023", False),
