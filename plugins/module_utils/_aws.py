@@ -24,13 +24,13 @@ def connect(module, service: str):
     """A client for the service, with the options and the environment of the module.
 
     Throttling, answers of 5xx and lost connections are retried by botocore, with growing pauses, for about half a
-    minute. The user's aws_config has the last word.
+    minute; an API that takes a call and never answers is given up after three. The user's aws_config has the last word.
     """
     _check_profile(module.params.get("profile"))
     if not module.region:
         raise RdsIamError(f"Failed to connect to AWS: {NO_REGION}.")
     retries = {"mode": "standard", "total_max_attempts": 8}
-    return module.client(service, config=Config(retries=retries, connect_timeout=10))
+    return module.client(service, config=Config(retries=retries, connect_timeout=10, read_timeout=20))
 
 
 def _check_profile(profile: str | None) -> None:

@@ -6,11 +6,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Callable
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import attempts
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import (
+    RdsIamError,
+    aws_error,
+    aws_reason,
+    error_code,
+)
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -19,6 +25,8 @@ except ImportError:
 
 CHUNK = 200  # the most values that EC2 takes in one filter
 _GONE = {"shutting-down", "terminated"}
+_STOPPED = {"stopping", "stopped"}
+_OF_ONE_INSTANCE = {"IncorrectState", "InvalidAssociationID.NotFound", "InvalidInstanceID.NotFound"}
 _LISTED = 10  # the most instances that a message lists
 
 
@@ -47,6 +55,7 @@ class Step:
     instance_id: str
     before: str | None
     after: str | None
+    stopped: bool = False
 
     @property
     def changed(self) -> bool:
@@ -75,7 +84,8 @@ def plan(instance_ids: list[str], found: dict[str, Instance], wish: Wish, region
     for instance_id in instance_ids:
         before = found[instance_id].profile
         detached = None if before == wish.profile else before
-        steps.append(Step(instance_id, before, wish.profile if wish.present else detached))
+        stopped = found[instance_id].state in _STOPPED
+        steps.append(Step(instance_id, before, wish.profile if wish.present else detached, stopped))
     return steps
 
 
@@ -84,7 +94,7 @@ def _refusals(known: list[Instance], wish: Wish) -> list[str]:
     refusals = []
     gone = [one.instance_id for one in known if one.state in _GONE]
     if gone:
-        refusals.append(f"{listed(gone)} is terminated, so leave it out")
+        refusals.append(f"{listed(gone)} is terminated or shutting down, so leave it out")
     others = [one for one in known if one.state not in _GONE and one.profile not in (None, wish.profile)]
     if others and not wish.replace:
         named = listed([f"{one.instance_id} ({one.profile})" for one in others])
@@ -95,9 +105,9 @@ def _refusals(known: list[Instance], wish: Wish) -> list[str]:
     return refusals
 
 
-def listed(names: list[str]) -> str:
+def listed(names: list[str], separator: str = ", ") -> str:
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    return separator.join(names[:_LISTED]) + more
 
 
 def read(client, instance_ids: list[str]) -> dict[str, Instance]:
@@ -141,69 +151,138 @@ def _pages(client, operation: str, key: str, doing: str, ids: list[str]) -> list
 
 
 def apply(client, steps: list[Step], timeout: float) -> None:
-    """Make the changes, one instance after the other; a second run finishes what a failure left."""
-    todo = [step for step in steps if step.changed]
-    attached = _associations(client, [step.instance_id for step in todo if step.before])
-    for done, step in enumerate(todo):
-        try:
-            _change(client, step, attached.get(step.instance_id), timeout)
-        except RdsIamError as exc:
-            rest = f" {done} of {len(todo)} instances were changed before; run again for the rest." if done else ""
-            raise RdsIamError(f"{exc}{rest}") from None
+    """Make the changes, one instance after the other; a second run finishes what a failure left.
+
+    The time is for trying again without getting any further.
+    """
+    changes = _Changes(client, [step for step in steps if step.changed])
+    while changes.waiting and not changes.over:
+        count = len(changes.waiting)
+        for _attempt in attempts(timeout):
+            changes.try_each()
+            if len(changes.waiting) < count:
+                break
+        else:
+            break
+    if changes.failed:
+        raise Incomplete(changes, steps)
 
 
-def _change(client, step: Step, association: dict | None, timeout: float) -> None:
-    """Change one instance, and try again while EC2 does not see a fresh profile or the instance is just starting."""
-    doing = f"{'attach' if step.after else 'detach'} the instance profile {step.after or step.before}"
-    if step.after is None and association is None:
-        return  # detached by someone else since it was read
-    call = _call(client, step, association)
-    for _attempt in attempts(timeout):
+class _Failed(RdsIamError):
+    """Why EC2 refused to change an instance."""
+
+    def __init__(self, reason: str, passes: bool, alone: bool):
+        super().__init__(reason)
+        self.passes = passes  # another try may go well
+        self.alone = alone  # it says nothing about the other instances
+
+
+class _Changes:
+    """The changes to make, and how far they are."""
+
+    def __init__(self, client, steps: list[Step]):
+        self.client, self.steps, self.waiting = client, steps, list(steps)
+        self.attached = _associations(client, [step.instance_id for step in steps if step.before])
+        self.failed: dict[str, str] = {}
+        self.emptied: set[str] = set()
+        self.over = False
+
+    @property
+    def untried(self) -> list[str]:
+        return [step.instance_id for step in self.waiting if step.instance_id not in self.failed]
+
+    def try_each(self) -> None:
+        """Make each change that waits, once, until a failure stands against all of them."""
+        for step in list(self.waiting):
+            try:
+                self._change(step)
+            except _Failed as exc:
+                self.failed[step.instance_id] = str(exc)
+                if not exc.passes:
+                    self.waiting.remove(step)
+                if not exc.alone:
+                    self.over = not exc.passes
+                    return
+            else:
+                self.failed.pop(step.instance_id, None)
+                self.waiting.remove(step)
+
+    def _change(self, step: Step) -> None:
         try:
-            call()
-            return
+            for call in self._calls(step):
+                call()
         except (ClientError, BotoCoreError) as exc:
-            if _arrived(client, step, exc):
-                return
-            failure = _failure(f"{doing} ({step.instance_id})", step, exc)
-            if not _passes(exc):
-                raise failure from None
-    raise failure
+            if not _arrived(self.client, step, exc):
+                raise _failure(step, exc) from None
+
+    def _calls(self, step: Step) -> list[Callable[[], object]]:
+        profile = {"IamInstanceProfile": {"Name": step.after}}
+        attach = partial(self.client.associate_iam_instance_profile, InstanceId=step.instance_id, **profile)
+        association = self.attached.get(step.instance_id)
+        if association is None:  # none, or detached by someone else since it was read
+            return [attach] if step.after else []
+        known = {"AssociationId": association["AssociationId"]}
+        if step.after and not step.stopped:
+            return [partial(self.client.replace_iam_instance_profile_association, **profile, **known)]
+        # Of a stopped instance EC2 does not replace the association.
+        return [partial(self._detach, step, known), *([attach] if step.after else [])]
+
+    def _detach(self, step: Step, known: dict) -> None:
+        self.client.disassociate_iam_instance_profile(**known)
+        del self.attached[step.instance_id]
+        self.emptied.add(step.instance_id)
 
 
-def _call(client, step: Step, association: dict | None) -> Callable[[], object]:
-    if association is None:
-        profile = {"Name": step.after}
-        return lambda: client.associate_iam_instance_profile(InstanceId=step.instance_id, IamInstanceProfile=profile)
-    known = {"AssociationId": association["AssociationId"]}
-    if step.after is None:
-        return lambda: client.disassociate_iam_instance_profile(**known)
-    return lambda: client.replace_iam_instance_profile_association(IamInstanceProfile={"Name": step.after}, **known)
+class Incomplete(RdsIamError):
+    """Some changes were not made; C(instances) says what each instance has now, and why that is not what it should."""
+
+    def __init__(self, changes: _Changes, steps: list[Step]):
+        super().__init__(_incomplete(changes))
+        missed = {**changes.failed, **dict.fromkeys(changes.untried, "it was not tried")}
+        self.instances = []
+        for step in steps:
+            left = None if step.instance_id in changes.emptied else step.before
+            now = replace(step, after=left) if step.instance_id in missed else step
+            self.instances.append({**now.shown(), "error": missed.get(step.instance_id)})
 
 
-def _passes(exc: Exception) -> bool:
-    """Whether the failure is one that passes: EC2 does not see a fresh profile, its role or the instance yet."""
-    code, message = error_code(exc), str(exc).lower().replace(" ", "")
-    if code == "InvalidParameterValue":
-        return "iaminstanceprofile" in message
-    return code == "IncorrectInstanceState" or (code == "IncorrectState" and "identityprofile" in message)
+def _incomplete(changes: _Changes) -> str:
+    """One reason for all instances that have it, and how far the others are."""
+    ids_by_reason: dict[str, list[str]] = {}
+    for instance_id, reason in changes.failed.items():
+        ids_by_reason.setdefault(reason, []).append(instance_id)
+    reasons = listed([f"{listed(ids)}: {reason}" for reason, ids in ids_by_reason.items()], "; ")
+    profile = changes.steps[0].after
+    doing = f"attach the instance profile {profile} to" if profile else "detach the instance profile from"
+    total, untried = len(changes.steps), changes.untried
+    if total == 1:
+        return f"Failed to {doing} {reasons}."
+    done = total - len(changes.failed) - len(untried)
+    rest = f", not tried: {listed(untried)}" if untried else ""
+    return f"Failed to {doing} {reasons}. {done} of {total} instances were changed{rest}; run again for the rest."
 
 
 def _arrived(client, step: Step, exc: Exception) -> bool:
     """Whether the instance is already as wanted: an earlier try whose answer was lost, or someone else, did it."""
     if error_code(exc) not in ("IncorrectState", "InvalidAssociationID.NotFound"):
         return False
-    association = _associations(client, [step.instance_id]).get(step.instance_id)
+    try:
+        association = _associations(client, [step.instance_id]).get(step.instance_id)
+    except RdsIamError:  # then the failure at hand is the one to report
+        return False
     return step.after == (_name(association["IamInstanceProfile"]["Arn"]) if association else None)
 
 
-def _failure(doing: str, step: Step, exc: Exception) -> RdsIamError:
-    if error_code(exc) == "InvalidParameterValue" and _passes(exc):
-        return RdsIamError(
-            f"Failed to {doing}: EC2 does not see an instance profile {step.after} with a role in it; create it, or"
-            " raise wait_timeout if it is fresh."
-        )
-    if error_code(exc) == "UnauthorizedOperation" and step.after and "PassRole" not in str(exc):
-        sentence = str(aws_error(doing, exc, "ec2")).rstrip(".")
-        return RdsIamError(f"{sentence}, and iam:PassRole for the role of the profile.")
-    return aws_error(doing, exc, "ec2")
+def _failure(step: Step, exc: Exception) -> _Failed:
+    code, reason = error_code(exc), aws_reason(exc, "ec2")
+    message = str(exc).lower().replace(" ", "")
+    if code == "InvalidParameterValue" and "iaminstanceprofile" in message:
+        seen = f"EC2 does not see an instance profile {step.after} with a role in it"
+        return _Failed(f"{seen}; create it, or raise wait_timeout if it is fresh", passes=True, alone=False)
+    if code == "IncorrectState" and "identityprofile" in message:  # the same in other words
+        return _Failed(reason, passes=True, alone=False)
+    if code == "IncorrectInstanceState":
+        return _Failed(f"{reason}; run again when it is", passes=True, alone=True)
+    if code == "UnauthorizedOperation" and step.after and "PassRole" not in str(exc):
+        reason += ", and iam:PassRole for the role of the profile"
+    return _Failed(reason, passes=False, alone=code in _OF_ONE_INSTANCE)

@@ -75,8 +75,12 @@ def aws_error(doing: str, exc: Exception, service: str = "") -> RdsIamError:
 
     C(doing) completes "Failed to ..."; C(service) is the prefix of the IAM action, for denials that do not name one.
     """
-    reason = _client_reason(exc, service) if getattr(exc, "response", None) else _local_reason(exc)
-    return RdsIamError(f"Failed to {doing}: {reason}.")
+    return RdsIamError(f"Failed to {doing}: {aws_reason(exc, service)}.")
+
+
+def aws_reason(exc: Exception, service: str = "") -> str:
+    """Why an AWS call failed and what to do, without the end of the sentence."""
+    return _client_reason(exc, service) if getattr(exc, "response", None) else _local_reason(exc)
 
 
 def error_code(exc: Exception) -> str:

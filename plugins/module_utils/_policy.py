@@ -89,5 +89,6 @@ def _check_size(document: dict, pairs: int) -> None:
         raise RdsIamError(
             f"The policy for {pairs} pairs of database and user has {size} characters without white space, and IAM"
             f" takes {INLINE_LIMIT} for all inline policies of a role together (about {fit} such pairs); split the"
-            " hosts over several roles that each connect only to the databases they need, or use fewer users."
+            " hosts over several roles that each connect only to the databases they need, use fewer users, or attach a"
+            " managed policy of your own that names a user on all databases (...:dbuser:*/NAME)."
         )

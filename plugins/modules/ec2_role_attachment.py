@@ -15,6 +15,8 @@ description:
   - Attaches one instance profile to any number of EC2 instances, or detaches it from them.
   - All instances are read in bulk first. If one of them is unknown, terminated or has another instance profile, the
     module says so for all of them together and changes none.
+  - A failure that comes later, and concerns one instance alone, does not keep the others from being changed. The
+    message says how many were, and another run finishes the rest.
   - The credentials of the role appear on an instance shortly after; nothing on it needs a restart.
 options:
   instance_ids:
@@ -43,13 +45,14 @@ options:
     default: false
   wait_timeout:
     description:
-      - For how many seconds to try again while EC2 does not see the instance profile or its role yet. Fresh
-        ones take some seconds, sometimes a minute.
+      - For how many seconds to try again, without getting any further, while EC2 does not see the instance profile or
+        its role yet, or while instances are starting or stopping. A fresh instance profile takes some seconds,
+        sometimes a minute.
     type: int
     default: 120
 notes:
   - Unchanged instances cost one AWS call for each 200 of them, changed ones one call each, and one more for each 200
-    that had an instance profile.
+    that had an instance profile. The instance profile of a stopped instance is replaced with two calls.
   - The AWS actions needed are C(ec2:DescribeInstances), to attach C(ec2:AssociateIamInstanceProfile) and
     C(iam:PassRole) for the role, to replace C(ec2:ReplaceIamInstanceProfileAssociation), to detach
     C(ec2:DisassociateIamInstanceProfile), and to replace or detach C(ec2:DescribeIamInstanceProfileAssociations).
@@ -101,30 +104,35 @@ EXAMPLES = r"""
 RETURN = r"""
 instances:
   description: The instances in the order given, each once.
-  returned: success
+  returned: success, and where some of the changes failed
   type: list
   elements: dict
   contains:
     instance_id:
       description: The id of the instance.
-      returned: success
+      returned: always
       type: str
       sample: i-0123456789abcdef0
     before:
       description: The name of the instance profile that was attached; null for none.
-      returned: success
+      returned: always
       type: str
       sample: null
     after:
       description: The name of the instance profile that is attached now, or would be in check mode; null for none.
-      returned: success
+      returned: always
       type: str
       sample: rds-iam
     changed:
       description: Whether the two differ.
-      returned: success
+      returned: always
       type: bool
       sample: true
+    error:
+      description: Why the instance was not changed; null if it was, or was as it should be.
+      returned: where some of the changes failed
+      type: str
+      sample: it was not tried
 """
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
@@ -164,6 +172,9 @@ def main() -> None:
     )
     try:
         result = run(module)
+    except ec2.Incomplete as exc:
+        changed = any(one["changed"] for one in exc.instances)
+        module.fail_json(msg=str(exc), changed=changed, instances=exc.instances)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)

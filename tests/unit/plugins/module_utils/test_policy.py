@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import re
 
+import boto3
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._policy import (
@@ -43,13 +45,33 @@ def test_every_kind_partition_and_account():
 
 
 @given(
-    databases=st.lists(st.sampled_from([ARN, OTHER, PROXY]), min_size=1),
-    users=st.lists(st.sampled_from("abcdef"), min_size=1),
+    databases=st.lists(st.sampled_from([ARN, OTHER, PROXY]), min_size=1, max_size=9),
+    users=st.lists(st.text(min_size=1, max_size=5).filter(lambda name: not re.search(r"[*?]|\$\{", name)), min_size=1),
+    data=st.data(),
 )
-def test_sorted_unique_and_stable(databases, users):
+def test_order_and_repetition_of_the_input_change_nothing(databases, users, data):
     policy = connect_policy([record(prefix) for prefix in databases], users)
-    assert resources(policy) == sorted({f"{prefix}/{user}" for prefix in databases for user in users})
-    assert policy == connect_policy([record(prefix) for prefix in reversed(databases)], users[::-1])
+    wanted = {f"{prefix}/{user}" for prefix in databases for user in users}
+    assert resources(policy) == sorted(wanted)
+    assert len(policy["Statement"]) == 1
+    more = [
+        data.draw(st.permutations(items + data.draw(st.lists(st.sampled_from(items))))) for items in (databases, users)
+    ]
+    text = json.dumps(policy)
+    assert json.dumps(connect_policy([record(prefix) for prefix in more[0]], more[1])) == text
+    assert json.dumps(connect_policy([record(prefix, users=more[1]) for prefix in more[0]])) == text
+    assert json.loads(text) == policy
+
+
+PARTITIONS = boto3.session.Session().get_available_partitions()
+
+
+@pytest.mark.parametrize("partition", PARTITIONS)
+@pytest.mark.parametrize("resource_id", ["db-ABCDEFGHIJKLMNOPQRSTUVWXYZ", "cluster-ABC234", "prx-0123456789abcdef0"])
+def test_every_partition_and_kind(partition, resource_id):
+    for region in boto3.session.Session().get_available_regions("ec2", partition) or ["xx-west-1"]:
+        prefix = f"arn:{partition}:rds-db:{region}:123456789012:dbuser:{resource_id}"
+        assert resources(connect_policy([record(prefix)], ["app"])) == [f"{prefix}/app"]
 
 
 def test_users_of_each_database():
@@ -91,8 +113,19 @@ def test_the_limit_counts_no_white_space():
     one_more = size(connect_policy([record(ARN)], users[:2])) - size(connect_policy([record(ARN)], users[:1]))
     fits = 1 + (INLINE_LIMIT - size(connect_policy([record(ARN)], users[:1]))) // one_more
     assert INLINE_LIMIT - one_more < size(connect_policy([record(ARN)], users[:fits])) <= INLINE_LIMIT
-    with pytest.raises(RdsIamError, match=rf"for {fits + 1} pairs .* 10240 .*about {fits} .* split the hosts"):
+    told = rf"for {fits + 1} pairs .* 10240 .*about {fits} .* split the hosts .* fewer users, .* managed policy"
+    with pytest.raises(RdsIamError, match=told):
         connect_policy([record(ARN)], users[: fits + 1])
+
+
+def test_the_size_is_that_of_the_text_that_is_sent():
+    """As amazon.aws.iam_policy writes it: not ASCII is six characters, and white space is none."""
+    users = [f"ünï {number:04}" for number in range(200)]
+    document = connect_policy([record(ARN)], users[:1])
+    document["Statement"][0]["Resource"] = [f"{ARN}/{user}" for user in users]
+    counted = sum(not character.isspace() for character in json.dumps(document, sort_keys=True))
+    with pytest.raises(RdsIamError, match=f"for 200 pairs .* has {counted} characters"):
+        connect_policy([record(ARN)], users)
 
 
 @pytest.mark.parametrize("name", ["app", "a" * 32, "o'brien", "a$b", "ünï"])

@@ -16,6 +16,9 @@ INVISIBLE = (
 NO_ROLE = "InvalidParameterValue", 'IAM Instance Profile "wanted" has no associated IAM Roles'
 HALF_VISIBLE = "IncorrectState", "ResultDetail: { Code=InstanceIdentityProfileNotFound, Message=not found }"
 EXISTS = "IncorrectState", "There is an existing association for instance i-1"
+STARTING = "IncorrectInstanceState", "The instance 'i-1' is not in the 'running' or 'stopped' states."
+VANISHED = "InvalidInstanceID.NotFound", "The instance ID 'i-1' does not exist"
+EXPIRED = "RequestExpired", "Request has expired."
 
 
 def read(state="running", ids=None, **profiles):
@@ -63,12 +66,24 @@ def run(run_module, stubbed, *calls, ids=("i-1",), check=False, **options):
     return run_module(ec2_role_attachment, stubbed("ec2", *calls), check=check, **options)
 
 
-def test_unchanged_is_one_call_for_200_instances(run_module, stubbed):
-    ids = [f"i-{number}" for number in range(201)]
-    calls = [read(**{one.replace("-", "_"): "wanted" for one in part}) for part in (ids[:200], ids[200:])]
-    result = run(run_module, stubbed, *calls, ids=ids)
+@pytest.mark.parametrize(("count", "calls"), [(1, 1), (200, 1), (201, 2), (1000, 5)])
+def test_unchanged_costs_one_call_for_each_200_instances(run_module, stubbed, count, calls):
+    ids = [f"i-{number}" for number in range(count)]
+    parts = [ids[start : start + 200] for start in range(0, count, 200)]
+    assert len(parts) == calls
+    reads = [read(**{one.replace("-", "_"): "wanted" for one in part}) for part in parts]
+    result = run(run_module, stubbed, *reads, ids=ids)
     assert not result["changed"]
     assert [one["instance_id"] for one in result["instances"]] == ids
+
+
+def test_changes_cost_one_call_for_each_instance_that_differs(run_module, stubbed, clock):
+    ids = [f"i-{number}" for number in range(1000)]
+    fresh = {"i-7", "i-999"}
+    parts = [ids[start : start + 200] for start in range(0, 1000, 200)]
+    reads = [read(**{one.replace("-", "_"): None if one in fresh else "wanted" for one in part}) for part in parts]
+    result = run(run_module, stubbed, *reads, associate("i-7"), associate("i-999"), ids=ids)
+    assert {one["instance_id"] for one in result["instances"] if one["changed"]} == fresh
 
 
 def test_no_instances_no_calls(run_module, stubbed):
@@ -102,8 +117,9 @@ def test_all_refusals_at_once(run_module, stubbed):
 
 
 def test_terminated(run_module, stubbed):
-    assert "i-1 is terminated" in run(run_module, stubbed, read("terminated", i_1=None))["msg"]
-    assert not run(run_module, stubbed, read("terminated", i_1=None), state="absent")["changed"]
+    for state in ("terminated", "shutting-down"):
+        assert "i-1 is terminated or shutting down" in run(run_module, stubbed, read(state, i_1=None))["msg"]
+        assert not run(run_module, stubbed, read(state, i_1=None), state="absent")["changed"]
 
 
 def test_a_long_list_is_cut(run_module, stubbed):
@@ -137,14 +153,87 @@ def test_retries_until_the_profile_is_seen(run_module, stubbed, clock):
     assert clock.pauses == [0.5, 0.75, 1.125]
 
 
-def test_a_profile_that_never_shows(run_module, stubbed, clock):
-    calls = read(i_1=None, i_2=None), associate(), *[associate("i-2", INVISIBLE)] * 3
-    result = run(run_module, stubbed, *calls, ids=("i-1", "i-2"), wait_timeout=1)
+def test_a_profile_that_never_shows_holds_up_all(run_module, stubbed, clock):
+    calls = read(i_1=None, i_2=None, i_3=None), associate(), *[associate("i-2", INVISIBLE)] * 4
+    result = run(run_module, stubbed, *calls, ids=("i-1", "i-2", "i-3"), wait_timeout=1)
     assert result["msg"] == (
-        "Failed to attach the instance profile wanted (i-2): EC2 does not see an instance profile wanted with a role in"
-        " it; create it, or raise wait_timeout if it is fresh. 1 of 2 instances were changed before; run again for the"
-        " rest."
+        "Failed to attach the instance profile wanted to i-2: EC2 does not see an instance profile wanted with a role"
+        " in it; create it, or raise wait_timeout if it is fresh. 1 of 3 instances were changed, not tried: i-3; run"
+        " again for the rest."
     )
+    assert clock.now == 1
+
+
+@pytest.mark.parametrize("state", ["pending", "stopping"])
+def test_an_instance_between_two_states_is_tried_again_after_the_others(run_module, stubbed, clock, state):
+    calls = read(state, i_1=None, i_2=None), associate(answer=STARTING), associate("i-2"), associate(answer=STARTING)
+    assert run(run_module, stubbed, *calls, associate(), ids=("i-1", "i-2"))["changed"]
+    assert clock.pauses == [0.5]
+
+
+def test_an_instance_that_does_not_get_ready(run_module, stubbed, clock):
+    calls = read("pending", i_1=None), *[associate(answer=STARTING)] * 3
+    assert run(run_module, stubbed, *calls, wait_timeout=1)["msg"] == (
+        "Failed to attach the instance profile wanted to i-1: The instance 'i-1' is not in the 'running' or 'stopped'"
+        " states (IncorrectInstanceState); run again when it is."
+    )
+
+
+def test_one_that_vanishes_does_not_keep_the_others_from_theirs(run_module, stubbed, clock):
+    calls = (
+        read(i_1=None, i_2="other", i_3=None, i_4=None, i_5="wanted"),
+        associations("i-2", i_2="other"),
+        associate(answer=VANISHED),
+        replace(association="assoc-2"),
+        associate("i-3", (EXISTS[0], "There is an existing association for instance i-3")),
+        associations("i-3", i_3="another"),
+        associate("i-4"),
+    )
+    result = run(run_module, stubbed, *calls, ids=("i-1", "i-2", "i-3", "i-4", "i-5"), replace=True)
+    assert result["failed"] and result["changed"]
+    assert result["msg"] == (
+        "Failed to attach the instance profile wanted to i-1: The instance ID 'i-1' does not exist"
+        " (InvalidInstanceID.NotFound); i-3: There is an existing association for instance i-3 (IncorrectState). 2 of 4"
+        " instances were changed; run again for the rest."
+    )
+    told = {one["instance_id"]: (one["after"], one["changed"], bool(one["error"])) for one in result["instances"]}
+    assert told == {
+        "i-1": (None, False, True),
+        "i-2": ("wanted", True, False),
+        "i-3": (None, False, True),
+        "i-4": ("wanted", True, False),
+        "i-5": ("wanted", False, False),
+    }
+
+
+def test_what_stands_against_all_ends_the_run_and_the_next_one_completes_it(run_module, stubbed, clock):
+    ids = ("i-1", "i-2", "i-3")
+    calls = read(i_1=None, i_2=None, i_3=None), associate(), associate("i-2", EXPIRED)
+    result = run(run_module, stubbed, *calls, ids=ids)
+    assert result["msg"] == (
+        "Failed to attach the instance profile wanted to i-2: the AWS credentials have expired; renew them and run"
+        " again. 1 of 3 instances were changed, not tried: i-3; run again for the rest."
+    )
+    assert [one["error"] for one in result["instances"]] == [
+        None,
+        "the AWS credentials have expired; renew them and run again",
+        "it was not tried",
+    ]
+    calls = read(i_1="wanted", i_2=None, i_3=None), associate("i-2"), associate("i-3")
+    result = run(run_module, stubbed, *calls, ids=ids)
+    assert [one["changed"] for one in result["instances"]] == [False, True, True]
+
+
+@pytest.mark.parametrize("state", ["stopped", "stopping"])
+def test_of_a_stopped_instance_the_association_is_not_replaced(run_module, stubbed, clock, state):
+    """EC2 refuses that: it is ended and made anew, and what another try finds done is not done again."""
+    calls = read(state, i_1="other"), associations("i-1", i_1="other"), disassociate(), associate(answer=STARTING)
+    assert run(run_module, stubbed, *calls, associate(), replace=True)["instances"] == [
+        {"instance_id": "i-1", "before": "other", "after": "wanted", "changed": True}
+    ]
+    calls = read(state, i_1="other"), associations("i-1", i_1="other"), disassociate(), associate(answer=EXPIRED)
+    (told,) = run(run_module, stubbed, *calls, replace=True)["instances"]
+    assert (told["after"], told["changed"]) == (None, True)
 
 
 @pytest.mark.parametrize(
