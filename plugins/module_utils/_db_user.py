@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._policy import check_user_name
@@ -24,6 +25,9 @@ SESSION_MODE = (
 )
 GRANT_OPTION = "GRANT OPTION"
 ALL = "ALL"
+
+_IDENTIFIED = f"IDENTIFIED WITH {PLUGIN} AS '{AUTH_STRING}'"
+_TOGETHER = 100  # accounts in one statement
 
 _SYSTEM_ACCOUNTS = {"root", "public"}
 _SYSTEM_PREFIXES = ("mysql.", "mariadb.", "rds_", "rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr")
@@ -339,7 +343,7 @@ def plan(item: Wanted, existing: Account | None) -> list[str]:
         return [f"DROP USER {account}"] if existing else []
     changes = []
     if existing is None or not existing.is_iam or existing.auth_string != AUTH_STRING:
-        changes.append(f"IDENTIFIED WITH {PLUGIN} AS {quote(AUTH_STRING)}")
+        changes.append(_IDENTIFIED)
     if existing is None or bool(existing.tls) != bool(account.tls):  # X509 and SPECIFIED demand more than SSL, and stay
         changes.append("REQUIRE SSL" if account.tls else "REQUIRE NONE")
     statements = [f"{'ALTER' if existing else 'CREATE'} USER {account} {' '.join(changes)}"] if changes else []
@@ -354,6 +358,29 @@ def plan(item: Wanted, existing: Account | None) -> list[str]:
     return statements
 
 
+def together(items: list[Wanted], current: dict) -> list[list[Wanted]]:
+    """Neighbours that are to go, or are new and alike, share their statements: a server writes to disk after each."""
+
+    def shared(numbered):
+        number, item = numbered
+        if item.present and item.account.key in current:
+            return item.account.key
+        alike = (item.account.tls, item.account.privileges) if item.present else None
+        return number // _TOGETHER, alike
+
+    return [[item for _number, item in group] for _key, group in groupby(enumerate(items), shared)]
+
+
+def plan_together(items: list[Wanted]) -> list[str]:
+    """The statements of plan() for several accounts that share them."""
+    account, who = items[0].account, ", ".join(str(item.account) for item in items)
+    if not items[0].present:
+        return [f"DROP USER {who}"]
+    identified = ", ".join(f"{item.account} {_IDENTIFIED}" for item in items)
+    create = f"CREATE USER {identified} REQUIRE {'SSL' if account.tls else 'NONE'}"
+    return [create, *_plan_privileges(who, {}, account.privileges or {})]
+
+
 def _plan_privileges(who: str, before: Privileges, after: Privileges) -> list[str]:
     statements = []
     for level in sorted(before.keys() | after.keys()):
@@ -362,14 +389,16 @@ def _plan_privileges(who: str, before: Privileges, after: Privileges) -> list[st
         want = {spelled.get(name.lower(), name) for name in want}
         on = f"ON {_sql_level(level)}"
         # REVOKE GRANT OPTION leaves dynamic privileges of MySQL in disorder, so they go one by one, and come back.
-        changed = {_base_name(name) for name in have - want if is_dynamic(name)}
-        again = {name for name in have if _base_name(name) in changed}
-        statements += [f"REVOKE {_base_name(name)} {on} FROM {who}" for name in sorted(again)]
-        have -= again
-        if have - want:
-            statements.append(f"REVOKE {', '.join(sorted(have - want))} {on} FROM {who}")
-        dynamic = {name for name in want - have if is_dynamic(name)}
-        statements += [_grant(names, on, who) for names in (want - have - dynamic, dynamic) if names]
+        dynamic = {_base_name(name) for name in have - want if is_dynamic(name)}
+        one_by_one = {name for name in have if _base_name(name) in dynamic}
+        statements += [f"REVOKE {_base_name(name)} {on} FROM {who}" for name in sorted(one_by_one)]
+        surplus = have - want - one_by_one
+        if surplus:
+            statements.append(f"REVOKE {', '.join(sorted(surplus))} {on} FROM {who}")
+        # REVOKE SELECT takes SELECT (column) with it.
+        missing = want - {name for name in have if _base_name(name) not in dynamic | surplus}
+        dynamic = {name for name in missing if is_dynamic(name)}
+        statements += [_grant(names, on, who) for names in (missing - dynamic, dynamic) if names]
     return statements
 
 

@@ -174,11 +174,17 @@ users:
       type: bool
       sample: true
     outcome:
-      description: V(done), V(failed) or V(not tried). The last two appear when the module fails half-way.
+      description:
+        - V(done), V(failed) or V(not tried). The last two appear when the module fails half-way.
+        - V(failed) is also what the server did not confirm since the connection was lost, for each account that the
+          statement was for, and what reading back showed to be undone.
       type: str
       sample: done
     statements:
-      description: The statements. They hold no secret.
+      description:
+        - The statements. They hold no secret.
+        - Neighbours in O(users) that are new and want the same are made with the same statements, up to a hundred at
+          once, and those that go are dropped likewise.
       type: list
       elements: str
       sample: ["CREATE USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"]
@@ -204,10 +210,10 @@ def read(connection, items):
     return accounts
 
 
-def report(items, current, plans):
+def report(module, items, current, plans):
     after = {item.account.key: _db_user.predicted(item, current.get(item.account.key)) for item in items}
     changing = [item.account for item in items if plans[item.account.key]]
-    return {
+    result = {
         "changed": bool(changing),
         "users": [
             {
@@ -221,38 +227,75 @@ def report(items, current, plans):
             for item in items
         ],
         "accounts_left": sum(1 for account in {**current, **after}.values() if account and account.is_iam),
-        "diff": {
+    }
+    if module._diff:
+        result["diff"] = {
             "before": {str(a): current[a.key].shown() for a in changing if a.key in current},
             "after": {str(a): after[a.key].shown() for a in changing if after[a.key]},
-        },
-    }
+        }
+    return result
 
 
-def apply(connection, result, where):
+def apply(connection, items, current, result, where):
     """Send the statements; the first that fails ends the run, and the result says how far it came."""
-    changing = [user for user in result["users"] if user["changed"]]
-    for user in changing:
-        user.update(outcome="not tried", changed=False)
-    for user in changing:
-        user["outcome"] = "failed"
-        with connection.cursor() as cursor:
-            for statement in user["statements"]:
+    users = {(user["name"], user["host"]): user for user in result["users"]}
+    changing = [item for item in items if users[item.account.key]["changed"]]
+    for item in changing:
+        users[item.account.key].update(outcome="not tried", changed=False)
+    for group in _db_user.together(changing, current):
+        ours = [users[item.account.key] for item in group]
+        todo = [user["statements"] for user in ours]
+        if len(group) > 1:
+            todo = apply_together(connection, group, ours, result, where)
+        for user, statements in zip(ours, todo):
+            user["outcome"] = "failed"
+            for statement in statements:
                 try:
-                    cursor.execute(statement)
+                    send(connection, statement)
                 except _mysql.DriverError as exc:
-                    fail(
-                        result,
-                        f"{where} did not confirm {statement!r}: {_mysql.server_error(exc)[1]}; users whose outcome is"
-                        " done are done, so remove the cause, and another run does the rest.",
-                    )
+                    fail(result, unconfirmed(where, repr(statement), exc))
                 user["changed"] = True
-        user["outcome"] = "done"
+            user["outcome"] = "done"
+
+
+def apply_together(connection, group, users, result, where):
+    """Make or drop several accounts at once; if the server refuses, return what is left to do for each."""
+    for user in users:
+        user.update(outcome="failed", changed=True)
+    try:
+        for statement in _db_user.plan_together(group):
+            send(connection, statement)
+        return [[] for user in users]
+    except _mysql.DriverError as exc:
+        try:
+            accounts = read(connection, group)
+        except _mysql.DriverError:  # the connection is gone
+            fail(result, unconfirmed(where, f"the statements for {group[0].account} to {group[-1].account}", exc))
+    left = []
+    for item, user in zip(group, users):
+        existing = accounts.get(item.account.key)
+        # One that somebody has made meanwhile, with a password, is no case for anything but the same refusal.
+        left.append(_db_user.plan(item, existing) if not existing or existing.is_iam else user["statements"])
+        user.update(outcome="not tried", changed=left[-1] != user["statements"])
+    return left
+
+
+def send(connection, statement):
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def unconfirmed(where, what, exc):
+    return (
+        f"{where} did not confirm {what}: {_mysql.server_error(exc)[1]}; users whose outcome is done are done, so"
+        " remove the cause, and another run does the rest."
+    )
 
 
 def fail(result, message):
     """End a run half-way, with a result that says only what is known."""
     for key in ("accounts_left", "diff"):
-        del result[key]
+        result.pop(key, None)
     result["changed"] = any(user["changed"] for user in result["users"])
     raise RdsIamError(message)
 
@@ -269,17 +312,16 @@ def run(module, result):
         connect_host=params["connect_host"],
         timeout=params["connect_timeout"],
     ) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute(_db_user.SESSION_MODE)
+        send(connection, _db_user.SESSION_MODE)
         where = params["login_host"]
         if any(item.account.privileges for item in items):
             items = _db_user.on_server(items, _accounts.read_dialect(connection), where)
         current = read(connection, items)
         _db_user.check_conflicts(items, current, params["login_user"], where)
         plans = {item.account.key: _db_user.plan(item, current.get(item.account.key)) for item in items}
-        result.update(report(items, current, plans))
+        result.update(report(module, items, current, plans))
         if result["changed"] and not module.check_mode:
-            apply(connection, result, where)
+            apply(connection, items, current, result, where)
             verify(items, read(connection, items), result, where)
 
 
@@ -333,7 +375,7 @@ def main():
             module.fail_json(msg=str(exc), **result)
         items = _db_user.wanted(module.params["users"])
         plans = {item.account.key: _db_user.plan(item, None) for item in items}
-        result = report(items, {}, plans)
+        result = report(module, items, {}, plans)
         del result["accounts_left"]
         module.warn(f"{exc} The accounts could not be read; what would change is shown as if none of them existed.")
     except RdsIamError as exc:

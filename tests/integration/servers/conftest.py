@@ -77,6 +77,7 @@ class Server:
             "connect_host": "127.0.0.1",
             "ca_file": str(self.ca_file),
             "_ansible_check_mode": check,
+            "_ansible_diff": True,
         }
         log = self.place / "general.log"
         before = log.stat().st_size

@@ -10,6 +10,7 @@ import time
 
 import pymysql
 import pytest
+from ansible_collections.dbops.rds_iam.plugins.modules import rds_iam_db_user
 
 GOOD = ("AWSAuthenticationPlugin", "RDS", "SSL", False)
 
@@ -29,7 +30,7 @@ def test_a_refused_statement(server):
         ("last", "not tried", False),
         ("same", "done", False),
     ]
-    for part in (server.name, "'half'@'%'", "GRANT SELECT ON `app`.`missing`", "doesn't exist", "another run does the rest"):
+    for part in (server.name, "GRANT SELECT ON `app`.`missing` TO 'half'@'%'", "doesn't exist", "another run does"):
         assert part in result["msg"]
     assert result["changed"]
     assert not {"diff", "accounts_left"} & result.keys(), "nobody knows"
@@ -53,13 +54,27 @@ def test_a_server_that_takes_no_changes(server):
     assert "read-only" in result["msg"]
 
 
-def test_a_connection_that_is_lost(server):
+COLUMN = {"privileges": {"app.orders": ["SELECT (id)"]}}
+
+
+@pytest.mark.parametrize(
+    ("users", "outcomes"),
+    [
+        (
+            [{"name": "first"}, {"name": "half", **COLUMN}, {"name": "last"}],
+            [("first", "done", True), ("half", "failed", True), ("last", "not tried", False)],
+        ),
+        (  # the middle ones share their statements, and nobody knows which of them there are
+            [{"name": "first"}, {"name": "half", **COLUMN}, {"name": "half2", **COLUMN}, {"name": "last"}],
+            [
+                *(("first", "done", True), ("half", "failed", True), ("half2", "failed", True)),
+                ("last", "not tried", False),
+            ],
+        ),
+    ],
+)
+def test_a_connection_that_is_lost(server, users, outcomes):
     """GRANT on a column waits for the table, which somebody else has locked, until its connection is ended."""
-    users = [
-        {"name": "first"},
-        {"name": "half", "privileges": {"app.orders": ["SELECT (id)"]}},
-        {"name": "last"},
-    ]
     socket_file = str(server.place / "socket")
     problems = []
 
@@ -80,10 +95,54 @@ def test_a_connection_that_is_lost(server):
         result = server.run(users, fails=True)
         helper.join()
     assert problems == []
-    assert told(result) == [("first", "done", True), ("half", "failed", True), ("last", "not tried", False)]
+    assert told(result) == outcomes
     assert server.name in result["msg"] and "Lost connection" in result["msg"]
     server.settled(users)
     assert server.account("half") == server.account("last") == GOOD
+
+
+def test_a_refused_statement_of_several_accounts(server):
+    half = {"privileges": {"app.*": ["SELECT"], "app.missing": ["SELECT"]}}
+    users = [{"name": "first"}, {"name": "a", **half}, {"name": "b", **half}, {"name": "last"}]
+    result = server.run(users, fails=True)
+    assert told(result) == [
+        ("first", "done", True),
+        ("a", "failed", True),
+        ("b", "not tried", True),
+        ("last", "not tried", False),
+    ]
+    assert "GRANT SELECT ON `app`.`missing` TO 'a'@'%'" in result["msg"]
+    assert server.account("last") is None
+    server.sql("CREATE TABLE app.missing (id INT)")
+    try:
+        server.settled(users)
+    finally:
+        server.sql("DROP TABLE app.missing")
+    assert server.grants("b") == server.grants("a")
+
+
+@pytest.mark.parametrize("password", [False, True])
+def test_one_of_several_that_somebody_else_makes_meanwhile(server, monkeypatch, password):
+    """MariaDB makes the others all the same, MySQL none of them."""
+    how = "IDENTIFIED BY 'a password'" if password else "IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
+    together = rds_iam_db_user.apply_together
+
+    def too_late(*arguments):
+        server.sql(f"CREATE USER b@'%' {how}")
+        return together(*arguments)
+
+    monkeypatch.setattr(rds_iam_db_user, "apply_together", too_late)
+    users = [{"name": name, "privileges": {"app.*": ["SELECT"]}} for name in "abc"]
+    if password:
+        result = server.run(users, fails=True)
+        some = not server.is_mysql
+        assert told(result) == [("a", "done", True), ("b", "failed", False), ("c", "not tried", some)]
+        assert "CREATE USER" in result["msg"] and "'b'@'%'" in result["msg"]
+        [(plugin,)] = server.sql("SELECT plugin FROM mysql.user WHERE user = 'b'")
+        assert plugin in ("mysql_native_password", "caching_sha2_password")
+    else:
+        assert told(server.settled(users)) == [("a", "done", True), ("b", "done", True), ("c", "done", True)]
+        assert server.account("b") == server.account("c") == GOOD
 
 
 def test_a_server_that_does_not_do_what_it_was_told(server):
@@ -114,3 +173,14 @@ def test_a_login_that_may_not_read_accounts(server):
     result = server.run([{"name": "app"}], fails=True, login_user="weak", login_password="sesame")
     assert f"The accounts of {server.name} could not be read as weak" in result["msg"]
     assert (result["changed"], result["sent"]) == (False, [])
+
+
+def test_a_host_that_is_not_ready_yet(server, tmp_path):
+    """In check mode nothing that earlier tasks install is there."""
+    missing = str(tmp_path / "ca.pem")
+    result = server.run([{"name": "app"}], fails=True, ca_file=missing)
+    assert missing in result["msg"]
+    assert result["sent"] == []
+    checked = server.run([{"name": "app"}], check=True, ca_file=missing)
+    assert checked["users"] == server.run([{"name": "app"}])["users"]
+    assert missing in str(checked["warnings"])

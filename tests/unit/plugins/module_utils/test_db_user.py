@@ -133,3 +133,29 @@ def test_any_name_survives_the_way_into_sql(database, table):
         assert any(name.strip() != name or not name.isprintable() for name in (database, table))
     else:
         assert level == (database, table)
+
+
+def test_neighbours_that_are_alike_share_statements():
+    select = {"app.*": ["SELECT"]}
+    items = db_user.wanted(
+        [
+            *({"name": "a", "privileges": select}, {"name": "b", "privileges": select}, {"name": "c"}),
+            *({"name": "there"}, {"name": "there2"}, {"name": "d"}, {"name": "e", "require_ssl": False}),
+            *({"name": "f", "state": "absent"}, {"name": "there3", "state": "absent"}),
+        ]
+    )
+    current = {item.account.key: item.account for item in items if item.account.name.startswith("there")}
+    groups = db_user.together(items, current)
+    assert [[item.account.name for item in group] for group in groups] == [
+        *(["a", "b"], ["c"], ["there"], ["there2"], ["d"], ["e"], ["f", "there3"]),
+    ]
+    assert db_user.plan_together(groups[0]) == [
+        "CREATE USER 'a'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS',"
+        " 'b'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL",
+        "GRANT SELECT ON `app`.* TO 'a'@'%', 'b'@'%'",
+    ]
+    assert db_user.plan_together(groups[-1]) == ["DROP USER 'f'@'%', 'there3'@'%'"]
+    for group in groups[1:3]:
+        assert db_user.plan_together(group) == db_user.plan(group[0], None)
+    many = db_user.wanted([{"name": f"u{number}"} for number in range(250)])
+    assert [len(group) for group in db_user.together(many, {})] == [100, 100, 50]
