@@ -113,10 +113,12 @@ def connect(*, host: str, port: int, user: str, secret: str, ca_file: str, conne
     try:
         connection.connect()
     except Exception as exc:  # whatever a server can make a driver raise becomes one sentence without the secret
+        connection._force_close()  # older drivers leave it open
         raise _explain(exc, where, user, secret, ca_file) from None
     finally:
         connection.password = b""
     connection._read_timeout = _STATEMENT_TIMEOUT
+    connection.where = where
     return connection
 
 
@@ -158,10 +160,14 @@ def server_error(exc: Exception, secret: str = "") -> tuple[int | None, str]:
 
 
 def session_facts(connection) -> dict:
-    """Who the server says we are, and over what."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT CURRENT_USER(), VERSION()")
-        current_user, version = cursor.fetchone()
+    """Who the server says we are, and over what; RdsIamError if it does not say, as then it let nobody in."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT CURRENT_USER(), VERSION()")
+            current_user, version = cursor.fetchone()
+    except Exception as exc:  # some drivers take any answer to a login for a good one
+        message = server_error(exc)[1]
+        raise RdsIamError(f"The server at {connection.where} did not go on after the login: {message}.") from None
     return {
         "current_user": current_user,
         "server_version": version,

@@ -57,18 +57,20 @@ def _find(profile: str | None):
 def credentials(profile: str | None = None):
     """The credentials that botocore finds: environment, profile, web identity, container, instance profile."""
     try:
-        from botocore.exceptions import BotoCoreError  # here, since whoever reads this file may need no credentials
+        found = _find(profile)
+        if found is not None:
+            found.get_frozen_credentials()  # fetches them, if they are the kind that is fetched
     except ImportError:
         raise TokenError(
             f"botocore is not installed for {sys.executable} on this host; install it (package python3-botocore on"
             " Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
         ) from None
-    try:
-        found = _find(profile)
-        if found is not None:
-            found.get_frozen_credentials()  # fetches them, if they are the kind that is fetched
-    except BotoCoreError as exc:
-        raise TokenError(f"AWS credentials could not be read: {exc}.") from None
+    except Exception as exc:  # files, programs and services that answer with anything; each becomes one sentence
+        reason = " ".join(str(exc).split())[:300].rstrip(".") or type(exc).__name__
+        raise TokenError(
+            f"AWS credentials could not be read: {reason}; correct the profile, the variable or the service that they"
+            " come from."
+        ) from None
     if found is None:
         raise TokenError(
             "No AWS credentials were found on this host; attach an instance profile to it"

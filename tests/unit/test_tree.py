@@ -47,6 +47,12 @@ def test_the_collection_does_not_know_the_lab():
     assert found(r"(?i)\blab\b|ministack|10\.77\.|127\.77\.", below("plugins", "roles", "playbooks", "meta")) == []
 
 
+def test_one_place_opens_connections_to_databases():
+    drivers = r"pymysql|MySQLdb|mysql\.connector|mariadb\.connect|open_connection|socket\b"
+    imports = found(rf"^\s*(import|from)\s+({drivers})", below("plugins", "roles", "playbooks"))
+    assert {line.split(":")[0] for line in imports} == {"plugins/module_utils/_mysql.py"}
+
+
 def test_no_file_names_one_machine_or_a_registry():
     assert found(r"[/](work|farm)[/]|deb\.debian\.org|pypi\.org|registry\.npmjs|pythonhosted\.org", FILES) == []
 

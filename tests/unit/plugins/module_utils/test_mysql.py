@@ -89,10 +89,10 @@ def greeting(capabilities=CAPABILITIES, plugin=b"mysql_native_password"):
 class Server:
     """Runs one script against one client, and keeps every byte that the script reads."""
 
-    def __init__(self, script):
+    def __init__(self, script, listener=None):
         self.received = b""
         self.script = script
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = listener or socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(20)
         self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -120,13 +120,15 @@ class Server:
         return context.wrap_socket(connection, server_side=True)
 
 
-def attempt(authority, script, **changes):
-    server = Server(script)
+def attempt(authority, script, listener=None, **changes):
+    server = Server(script, listener)
     options = {"host": NAME, "connect_host": "127.0.0.1", "port": server.port, "user": "app", "secret": SECRET}
     options |= {"ca_file": str(authority.file), "timeout": 3, **changes}
     try:
-        with pytest.raises(RdsIamError) as failure:
-            _mysql.connect(**options)
+        with pytest.raises(RdsIamError) as failure, _mysql.connect(**options) as connection:
+            # PyMySQL 1.0 takes any answer to a login for a good one.
+            connection._read_timeout = options["timeout"]
+            _mysql.session_facts(connection)
     finally:
         server.listener.close()
         server.thread.join(20)
@@ -226,14 +228,70 @@ def test_access_denied_is_told_from_all_else(authority):
             connection.sendall(b"no tls after all"),
             server.read_all(connection),
         ),
+        lambda server, connection: (
+            connection.sendall(greeting(CAPABILITIES | TLS)),
+            server.read(connection),
+            connection.sendall(packet(2, b"\xfemysql_clear_password\0")),
+            server.read_all(connection),
+        ),
         lambda server, connection: (connection.sendall(greeting(CAPABILITIES | TLS)), server.read_all(connection)),
         lambda server, connection: server.read_all(connection),
     ],
-    ids=["closes", "cut", "error", "garbage", "http", "half", "no handshake", "no tls", "stalls in tls", "stalls"],
+    ids=[
+        *("closes", "cut", "error", "garbage", "http", "half", "no handshake", "no tls", "asks for it before tls"),
+        *("stalls in tls", "stalls"),
+    ],
 )
 def test_broken_servers_get_nothing(authority, script):
     server, _message = attempt(authority, script, timeout=1)
     assert SECRET.encode() not in server.received
+
+
+CLEAR_PASSWORD = b"\xfemysql_clear_password\0"
+OK = b"\0\0\0\x02\0\0\0"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [b"", None, b"\xff" * 9, b"\0" * 3, packet(9, b"\xfb/etc/passwd"), b"HTTP/1.1 400 \r\n\r\n"],
+    ids=["closes", "stalls", "garbage", "cut", "asks for a file", "http"],
+)
+@pytest.mark.parametrize("answers", [[], [CLEAR_PASSWORD], [CLEAR_PASSWORD, CLEAR_PASSWORD], [OK]])
+def test_verified_servers_that_break_off(authority, answers, end):
+    """After so many good answers it closes, stalls (None), or sends garbage. The secret is in TLS, or nowhere."""
+    context = authority.context(authority.ours)
+    plain = []
+
+    def script(server, connection):
+        secure = server.start_tls(connection, context)
+        plain.append(server.received)
+        server.read(secure)
+        for number, answer in enumerate(answers):
+            secure.sendall(packet(3 + 2 * number, answer))
+            server.read(secure)
+        if end is None:
+            server.read_all(secure)
+        secure.sendall(end)
+
+    _server, message = attempt(authority, script, timeout=1)
+    assert len(plain[0]) == 36, "the request for TLS is all that went in clear"
+    assert f"{NAME}:" in message
+
+
+def test_an_address_of_ipv6_is_dialled(authority):
+    context = authority.context(authority.ours, name="another.example.com")
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("This machine has no IPv6.")
+
+    def script(server, connection):
+        server.read_all(server.start_tls(connection, context))
+
+    server, message = attempt(authority, script, listener=listener, connect_host="::1")
+    assert "Hostname mismatch" in message
+    assert "(through ::1)" in message
+    assert len(server.received) == 36
 
 
 def test_what_is_missing_on_the_host(authority, monkeypatch):

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import datetime
+import functools
 
 import boto3
 import botocore.auth
+import botocore.session
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _token
 from botocore.credentials import Credentials, RefreshableCredentials
@@ -62,6 +64,8 @@ def test_equals_botocore(pair, data):
     [
         ("db.example.com/?x=", 3306, "app", "host name"),
         ("db.example.com\n", 3306, "app", "host name"),
+        ("::1", 3306, "app", "host name"),
+        ("[::1]", 3306, "app", "host name"),
         ("", 3306, "app", "host name"),
         ("db.example.com", 0, "app", "Port 0"),
         ("db.example.com", 65536, "app", "Port 65536"),
@@ -95,5 +99,22 @@ def test_no_credentials_is_one_sentence(monkeypatch, tmp_path):
         _token.credentials("no-such-profile")
 
 
-def test_one_session_in_a_process():
-    assert _token._session(None) is _token._session(None)
+def test_later_tokens_cost_no_new_session(monkeypatch, tmp_path):
+    sessions = []
+
+    class Counted(botocore.session.Session):
+        def __init__(self, *arguments, **options):
+            sessions.append(self)
+            super().__init__(*arguments, **options)
+
+    keys = "aws_access_key_id = AKID\naws_secret_access_key = secret\n"
+    (tmp_path / "credentials").write_text(f"[default]\n{keys}\n[two]\n{keys}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setattr(botocore.session, "Session", Counted)
+    monkeypatch.setattr(_token, "_session", functools.cache(_token._session.__wrapped__))
+    for number in range(100):
+        for profile in (None, "two"):
+            _token.sign(_token.credentials(profile), "db.example.com", 3306, f"user{number}", "eu-west-1")
+    assert len(sessions) == 2, "one for each profile"

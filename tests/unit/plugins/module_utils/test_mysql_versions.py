@@ -1,0 +1,37 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tests of the connection once more, with the versions of PyMySQL that hosts have. They differ in what they send."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CACHE = Path(__file__).parents[4] / ".cache/pymysql"
+
+
+@pytest.fixture(params=["1.0.2", "1.1.0", "1.2.0"])
+def driver(request):
+    """A directory with that version and nothing else."""
+    place = CACHE / request.param
+    if not place.exists():
+        new = place.with_suffix(f".{os.getpid()}")
+        command = ["uv", "pip", "install", "-q", "--no-deps", "--target", new, f"PyMySQL=={request.param}"]
+        subprocess.run([Path(sys.executable).parent / command[0], *command[1:]], check=True)
+        new.rename(place)
+    return place
+
+
+def test_hostile_servers(driver):
+    def run(*arguments):
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(driver), os.environ.get("PYTHONPATH", "")])}
+        return subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+    assert run("-c", "import pymysql; print(pymysql.__file__)").stdout.startswith(str(driver))
+    tests = run("-m", "pytest", "-q", "-p", "no:cacheprovider", Path(__file__).with_name("test_mysql.py"))
+    assert tests.returncode == 0, tests.stdout
