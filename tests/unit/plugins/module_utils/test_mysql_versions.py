@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The tests of the connection once more, with the versions of PyMySQL that hosts have. They differ in what they send."""
+"""The tests of the connection, with the versions of PyMySQL that hosts have: they differ in what they send."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def driver(request):
 
 def test_hostile_servers(driver):
     def run(*arguments):
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(driver), os.environ.get("PYTHONPATH", "")])}
-        return subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+        own = {**os.environ, "PYTHONPATH": os.pathsep.join([str(driver), os.environ.get("PYTHONPATH", "")])}
+        return subprocess.run([sys.executable, *arguments], env=own, capture_output=True, text=True, check=False)
 
     assert run("-c", "import pymysql; print(pymysql.__file__)").stdout.startswith(str(driver))
     tests = run("-m", "pytest", "-q", "-p", "no:cacheprovider", Path(__file__).with_name("test_mysql.py"))
