@@ -27,7 +27,8 @@ except ImportError:
 # What a statement raises when the server refuses it.
 DriverError = pymysql.err.Error if pymysql else Exception
 
-ACCESS_DENIED = 1045
+# 1045 is the usual one; MariaDB says 1698 where it knows no account of this name.
+ACCESS_DENIED = {1045, 1698}
 _STATEMENT_TIMEOUT = 60  # seconds; account statements are short, but may wait for a lock
 
 
@@ -144,7 +145,7 @@ def _explain(exc: Exception, where: str, user: str, secret: str, ca_file: str) -
             " and the network."
         )
     code, message = server_error(exc, secret)
-    if code == ACCESS_DENIED:
+    if code in ACCESS_DENIED:
         return AccessDenied(f"The server at {where} refused the login of {user}: {message}.")
     return RdsIamError(f"The login of {user} at {where} failed: {message}.")
 

@@ -77,15 +77,17 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Attach the role to two instances
+# instance_id is a host variable of each host in the inventory amazon.aws.aws_ec2.
+
+- name: Attach the role to the instances of two hosts
   dbops.rds_iam.ec2_role_attachment:
     instance_ids:
-      - i-0123456789abcdef0
-      - i-0123456789abcdef1
+      - "{{ hostvars.client1.instance_id }}"
+      - "{{ hostvars.client2.instance_id }}"
     instance_profile_name: rds-iam
     region: eu-west-1
 
-- name: Attach it to all instances of a group of the aws_ec2 inventory
+- name: Attach it to all instances of a group, with one task for all of them
   dbops.rds_iam.ec2_role_attachment:
     instance_ids: "{{ groups['rds_clients'] | map('extract', hostvars, 'instance_id') }}"
     instance_profile_name: rds-iam
@@ -95,10 +97,12 @@ EXAMPLES = r"""
 
 - name: Detach it again
   dbops.rds_iam.ec2_role_attachment:
-    instance_ids: [i-0123456789abcdef0]
+    instance_ids: "{{ groups['rds_clients'] | map('extract', hostvars, 'instance_id') }}"
     instance_profile_name: rds-iam
     region: eu-west-1
     state: absent
+  run_once: true
+  delegate_to: localhost
 """
 
 RETURN = r"""

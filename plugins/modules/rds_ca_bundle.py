@@ -63,9 +63,9 @@ EXAMPLES = r"""
 - name: The roots of all commercial regions
   dbops.rds_iam.rds_ca_bundle:
 
-- name: The roots of one region, from a mirror
+- name: The roots of one region
   dbops.rds_iam.rds_ca_bundle:
-    url: https://mirror.example.com/rds/eu-west-1-bundle.pem
+    url: https://truststore.pki.rds.amazonaws.com/eu-west-1/eu-west-1-bundle.pem
     path: /etc/ssl/rds/eu-west-1-bundle.pem
 """
 
@@ -75,6 +75,46 @@ path:
   returned: always
   type: str
   sample: /etc/ssl/rds/global-bundle.pem
+state:
+  description: V(file), or V(absent).
+  returned: always
+  type: str
+  sample: file
+mode:
+  description: The permissions of the file.
+  returned: when the file is there
+  type: str
+  sample: '0644'
+owner:
+  description: The owner of the file.
+  returned: when the file is there
+  type: str
+  sample: root
+group:
+  description: The group of the file.
+  returned: when the file is there
+  type: str
+  sample: root
+uid:
+  description: The number of the owner.
+  returned: when the file is there
+  type: int
+  sample: 0
+gid:
+  description: The number of the group.
+  returned: when the file is there
+  type: int
+  sample: 0
+size:
+  description: The size of the file in bytes.
+  returned: when the file is there
+  type: int
+  sample: 165484
+secontext:
+  description: The SELinux context of the file.
+  returned: when the file is there, and the host has SELinux
+  type: str
+  sample: system_u:object_r:cert_t:s0
 certificates:
   description: Number of live root certificates.
   returned: when O(state=present)

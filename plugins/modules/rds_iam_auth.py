@@ -97,7 +97,7 @@ EXAMPLES = r"""
 
 - name: Switch it on for an Aurora cluster in its next maintenance window
   dbops.rds_iam.rds_iam_auth:
-    db_cluster_identifier: billing
+    db_cluster_identifier: ledger
     region: eu-west-1
     apply_immediately: false
 

@@ -153,24 +153,28 @@ EXAMPLES = r"""
 RETURN = r"""
 users:
   description: What was done, or would be done in check mode, for each account, in the order given.
-  returned: always
+  returned: success, and where some of the statements failed
   type: list
   elements: dict
   contains:
     name:
       description: Name of the account.
+      returned: always
       type: str
       sample: app
     host:
       description: Host part of the account.
+      returned: always
       type: str
       sample: '%'
     state:
       description: The state asked for.
+      returned: always
       type: str
       sample: present
     changed:
       description: Whether statements were sent, or would be in check mode.
+      returned: always
       type: bool
       sample: true
     outcome:
@@ -178,6 +182,7 @@ users:
         - V(done), V(failed) or V(not tried). The last two appear when the module fails half-way.
         - V(failed) is also what the server did not confirm since the connection was lost, for each account that the
           statement was for, and what reading back showed to be undone.
+      returned: always
       type: str
       sample: done
     statements:
@@ -185,6 +190,7 @@ users:
         - The statements. They hold no secret.
         - Neighbours in O(users) that are new and want the same are made with the same statements, up to a hundred at
           once, and those that go are dropped likewise.
+      returned: always
       type: list
       elements: str
       sample: ["CREATE USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"]

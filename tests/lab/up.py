@@ -122,9 +122,8 @@ def _identifier(index: int) -> str:
 
 def _shape(state: State, hosts, wanted: dict, version: str, base: base_tree.BaseTree | None) -> dict:
     addresses = hosts.shape(wanted["databases"], wanted["clients"])
-    account_part = "c" + "".join(random.choices(string.ascii_lowercase + string.digits, k=11))
     databases = [
-        _database(state, _identifier(index), account_part, address, version, wanted["engine"])
+        _database(state, _identifier(index), address, version, wanted["engine"])
         for index, address in enumerate(addresses["databases"])
     ]
     names = [(item["server_address"], item["endpoint"]) for item in databases]
@@ -151,14 +150,15 @@ def _shape(state: State, hosts, wanted: dict, version: str, base: base_tree.Base
     }
 
 
-def _database(state: State, identifier: str, account_part: str, address: str, version: str, engine: str) -> dict:
+def _database(state: State, identifier: str, address: str, version: str, engine: str) -> dict:
     return {
         "identifier": identifier,
         "kind": "instance",
         "engine": engine,
         "engine_version": version,
         "instance_class": "db.t3.medium",
-        "endpoint": f"{identifier}.{account_part}.{REGION}.rds.amazonaws.com",
+        # As in the documentation of the collection, whose examples work here as they are printed.
+        "endpoint": f"{identifier}.cabcdefghijk.{REGION}.rds.amazonaws.com",
         "reader_endpoint": None,
         "port": 3306,
         "server_address": address,

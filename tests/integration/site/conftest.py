@@ -88,6 +88,11 @@ class Lab:
         )
         return Run(done.returncode, done.stdout)
 
+    def result(self, host: str, module: str, arguments: dict) -> dict:
+        run = self.module(host, f"dbops.rds_iam.{module}", arguments)
+        assert run.status == 0, run.output
+        return json.loads(run.output.split("=>", 1)[1])
+
     def variable(self, client: str, name: str, default: str) -> str:
         """A path on a client: what the lab's inventory says, or the default of the role."""
         command = [BIN / "ansible-inventory", "--host", client]

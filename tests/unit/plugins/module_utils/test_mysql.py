@@ -197,13 +197,14 @@ def test_a_verified_server_may_have_the_secret_but_not_repeat_it(authority, swit
     assert SECRET.encode() in server.received
 
 
-def test_access_denied_is_told_from_all_else(authority):
+@pytest.mark.parametrize("code", [1045, 1698])
+def test_access_denied_is_told_from_all_else(authority, code):
     context = authority.context(authority.ours)
 
     def script(server, connection):
         secure = server.start_tls(connection, context)
         server.read(secure)
-        secure.sendall(packet(3, b"\xff\x15\x04#28000Access denied for user"))
+        secure.sendall(packet(3, b"\xff" + struct.pack("<H", code) + b"#28000Access denied for user"))
         server.read_all(secure)
 
     server = Server(script)
