@@ -44,10 +44,13 @@ notes:
 attributes:
   check_mode:
     support: full
+    description: Changes nothing in either mode.
   diff_mode:
     support: none
+    description: Changes nothing.
   idempotent:
     support: N/A
+    description: Changes nothing.
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules

@@ -43,10 +43,10 @@ def calls(role=NOT_FOUND, profile=NOT_FOUND, policy=NOT_FOUND):
     )
 
 
-def answers(role=ROLE, profile=PROFILE):
+def answers(role=None, profile=None):
     policy = {"RoleName": "app", "PolicyName": "policy", "PolicyDocument": json.dumps(TRUST)}
     # botocore decodes the documents in place.
-    return calls(*(copy.deepcopy(one) for one in ({"Role": role}, {"InstanceProfile": profile}, policy)))
+    return calls(*(copy.deepcopy(one) for one in ({"Role": role or ROLE}, {"InstanceProfile": profile or PROFILE}, policy)))
 
 
 def run(run_module, client, **options):
