@@ -46,7 +46,8 @@ def calls(role=NOT_FOUND, profile=NOT_FOUND, policy=NOT_FOUND):
 def answers(role=None, profile=None):
     policy = {"RoleName": "app", "PolicyName": "policy", "PolicyDocument": json.dumps(TRUST)}
     # botocore decodes the documents in place.
-    return calls(*(copy.deepcopy(one) for one in ({"Role": role or ROLE}, {"InstanceProfile": profile or PROFILE}, policy)))
+    good = {"Role": role or ROLE}, {"InstanceProfile": profile or PROFILE}, policy
+    return calls(*(copy.deepcopy(one) for one in good))
 
 
 def run(run_module, client, **options):
