@@ -15,6 +15,7 @@ description:
   - Downloads the bundle with the certificates of the RDS certificate authorities, parses it certificate by certificate,
     and puts it in place in one step if it has live roots.
   - If the download fails, or what arrives is not such a bundle, the file in place is kept and the module fails.
+  - It warns half a year before the first of the live roots ends.
   - Needs nothing on the host but Python.
 attributes:
   check_mode:
@@ -31,14 +32,37 @@ options:
     description: Where the bundle is installed. A missing directory is created, with mode V(0755).
     type: path
     default: /etc/ssl/rds/global-bundle.pem
+  bundle:
+    description:
+      - Which bundle of AWS to install. V(global) has the roots of all commercial Regions, V(govcloud) those of AWS
+        GovCloud (US), V(china) those of the China Regions; the name of a Region stands for the roots of that Region.
+      - The old files C(rds-ca-2019-root.pem) and C(rds-combined-ca-bundle.pem) are refused, since they have expired.
+    type: str
+    default: global
   url:
     description:
-      - Where the bundle is published. The default has the roots of all commercial regions.
-      - The bundles of AWS GovCloud (US) and of the China regions, and those of single regions, have other addresses. A
-        mirror of your own can be named too.
+      - Where the bundle comes from, if not from AWS, such as a mirror of your own. Then O(bundle) has no effect.
       - A bundle decides which servers are trusted, so an C(http) address is taken only with O(checksum).
     type: str
-    default: https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
+  databases:
+    description:
+      - Databases whose server certificates the bundle has to cover. The module warns of those for which it has no live
+        root, since no login to them can be verified.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      identifier:
+        description: The DB instance or DB cluster.
+        type: str
+        required: true
+      region:
+        description: Its Region.
+        type: str
+        required: true
+      ca_certificate_identifier:
+        description: The certificate authority that RDS reports for it, such as V(rds-ca-rsa2048-g1).
+        type: str
   checksum:
     description: The SHA-256 checksum that the download must have, as V(sha256:) and 64 hexadecimal digits.
     type: str
@@ -63,10 +87,14 @@ EXAMPLES = r"""
 - name: The roots of all commercial regions
   dbops.rds_iam.rds_ca_bundle:
 
-- name: The roots of one region
+- name: The roots of one Region, among which must be the one of the database
   dbops.rds_iam.rds_ca_bundle:
-    url: https://truststore.pki.rds.amazonaws.com/eu-west-1/eu-west-1-bundle.pem
+    bundle: eu-west-1
     path: /etc/ssl/rds/eu-west-1-bundle.pem
+    databases:
+      - identifier: orders
+        region: eu-west-1
+        ca_certificate_identifier: rds-ca-rsa2048-g1
 """
 
 RETURN = r"""
@@ -131,6 +159,12 @@ not_after:
   returned: when O(state=present)
   type: str
   sample: '2061-05-18T20:00:00Z'
+uncovered:
+  description: Those of O(databases) for whose server certificate the bundle has no live root.
+  returned: when O(state=present)
+  type: list
+  elements: str
+  sample: []
 """
 
 import hashlib
@@ -144,6 +178,7 @@ from ansible.module_utils.urls import open_url
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
+_WARNING = 183 * 24 * 3600  # seconds; half a year
 _LIMIT = 8 * 1024 * 1024  # the bundle of all regions has some 200 kB
 
 
@@ -189,7 +224,7 @@ def put(module, path: str, content: bytes) -> None:
 
 
 def present(module, path: str) -> dict:
-    url = module.params["url"]
+    url = module.params["url"] or _ca_bundle.address(module.params["bundle"])
     content = fetch(url, module.params["checksum"], module.params["timeout"])
     live, dead = _ca_bundle.live_roots(content.decode("utf-8", "replace"), url, time.time())
     before = read(path)
@@ -202,7 +237,18 @@ def present(module, path: str) -> dict:
         file_args = module.load_file_common_arguments(module.params, path=path)
         changed = module.set_fs_attributes_if_different(file_args, changed)
     result = {"changed": changed, "certificates": len(live), "expired": [root.subject for root in dead]}
-    result["not_after"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(root.not_after for root in live)))
+    first = min(live, key=lambda root: root.not_after)
+    result["not_after"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(first.not_after))
+    if first.not_after < time.time() + _WARNING:
+        module.warn(f"The root {first.subject} of {url} ends on {result['not_after'][:10]}; look for a newer bundle.")
+    result["uncovered"] = []
+    for database in _ca_bundle.uncovered(module.params["databases"], live):
+        result["uncovered"].append(database["identifier"])
+        module.warn(
+            f"{url} has no live root for {database['identifier']}, whose server certificate is issued by"
+            f" {database['ca_certificate_identifier']} of {database['region']}, so logins to it will fail; install the"
+            " bundle of its Region or partition, or have RDS issue the certificate with a current authority."
+        )
     if before != content:
         result["diff"] = {"before": subjects(before), "after": subjects(content)}
     return result
@@ -224,7 +270,18 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "default": "/etc/ssl/rds/global-bundle.pem"},
-            "url": {"type": "str", "default": "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"},
+            "bundle": {"type": "str", "default": "global"},
+            "url": {"type": "str"},
+            "databases": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "identifier": {"type": "str", "required": True},
+                    "region": {"type": "str", "required": True},
+                    "ca_certificate_identifier": {"type": "str"},
+                },
+            },
             "checksum": {"type": "str"},
             "timeout": {"type": "int", "default": 30},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
