@@ -191,12 +191,15 @@ def fetch(url: str, checksum: str | None, timeout: int) -> bytes:
         response = open_url(url, timeout=timeout, follow_redirects="safe")
         content = response.read(_LIMIT + 1)
         arrived_from = response.geturl()
+        announced = int(response.headers.get("Content-Length") or 0)
     except Exception as exc:  # urllib, http.client, ssl and socket have nothing in common but this
         raise RdsIamError(f"{url} could not be fetched: {exc}; the file in place, if any, was kept.") from None
     if url.startswith("https://") and not arrived_from.startswith("https://"):
         raise RdsIamError(f"{url} redirects to {arrived_from}, which is not https; the file in place was kept.")
     if len(content) > _LIMIT:
         raise RdsIamError(f"{url} holds more than {_LIMIT} bytes, so it is no CA bundle.")
+    if len(content) < announced:  # reading a part of a response does not notice that the connection broke off
+        raise RdsIamError(f"{url} was cut off after {len(content)} of {announced} bytes; the file in place was kept.")
     if checksum and hashlib.sha256(content).hexdigest() != checksum[len("sha256:"):].lower():
         raise RdsIamError(f"{url} does not have the checksum {checksum}; the file in place, if any, was kept.")
     return content
