@@ -58,7 +58,7 @@ def install(tmp_path):
         server.answer, server.short = (status, content), short
         arguments = {"path": str(path), "url": f"http://127.0.0.1:{server.server_port}/bundle.pem"}
         arguments["checksum"] = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        command = [BIN / "ansible", "localhost", "-o", "-m", "dbops.rds_iam.rds_ca_bundle"]
+        command = [BIN / "ansible", "localhost", "-m", "dbops.rds_iam.rds_ca_bundle"]
         own = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "1"}
         done = subprocess.run(
             [*command, "-a", json.dumps({**arguments, **options})], env=own, capture_output=True, text=True, check=False
