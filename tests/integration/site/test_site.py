@@ -56,8 +56,8 @@ def test_second_run_changes_nothing(lab):
     with lab.calls() as calls:
         run = lab.good("site.yml")
     assert set(run.changed.values()) == {0}, run.output
-    # One for each database, and one for the password of billing, which RDS keeps in Secrets Manager; and for all clients
-    # one each for the role, the profile, the policy and the instances.
+    # One for each database, and one for the password of billing, which RDS keeps in Secrets Manager; and for all
+    # clients one each for the role, the profile, the policy and the instances.
     assert len(calls) == len(lab.databases) + 1 + 4
     assert lab.changing(calls) == []
     run = lab.good("site.yml", "--check")
