@@ -176,7 +176,8 @@ def users(table, count=200):
             seconds([BIN / "ansible-playbook", drop])
     for run, there in (("new", "none of them is there"), ("again", "all of them are there")):
         (ours, our_sent), (theirs, their_sent) = best["ours", run], best["loop", run]
-        what, method = f"{count} accounts and a loop over mysql_user, {run}", f"best of 3, and one run of the loop; {there}"
+        what = f"{count} accounts and a loop over mysql_user, {run}"
+        method = f"best of 3, and one run of the loop; {there}"
         table.add(f"{what}, seconds", ours, theirs, 1 / 50, method)
         table.add(f"{what}, SQL statements", our_sent, their_sent, ANY, method)
 
