@@ -14,66 +14,27 @@ import os
 import ssl
 import subprocess
 import sys
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pymysql
+from measure import ANY, BIN, ROOT, Table, timed
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-BIN = Path(sys.executable).parent
 STATE = Path(os.environ["LAB_STATE"])
 INFO = json.loads((STATE / "lab.json").read_text())
 TOKEN = HERE / "tokens.py"
 ACCOUNTS = "dbops.rds_iam.rds_iam_db_user"
-ANY = float("inf")
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "t" * 400}
-
-
-@dataclass
-class Table:
-    rows: list[tuple] = field(default_factory=list)
-
-    def add(self, what, ours, theirs, limit, method):
-        self.rows.append((what, ours, theirs, limit, method))
-        print(f"{what}: {ours:.4g} to {theirs:.4g}, {ours / theirs:.2f}", file=sys.stderr)
-
-    def show(self):
-        print("| what | ours | the other | ratio | at most | method |\n|---|---|---|---|---|---|")
-        for what, ours, theirs, limit, method in self.rows:
-            ratio = ours / theirs
-            mark = "" if ratio <= limit else " **over**"
-            most = "" if limit == ANY else f"{limit:g}"
-            print(f"| {what} | {ours:.4g} | {theirs:.4g} | {ratio:.3f}{mark} | {most} | {method} |")
-        return all(ours / theirs <= limit for _what, ours, theirs, limit, _method in self.rows)
-
-
-def seconds(command, **environment) -> float:
-    begin = time.perf_counter()
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout}")
-    return time.perf_counter() - begin
 
 
 def cold_tokens(table, rounds=10):
     commands = {way: [sys.executable, TOKEN, way] for way in ("ours", "boto3", "hmac")}
     commands["cli"] = [BIN / "aws", "rds", "generate-db-auth-token", "--region", "eu-west-1", "--port", "3306"]
     commands["cli"] += ["--hostname", "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com", "--username", "app"]
-    best = dict.fromkeys(commands, float("inf"))
+    best = dict.fromkeys(commands, ANY)
     for _round in range(rounds):
         for way, command in commands.items():
-            best[way] = min(best[way], seconds(command, **KEYS))
+            best[way] = min(best[way], timed(command, **KEYS)[0])
     method = f"whole process, best of {rounds}, seconds"
     table.add("cold token, and boto3's client", best["ours"], best["boto3"], 0.55, method)
     table.add("cold token, and the AWS CLI", best["ours"], best["cli"], 0.4, method)
@@ -108,7 +69,7 @@ def calls(since: int) -> int:
 def measured(command) -> tuple[float, int]:
     """Seconds and AWS calls of a command."""
     since = (STATE / "api.jsonl").stat().st_size
-    return seconds(command), calls(since)
+    return timed(command)[0], calls(since)
 
 
 def site(table, rounds=3):
@@ -170,10 +131,10 @@ def users(table, count=200):
         for _round in range(rounds):
             for run in ("new", "again"):
                 before = questions(database)
-                took = seconds([BIN / "ansible-playbook", paths[way]])
+                took, _output = timed([BIN / "ansible-playbook", paths[way]])
                 sent = questions(database) - before
                 best[way, run] = min(best.get((way, run), (ANY, 0)), (took, sent))
-            seconds([BIN / "ansible-playbook", drop])
+            timed([BIN / "ansible-playbook", drop])
     for run, there in (("new", "none of them is there"), ("again", "all of them are there")):
         (ours, our_sent), (theirs, their_sent) = best["ours", run], best["loop", run]
         what = f"{count} accounts and a loop over mysql_user, {run}"

@@ -27,4 +27,5 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result):
         task = result._task
         with open(os.environ["RESULTS"], "a") as stream:
-            print(json.dumps({"action": task.action, "name": task.name, "result": result._result}), file=stream)
+            line = {"host": result._host.name, "action": task.action, "name": task.name, "result": result._result}
+            print(json.dumps(line), file=stream)
