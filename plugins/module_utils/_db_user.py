@@ -98,6 +98,10 @@ class Account:
         return result
 
 
+class Conflict(RdsIamError):
+    """Somebody else's account or role has the name of one that is asked for."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the user asks for one account."""
@@ -320,17 +324,17 @@ def check_conflicts(items: list[Wanted], current: dict, login_user: str, where: 
         if existing and existing.is_iam:
             continue
         if item.account.name in roles and (existing or item.present):
-            raise RdsIamError(
+            raise Conflict(
                 f"{where} has a role with the name of the account {name}, and roles are not touched; choose another"
                 " name for the account, or drop the role first."
             )
         if existing and not item.present:
-            raise RdsIamError(
+            raise Conflict(
                 f"The account {name} of {where} logs in with {existing.logs_in_with}, so it is not an IAM account, and"
                 " is not dropped; drop it by hand if nobody needs it."
             )
         if existing and not item.convert:
-            raise RdsIamError(
+            raise Conflict(
                 f"The account {name} of {where} exists and logs in with {existing.logs_in_with}; to take that away and"
                 " let it log in with IAM, set convert for it."
             )

@@ -32,11 +32,12 @@ _LISTED = 10  # the most instances that a message lists
 
 @dataclass(frozen=True)
 class Instance:
-    """An EC2 instance, with the name of the instance profile that is attached to it."""
+    """An EC2 instance, with the name of the instance profile that is attached to it, and whether it has metadata."""
 
     instance_id: str
     state: str
     profile: str | None
+    has_metadata: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,10 @@ def read(client, instance_ids: list[str]) -> dict[str, Instance]:
         for raw in _pages(client, "describe_instances", "Reservations", "describe the instances", ids):
             for one in raw["Instances"]:
                 arn = (one.get("IamInstanceProfile") or {}).get("Arn")
-                found[one["InstanceId"]] = Instance(one["InstanceId"], one["State"]["Name"], _name(arn))
+                endpoint = (one.get("MetadataOptions") or {}).get("HttpEndpoint")
+                found[one["InstanceId"]] = Instance(
+                    one["InstanceId"], one["State"]["Name"], _name(arn), endpoint != "disabled"
+                )
     return found
 
 

@@ -11,6 +11,7 @@ issued by an authority in the CA file. Drivers differ by version in what they se
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import sys
 
@@ -32,7 +33,15 @@ ACCESS_DENIED = {1045, 1698}
 _STATEMENT_TIMEOUT = 60  # seconds; account statements are short, but may wait for a lock
 
 
-class AccessDenied(RdsIamError):
+class NoConnection(RdsIamError):
+    """There is no session. C(failed_at) says how far it came: name, port, tls, certificate or login."""
+
+    def __init__(self, failed_at: str, message: str):
+        super().__init__(message)
+        self.failed_at = failed_at
+
+
+class AccessDenied(NoConnection):
     """The server was reached over verified TLS, got the secret, and refused the login."""
 
 
@@ -42,6 +51,10 @@ class MissingPrerequisite(RdsIamError):
 
 class _NoTls(Exception):
     """The server does not offer TLS."""
+
+
+class _Reached(Exception):
+    """The server has shown the right certificate, and nothing more is asked of it."""
 
 
 class _VerifiedContext(ssl.SSLContext):
@@ -78,22 +91,25 @@ def check_prerequisites(ca_file: str) -> None:
         )
 
 
-def _context(ca_file: str, server_name: str) -> _VerifiedContext:
+def _trusting_nobody(server_name: str) -> _VerifiedContext:
     context = _VerifiedContext(ssl.PROTOCOL_TLS_CLIENT)  # demands a certificate and the right name
     context.server_name = server_name
-    try:
-        context.load_verify_locations(cafile=ca_file)
-    except OSError as exc:  # ssl.SSLError is one
-        raise RdsIamError(f"The CA file {ca_file} cannot be used: {exc.strerror or exc}.") from None
     return context
 
 
-def connect(*, host: str, port: int, user: str, secret: str, ca_file: str, connect_host: str | None, timeout: int):
-    """Log in to host, dialling connect_host if that is another name for the way there, such as a tunnel."""
-    check_prerequisites(ca_file)
-    context = _context(ca_file, host)
-    connection = _Connection(
-        host=connect_host or host,
+def _context(ca_file: str, server_name: str) -> _VerifiedContext:
+    context = _trusting_nobody(server_name)
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except OSError as exc:  # ssl.SSLError is one
+        message = f"The CA file {ca_file} cannot be used: {exc.strerror or exc}."
+        raise NoConnection("certificate", message) from None
+    return context
+
+
+def _connection(context: _VerifiedContext, *, host: str, port: int, user: str, timeout: int) -> _Connection:
+    return _Connection(
+        host=host,
         port=port,
         user=user,
         password="",
@@ -106,11 +122,22 @@ def connect(*, host: str, port: int, user: str, secret: str, ca_file: str, conne
         defer_connect=True,
     )
 
+
+def _where(host: str, port: int, connect_host: str | None) -> str:
+    return f"{host}:{port}" + (f" (through {connect_host})" if connect_host else "")
+
+
+def connect(*, host: str, port: int, user: str, secret: str, ca_file: str, connect_host: str | None, timeout: int):
+    """Log in to host, dialling connect_host if that is another name for the way there, such as a tunnel."""
+    check_prerequisites(ca_file)
+    context = _context(ca_file, host)
+    connection = _connection(context, host=connect_host or host, port=port, user=user, timeout=timeout)
+
     def hand_over():
         connection.password = secret.encode()
 
     context.on_verified = hand_over
-    where = f"{host}:{port}" + (f" (through {connect_host})" if connect_host else "")
+    where = _where(host, port, connect_host)
     try:
         connection.connect()
     except Exception as exc:  # whatever a server can make a driver raise becomes one sentence without the secret
@@ -123,31 +150,62 @@ def connect(*, host: str, port: int, user: str, secret: str, ca_file: str, conne
     return connection
 
 
-def _explain(exc: Exception, where: str, user: str, secret: str, ca_file: str) -> RdsIamError:
+def reach(*, host: str, port: int, ca_file: str, connect_host: str | None, timeout: int) -> None:
+    """Go as far as verified TLS, and hang up without a login. Raises NoConnection."""
+    unusable = ""
+    try:
+        check_prerequisites(ca_file)
+        context = _context(ca_file, host)
+    except RdsIamError as exc:  # the way to the server comes before its certificate
+        unusable, context = str(exc), _trusting_nobody(host)
+
+    def hang_up():
+        raise _Reached
+
+    context.on_verified = hang_up
+    connection = _connection(context, host=connect_host or host, port=port, user="", timeout=timeout)
+    try:
+        connection.connect()
+    except _Reached:
+        pass
+    except Exception as exc:
+        failure = _explain(exc, _where(host, port, connect_host), "nobody", "", ca_file)
+        if unusable and failure.failed_at == "certificate":
+            failure = NoConnection("certificate", unusable)
+        raise failure from None
+    finally:
+        connection._force_close()
+
+
+def _explain(exc: Exception, where: str, user: str, secret: str, ca_file: str) -> NoConnection:
     cause = getattr(exc, "original_exception", None) or exc
     if isinstance(cause, _NoTls):
-        return RdsIamError(f"The server at {where} does not offer TLS, so nothing was sent to it; check the endpoint.")
+        message = f"The server at {where} does not offer TLS, so nothing was sent to it; check the endpoint."
+        return NoConnection("tls", message)
     if isinstance(cause, ssl.SSLCertVerificationError):
         reason = cause.verify_message.rstrip(".")
-        return RdsIamError(
+        return NoConnection(
+            "certificate",
             f"The certificate of {where} is not accepted with {ca_file}, so nothing was sent to it: {reason}; check"
-            " that the file is the current RDS bundle and that the endpoint is the one that RDS shows."
+            " that the file is the current RDS bundle and that the endpoint is the one that RDS shows.",
         )
     if isinstance(cause, ssl.SSLError):
-        return RdsIamError(f"TLS with {where} failed, so nothing was sent to it: {cause.reason or cause}.")
+        return NoConnection("tls", f"TLS with {where} failed, so nothing was sent to it: {cause.reason or cause}.")
     if isinstance(cause, TimeoutError):
-        return RdsIamError(
-            f"The server at {where} did not answer in time; check its status, its security group and the network."
+        return NoConnection(
+            "port",
+            f"The server at {where} did not answer in time; check its status, its security group and the network.",
         )
     if isinstance(cause, OSError):
-        return RdsIamError(
+        return NoConnection(
+            "name" if isinstance(cause, socket.gaierror) else "port",
             f"The server at {where} cannot be reached: {cause.strerror or cause}; check its status, its security group"
-            " and the network."
+            " and the network.",
         )
     code, message = server_error(exc, secret)
     if code in ACCESS_DENIED:
-        return AccessDenied(f"The server at {where} refused the login of {user}: {message}.")
-    return RdsIamError(f"The login of {user} at {where} failed: {message}.")
+        return AccessDenied("login", f"The server at {where} refused the login of {user}: {message}.")
+    return NoConnection("login", f"The login of {user} at {where} failed: {message}.")
 
 
 def server_error(exc: Exception, secret: str = "") -> tuple[int | None, str]:
@@ -161,14 +219,15 @@ def server_error(exc: Exception, secret: str = "") -> tuple[int | None, str]:
 
 
 def session_facts(connection) -> dict:
-    """Who the server says we are, and over what; RdsIamError if it does not say, as then it let nobody in."""
+    """Who the server says we are, and over what; NoConnection if it does not say, as then it let nobody in."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT CURRENT_USER(), VERSION()")
             current_user, version = cursor.fetchone()
     except Exception as exc:  # some drivers take any answer to a login for a good one
         message = server_error(exc)[1]
-        raise RdsIamError(f"The server at {connection.where} did not go on after the login: {message}.") from None
+        sentence = f"The server at {connection.where} did not go on after the login: {message}."
+        raise NoConnection("login", sentence) from None
     return {
         "current_user": current_user,
         "server_version": version,

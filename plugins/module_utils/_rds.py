@@ -26,6 +26,14 @@ except ImportError:
     BotoCoreError = ClientError = None  # AnsibleAWSModule says so when it starts
 
 
+class NotThere(RdsIamError):
+    """There is no such database."""
+
+
+class Unsupported(RdsIamError):
+    """RDS has no IAM database authentication for this engine, version or class."""
+
+
 class TimedOut(RdsIamError):
     """The change is not in effect yet; another run goes on from there."""
 
@@ -80,7 +88,7 @@ def describe(client, kind: Kind, identifier: str) -> dict:
     return kind.record(found[0])
 
 
-def _unknown(client, kind: Kind, identifier: str) -> RdsIamError:
+def _unknown(client, kind: Kind, identifier: str) -> NotThere:
     other = CLUSTER if kind is INSTANCE else INSTANCE
     try:
         exists = bool(other.describe(client, **other.named(identifier)))
@@ -91,7 +99,7 @@ def _unknown(client, kind: Kind, identifier: str) -> RdsIamError:
         if exists
         else "check the name, the region and the account of the credentials"
     )
-    return RdsIamError(f"There is no {kind.title} {identifier} in the region {client.meta.region_name}; {hint}.")
+    return NotThere(f"There is no {kind.title} {identifier} in the region {client.meta.region_name}; {hint}.")
 
 
 def describe_member(client, record: dict) -> dict:
@@ -136,7 +144,7 @@ def check_support(client, record: dict) -> None:
         advice = f"other versions of {engine} support it"
     else:
         advice = f"no version of the engine {engine} supports it there"
-    raise RdsIamError(
+    raise Unsupported(
         f"The {title(record)} ({what}) cannot use IAM database authentication in {record['region']}; {advice}."
     )
 

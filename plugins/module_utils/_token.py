@@ -25,6 +25,14 @@ _NO_BODY = hashlib.sha256(b"").hexdigest()
 class TokenError(Exception):
     """One sentence on why there is no token."""
 
+    failed_at = "token"
+
+
+class NoCredentials(TokenError):
+    """There is nothing to sign with."""
+
+    failed_at = "credentials"
+
 
 def _check(endpoint: str, port: int, user: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", endpoint):
@@ -61,18 +69,18 @@ def credentials(profile: str | None = None):
         if found is not None:
             found.get_frozen_credentials()  # fetches them, if they are the kind that is fetched
     except ImportError:
-        raise TokenError(
+        raise NoCredentials(
             f"botocore is not installed for {sys.executable} on this host; install it (package python3-botocore on"
             " Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
         ) from None
     except Exception as exc:  # files, programs and services that answer with anything; each becomes one sentence
         reason = " ".join(str(exc).split())[:300].rstrip(".") or type(exc).__name__
-        raise TokenError(
+        raise NoCredentials(
             f"AWS credentials could not be read: {reason}; correct the profile, the variable or the service that they"
             " come from."
         ) from None
     if found is None:
-        raise TokenError(
+        raise NoCredentials(
             "No AWS credentials were found on this host; attach an instance profile to it"
             " (role dbops.rds_iam.role_attachment) or configure a profile."
         )
@@ -116,5 +124,9 @@ def expires_at(source, token: str) -> datetime:
     """When RDS stops accepting the token for new logins: its own end, or that of the credentials if they end first."""
     signed_at = datetime.strptime(re.search(r"X-Amz-Date=(\w+)", token)[1], "%Y%m%dT%H%M%SZ")
     end = signed_at.replace(tzinfo=timezone.utc) + timedelta(seconds=LIFETIME)
-    credentials_end = getattr(source, "_expiry_time", None)  # botocore has no public name for it
-    return min(end, credentials_end) if credentials_end else end
+    return min(filter(None, (end, credentials_end(source))))
+
+
+def credentials_end(source) -> datetime | None:
+    """When temporary credentials end."""
+    return getattr(source, "_expiry_time", None)  # botocore has no public name for it

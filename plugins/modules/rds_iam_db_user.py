@@ -194,6 +194,11 @@ users:
       type: list
       elements: str
       sample: ["CREATE USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"]
+conflict:
+  description: Whether it failed since an account or a role of others has the name of one of O(users).
+  returned: failure
+  type: bool
+  sample: false
 accounts_left:
   description: How many accounts with C(AWSAuthenticationPlugin) the server has afterwards, those of others included.
   returned: when the server was read and nothing failed
@@ -385,7 +390,7 @@ def main():
         del result["accounts_left"]
         module.warn(f"{exc} The accounts could not be read; what would change is shown as if none of them existed.")
     except RdsIamError as exc:
-        module.fail_json(msg=str(exc), **result)
+        module.fail_json(msg=str(exc), conflict=isinstance(exc, _db_user.Conflict), **result)
     except _mysql.DriverError as exc:
         where, why = module.params["login_host"], _mysql.server_error(exc)[1]
         who = module.params["login_user"]

@@ -137,6 +137,14 @@ logins:
       returned: when the login did not go as expected
       type: str
       sample: No AWS credentials were found on this host; attach an instance profile to it.
+    failed_at:
+      description:
+        - What was missing first for the login. V(credentials) of the host, or a V(token) that can be made; the V(name)
+          of the endpoint, which must resolve, the V(port), which must answer, V(tls), and a V(certificate) that is
+          accepted; V(login) is the answer of the server itself.
+      returned: when the user was not let in
+      type: str
+      sample: login
     current_user:
       description: What C(CURRENT_USER()) says, the account that the server matched.
       returned: when the login was allowed
@@ -181,7 +189,7 @@ def log_in(params, login):
             timeout=params["connect_timeout"],
         )
     except _mysql.AccessDenied as exc:
-        return {"verdict": "denied", "msg": str(exc)}
+        return {"verdict": "denied", "msg": str(exc), "failed_at": exc.failed_at}
     with connection:
         return {"verdict": "allowed", **_mysql.session_facts(connection)}
 
@@ -213,7 +221,7 @@ def try_logins(params):
         try:
             said = log_in(params, login)
         except (RdsIamError, _token.TokenError) as exc:
-            said = {"msg": str(exc)}
+            said = {"msg": str(exc), "failed_at": getattr(exc, "failed_at", "token")}
         yield judge(login, said)
 
 

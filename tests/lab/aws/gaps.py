@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region, new_uuid
-from ministack.services import ec2, rds, secretsmanager
+from ministack.services import ec2, iam, rds, secretsmanager
 
 # How long "apply immediately" takes. Long enough that a caller who does not wait sees the old value.
 APPLY_SECONDS = float(os.environ.get("LAB_APPLY_SECONDS", "1"))
@@ -50,6 +50,10 @@ def apply(trusted_root: Path) -> None:
     actions["DescribeCertificates"] = functools.partial(_certificates, trusted_root)
     rds._instance_xml = functools.partial(_instance_xml, rds._instance_xml)
     rds._cluster_xml = functools.partial(_cluster_xml, rds._cluster_xml)
+
+    iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = functools.partial(
+        _simulate, iam._IAM_HANDLERS["SimulatePrincipalPolicy"],
+    )
 
     actions = ec2._ACTION_MAP
     actions["DisassociateIamInstanceProfile"] = functools.partial(
@@ -251,6 +255,37 @@ def _certificates(trusted_root, params):
         200, "DescribeCertificatesResponse",
         f"<DescribeCertificatesResult><DefaultCertificateForNewLaunches>{name}</DefaultCertificateForNewLaunches>"
         f"<Certificates><Certificate>{inner}</Certificate></Certificates></DescribeCertificatesResult>",
+    )
+
+
+# IAM
+
+def _simulate(original, params):
+    """For a role: each of the resources, and the permissions boundary, which ministack leaves out."""
+    name = rds._p(params, "PolicySourceArn").rpartition("/")[2]
+    resources = [rds._p(params, key) for key in params if key.startswith("ResourceArns.member.")]
+    if ":role/" not in rds._p(params, "PolicySourceArn") or name not in iam._roles or not resources:
+        return original(params)
+    account = get_account_id()
+    layers = [iam_evaluator._gather_role_policies(name, account)]
+    layers += iam_evaluator._permissions_boundary(iam._roles, name, account)
+    words = {"Allow": "allowed", "Deny": "explicitDeny"}
+    members = ""
+    for action in (rds._p(params, key) for key in params if key.startswith("ActionNames.member.")):
+        for resource in resources:
+            context = iam_evaluator.EvalContext(
+                principal_arn=iam._roles[name]["Arn"], principal_type="AssumedRole", principal_account=account,
+                action=action, resource_arn=resource, region=get_region(),
+            )
+            decision = words.get(iam_evaluator.evaluate(context, *layers).decision, "implicitDeny")
+            members += (
+                f"<member><EvalActionName>{escape(action)}</EvalActionName><EvalResourceName>{escape(resource)}"
+                f"</EvalResourceName><EvalDecision>{decision}</EvalDecision></member>"
+            )
+    return iam._xml(
+        200, "SimulatePrincipalPolicyResponse",
+        f"<SimulatePrincipalPolicyResult><EvaluationResults>{members}</EvaluationResults>"
+        "<IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult>", ns="iam",
     )
 
 

@@ -1,0 +1,143 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read the AWS end of the chain, each thing once, and what may not be read as Unread. Private to this collection."""
+
+from __future__ import annotations
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _ec2, _rds
+from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import Role, Unread
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error
+from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import ACTION, Policy
+
+try:
+    from botocore.exceptions import BotoCoreError, ClientError
+except ImportError:
+    BotoCoreError = ClientError = None  # AnsibleAWSModule says so when it starts
+
+
+def _reason(exc: RdsIamError) -> str:
+    return str(exc).rstrip(".")
+
+
+def read_database(client, params: dict) -> dict:
+    """What Case wants to know of a database: record, missing, unsupported, and the ids of the members of a cluster."""
+    found = {"database": Unread("it is not in the region that was asked"), "missing": "", "unsupported": ""}
+    try:
+        record = found["database"] = _rds.describe(client, *_rds.kind_of(params))
+        if not record["iam_auth_enabled"]:
+            _rds.check_support(client, record)
+        if record["kind"] == "cluster":
+            members = _rds.INSTANCE.describe(
+                client, Filters=[{"Name": "db-cluster-id", "Values": [record["identifier"]]}]
+            )
+            found["member_resource_ids"] = tuple(member["DbiResourceId"] for member in members)
+    except _rds.NotThere as exc:
+        found["missing"] = str(exc)
+    except _rds.Unsupported as exc:
+        found["unsupported"] = str(exc)
+    except RdsIamError as exc:
+        if isinstance(found["database"], Unread):
+            found["database"] = Unread(_reason(exc))
+    except (ClientError, BotoCoreError):
+        pass  # the members only help to name a mistake
+    return found
+
+
+def read_instances(client, instance_ids: list[str]) -> dict | Unread:
+    try:
+        return _ec2.read(client, instance_ids)
+    except RdsIamError as exc:
+        return Unread(_reason(exc))
+
+
+class Roles:
+    """The roles behind instance profiles."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def read(self, profile: str, arns: list[str]) -> Role | Unread | None:
+        """The role in an instance profile, with what IAM says of these database users; None for no role."""
+        try:
+            doing = f"read the instance profile {profile}"
+            roles = self._call(doing, "get_instance_profile", InstanceProfileName=profile)["InstanceProfile"]["Roles"]
+            if not roles:
+                return None
+            name = roles[0]["RoleName"]
+            raw = self._call(f"read the IAM role {name}", "get_role", RoleName=name)["Role"]
+        except RdsIamError as exc:
+            return Unread(_reason(exc))
+        return Role(name, trusts_ec2(raw["AssumeRolePolicyDocument"]), self._policies(raw), self._simulated(raw, arns))
+
+    def _call(self, doing: str, operation: str, **arguments) -> dict:
+        try:
+            return getattr(self.client, operation)(**arguments)
+        except (ClientError, BotoCoreError) as exc:
+            raise aws_error(doing, exc, "iam") from None
+
+    def _all(self, doing: str, operation: str, key: str, **arguments) -> list:
+        try:
+            return [item for page in self.client.get_paginator(operation).paginate(**arguments) for item in page[key]]
+        except (ClientError, BotoCoreError) as exc:
+            raise aws_error(doing, exc, "iam") from None
+
+    def _policies(self, role: dict) -> list[Policy] | Unread:
+        name, doing = role["RoleName"], f"list the policies of the IAM role {role['RoleName']}"
+        try:
+            inline = self._all(doing, "list_role_policies", "PolicyNames", RoleName=name)
+            attached = self._all(doing, "list_attached_role_policies", "AttachedPolicies", RoleName=name)
+        except RdsIamError as exc:
+            return Unread(_reason(exc))
+        policies = [Policy(one, self._inline(name, one)) for one in inline]
+        policies += [Policy(one["PolicyName"], self._managed(one["PolicyArn"])) for one in attached]
+        boundary = (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
+        if boundary:
+            policies.append(Policy(boundary.rsplit("/", 1)[-1], self._managed(boundary), boundary=True))
+        return policies
+
+    def _inline(self, role: str, policy: str) -> dict | None:
+        try:
+            return self._call("read a policy", "get_role_policy", RoleName=role, PolicyName=policy)["PolicyDocument"]
+        except RdsIamError:
+            return None
+
+    def _managed(self, arn: str) -> dict | None:
+        try:
+            version = self._call("read a policy", "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            found = self._call("read a policy", "get_policy_version", PolicyArn=arn, VersionId=version)
+            return found["PolicyVersion"]["Document"]
+        except RdsIamError:
+            return None
+
+    def _simulated(self, role: dict, arns: list[str]) -> dict[str, str]:
+        """What IAM itself says, where it may be asked."""
+        try:
+            results = self._all(
+                "simulate",
+                "simulate_principal_policy",
+                "EvaluationResults",
+                PolicySourceArn=role["Arn"],
+                ActionNames=[ACTION],
+                ResourceArns=arns,
+            )
+        except RdsIamError:
+            return {}
+        decisions = {}
+        for one in results:
+            decisions[one.get("EvalResourceName")] = one["EvalDecision"]
+            for resource in one.get("ResourceSpecificResults") or []:
+                decisions[resource["EvalResourceName"]] = resource["EvalResourceDecision"]
+        return decisions
+
+
+def trusts_ec2(document: dict) -> bool:
+    """Whether the trust policy of a role lets EC2 assume it."""
+    statements = document.get("Statement", [])
+    for statement in statements if isinstance(statements, list) else [statements]:
+        services = (statement.get("Principal") or {}).get("Service", []) if statement.get("Effect") == "Allow" else []
+        for service in services if isinstance(services, list) else [services]:
+            if service in ("ec2.amazonaws.com", "ec2.amazonaws.com.cn"):
+                return True
+    return False

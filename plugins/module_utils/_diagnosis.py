@@ -1,0 +1,319 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The chain from a host to a database user, from what was read at both ends. Pure, and private to this collection."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._database import FLAG, title
+from ansible_collections.dbops.rds_iam.plugins.module_utils._ec2 import Instance
+from ansible_collections.dbops.rds_iam.plugins.module_utils._links import BROKEN, OK, UNKNOWN, Link
+from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Policy, Target, judge
+
+_SKEW = 300  # seconds; a signature of more than that in the future or the past is refused
+# Statuses in which a database takes no logins.
+_CLOSED = {"creating", "deleting", "failed", "rebooting", "starting", "stopped", "stopping", "storage-full"}
+_NETWORK = ("name", "port", "tls", "certificate")
+# What a login needs besides the way to the server.
+_REST = ("clock", "profile", "credentials", "permission", "account", "token", "client")
+_PROVEN = "the login proves it"
+
+
+@dataclass(frozen=True)
+class Unread:
+    """What could not be read, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Role:
+    """The IAM role behind the instance profile of a host."""
+
+    name: str
+    trusts_ec2: bool
+    policies: list[Policy] | Unread
+    simulated: dict[str, str] = field(default_factory=dict)  # what IAM says, by the ARN of the database user
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that is known about one login. Where a thing is None, nobody asked for it."""
+
+    client: str
+    database: dict | Unread  # the record; Unread where AWS does not tell
+    name: str  # of the database, as the user calls it
+    user: str
+    expect: str = "allowed"
+    missing: str = ""  # the sentence, where there is no such database
+    unsupported: str = ""  # the sentence, where RDS has no IAM authentication for it
+    login: dict | None = None  # as rds_iam_ping returns it
+    login_error: str = ""  # why there is none
+    host: dict | Unread | None = None  # as rds_iam_host_info returns it
+    instance: Instance | Unread | None = None  # Unread also where there is no such instance
+    role: Role | Unread | None = None
+    account: dict | Unread | None = None  # what rds_iam_db_user would do for the account
+    member_resource_ids: tuple[str, ...] = ()
+
+
+def diagnose(case: Case) -> list[Link]:
+    """Every link, in the order in which the chain holds."""
+    if (case.login or {}).get("verdict") == case.expect:
+        return _proven(case)
+    links = [_database(case), _flag(case), *_network(case), _clock(case), _profile(case), _credentials(case)]
+    links += [_permission(case), _account(case), _token(case), _programs(case)]
+    return [*links, _answer(case, links)]
+
+
+def verdict(case: Case, links: list[Link]) -> tuple[str, str]:
+    """The state of a login and its sentence: of the first broken link, or of all that hold."""
+    who = f"{case.user} on {case.name} from {case.client}"
+    broken = next((link for link in links if link.state == BROKEN), None)
+    if broken:
+        return BROKEN, f"{who}: {broken.text}; to repair it, {broken.repair}."
+    if links[-1].state == OK:
+        return OK, f"{who} {'is refused, as it should be' if case.expect == 'denied' else 'logs in'}."
+    unseen = "; ".join(f"{link.name}: {link.text}" for link in links if link.state == UNKNOWN)
+    return UNKNOWN, f"{who}: no link was found broken, and not all could be seen ({unseen})."
+
+
+def _proven(case: Case) -> list[Link]:
+    """A login that went as it should proves what it needs; a refusal proves the way to the server."""
+    if case.expect == "denied":
+        return [*(Link(name, OK, _PROVEN) for name in _NETWORK), Link("login", OK, "refused")]
+    said = f"{case.login['current_user']} over {case.login['tls_version']}"
+    links = [Link(name, OK, _PROVEN) for name in ("database", "flag", *_NETWORK, *_REST)]
+    return [*links, Link("login", OK, said)]
+
+
+def _database(case: Case) -> Link:
+    record = case.database
+    if case.missing:
+        repair = f"correct the identifier of {case.name} in the inventory"
+        return Link("database", BROKEN, case.missing.rstrip("."), repair)
+    if isinstance(record, Unread):
+        return Link("database", UNKNOWN, record.reason)
+    if record["status"] in _CLOSED or str(record["status"]).startswith(("inaccessible", "incompatible")):
+        return Link(
+            "database",
+            BROKEN,
+            f"the {title(record)} does not take logins, since its status is {record['status']}",
+            "wait until it is available, or start it",
+        )
+    return Link("database", OK, f"the {title(record)} is {record['status']}")
+
+
+def _flag(case: Case) -> Link:
+    record = case.database
+    if isinstance(record, Unread) or case.missing:
+        return Link("flag", UNKNOWN, "the database could not be read")
+    switch = "let the role dbops.rds_iam.iam_auth switch it on (site.yml --tags step1)"
+    if case.unsupported:
+        repair = "move the database to a version and an instance class that support it"
+        return Link("flag", BROKEN, case.unsupported.rstrip("."), repair)
+    if record["iam_auth_enabled"]:
+        return Link("flag", OK, f"IAM database authentication of the {title(record)} is on")
+    if record["pending"].get(FLAG):
+        return Link(
+            "flag",
+            BROKEN,
+            f"IAM database authentication of the {title(record)} is only pending for its maintenance window",
+            f"{switch} with iam_auth_apply_immediately: true, or wait for the window",
+        )
+    return Link("flag", BROKEN, f"IAM database authentication of the {title(record)} is off", switch)
+
+
+def _network(case: Case) -> list[Link]:
+    """What the host found out about the way to the server, with nothing sent over it."""
+    target = case.host.get("target") if isinstance(case.host, dict) else None
+    if not target:
+        why = case.host.reason if isinstance(case.host, Unread) else "the host did not try"
+        return [Link(name, UNKNOWN, why) for name in _NETWORK]
+    repairs = {
+        "name": "correct the DNS of the host: it must resolve the endpoint as RDS shows it",
+        "port": "let the security group of the database, the routes and the network ACLs pass the host to its port",
+        "tls": "correct the endpoint and the port, so that they are those of the database",
+        "certificate": "let the role dbops.rds_iam.ca_bundle install the current bundle (site.yml --tags step8)",
+    }
+    failed = target.get("failed_at")
+    links = []
+    for name in _NETWORK:
+        if name == failed:
+            links.append(Link(name, BROKEN, target["msg"].rstrip("."), repairs[name]))
+        elif failed and _NETWORK.index(name) > _NETWORK.index(failed):
+            links.append(Link(name, UNKNOWN, f"not reached, since {failed} is broken"))
+        else:
+            links.append(Link(name, OK, _reached(name, target)))
+    return links
+
+
+def _reached(name: str, target: dict) -> str:
+    where = f"{target['endpoint']}:{target['port']}"
+    return {
+        "name": f"{target['endpoint']} resolves",
+        "port": f"{where} answers",
+        "tls": f"{where} offers TLS",
+        "certificate": f"the certificate of {where} is accepted",
+    }[name]
+
+
+def _clock(case: Case) -> Link:
+    if not isinstance(case.host, dict):
+        return Link("clock", UNKNOWN, "the clock of the host could not be read")
+    skew = case.host.get("clock_skew")
+    if skew is None:
+        return Link("clock", UNKNOWN, "the metadata service did not say what time it is")
+    if abs(skew) > _SKEW:
+        way = "ahead of" if skew > 0 else "behind"
+        return Link(
+            "clock",
+            BROKEN,
+            f"the clock of {case.client} is {abs(skew):.0f} seconds {way} that of AWS, so its tokens are not valid",
+            "let the host keep its time (chrony with the Amazon Time Sync Service, 169.254.169.123)",
+        )
+    return Link("clock", OK, f"the clock of {case.client} is right")
+
+
+def _profile(case: Case) -> Link:
+    instance, attach = case.instance, "attach it with the role dbops.rds_iam.role_attachment (site.yml --tags step6)"
+    if instance is None or isinstance(instance, Unread):
+        return Link("profile", UNKNOWN, instance.reason if instance else "the EC2 instance of the host is not known")
+    if instance.profile is None:
+        return Link("profile", BROKEN, f"no instance profile is attached to {instance.instance_id}", attach)
+    if isinstance(case.role, Unread):
+        return Link("profile", UNKNOWN, case.role.reason)
+    if case.role is None:
+        return Link(
+            "profile",
+            BROKEN,
+            f"the instance profile {instance.profile} of {instance.instance_id} has no role in it",
+            "let the role dbops.rds_iam.iam_role put it there (site.yml --tags step4)",
+        )
+    if not case.role.trusts_ec2:
+        return Link(
+            "profile",
+            BROKEN,
+            f"the IAM role {case.role.name} does not let EC2 assume it, so the host gets no credentials",
+            "add ec2.amazonaws.com to its trust policy; the role dbops.rds_iam.iam_role does it for roles that it made",
+        )
+    return Link("profile", OK, f"{instance.instance_id} has the instance profile {instance.profile}")
+
+
+def _credentials(case: Case) -> Link:
+    if not isinstance(case.host, dict):
+        return Link("credentials", UNKNOWN, case.host.reason if case.host else "the host was not asked")
+    found = case.host["credentials"]
+    if found.get("error"):
+        instance = case.instance
+        if isinstance(instance, Instance) and not instance.has_metadata:
+            text = f"the instance metadata service of {instance.instance_id} is switched off, so it has no credentials"
+            return Link("credentials", BROKEN, text, "enable the HttpEndpoint of its metadata options")
+        repair = "see that the host reaches 169.254.169.254, and that the hop limit of its metadata options covers it"
+        return Link("credentials", BROKEN, found["error"].rstrip("."), repair)
+    if found["expired"]:
+        text = f"the credentials of {case.client} ended at {found['expires_at']}"
+        return Link("credentials", BROKEN, text, f"renew them where they come from ({found['source']})")
+    role = case.role.name if isinstance(case.role, Role) else None
+    if found["source"] != "iam-role":
+        return Link(
+            "credentials",
+            BROKEN,
+            f"{case.client} signs with credentials from {found['source']}, and not with those of its instance profile",
+            "remove them from the host, or give their owner the permission",
+        )
+    if role and found["role_name"] != role:
+        text = f"{case.client} is still served credentials of the IAM role {found['role_name']}, and not of {role}"
+        return Link("credentials", BROKEN, text, "wait a minute until the metadata service serves the new profile")
+    return Link("credentials", OK, f"{case.client} has credentials of the IAM role {found['role_name']}")
+
+
+def _permission(case: Case) -> Link:
+    if isinstance(case.database, Unread) or case.missing:
+        return Link("permission", UNKNOWN, "the database could not be read")
+    if not isinstance(case.role, Role):
+        return Link("permission", UNKNOWN, "the IAM role of the host is not known")
+    if isinstance(case.role.policies, Unread):
+        return Link("permission", UNKNOWN, case.role.policies.reason)
+    arn = f"{case.database['connect_arn_prefix']}/{case.user}"
+    target = Target(arn, case.database["identifier"], case.member_resource_ids)
+    found = judge(target, case.role.name, case.role.policies, case.role.simulated.get(arn))
+    if case.expect == "denied" and (case.login or {}).get("verdict") == "allowed" and found.state == OK:
+        return Link("permission", BROKEN, f"{found.text}, and it should not", "take the user out of that statement")
+    return found
+
+
+def _account(case: Case) -> Link:
+    account, repair = case.account, "let the role dbops.rds_iam.db_users repair it (site.yml --tags step3)"
+    if account is None or isinstance(account, Unread):
+        return Link("account", UNKNOWN, account.reason if account else "no master login was given to read it with")
+    if account.get("conflict"):
+        repair = f"set convert for {case.user} in db_users_accounts"
+        return Link("account", BROKEN, account["msg"].split(";")[0], repair)
+    if account.get("failed"):
+        return Link("account", UNKNOWN, account["msg"].rstrip("."))
+    (user,) = account["users"]
+    who, statements = f"'{user['name']}'@'{user['host']}'", " ".join(user["statements"])
+    if statements.startswith("CREATE USER"):
+        return Link("account", BROKEN, f"{case.name} has no account {who}", repair)
+    for sign, what in (
+        ("IDENTIFIED WITH", "does not log in with AWSAuthenticationPlugin as 'RDS'"),
+        ("DROP 2 FACTOR", "asks for a second factor"),
+        ("ACCOUNT UNLOCK", "is locked"),
+    ):
+        if sign in statements:
+            return Link("account", BROKEN, f"the account {who} of {case.name} {what}", repair)
+    seen = re.search(r"'@'([^']+)'", (case.login or {}).get("msg", ""))
+    if seen and not _like(user["host"], seen[1]):
+        text = f"the account {who} of {case.name} is not for {seen[1]}, from where {case.client} comes"
+        repair = f"set the host of {case.user} in db_users_accounts to % or to a pattern that matches"
+        return Link("account", BROKEN, text, repair)
+    rest = "; its privileges or SSL requirement differ from what is asked for" if statements else ""
+    return Link("account", OK, f"{case.name} has the account {who} for IAM logins{rest}")
+
+
+def _like(pattern: str, text: str) -> bool:
+    expression = "".join({"%": ".*", "_": "."}.get(char, re.escape(char)) for char in pattern)
+    return re.fullmatch(expression, text, re.I) is not None or "/" in pattern
+
+
+def _token(case: Case) -> Link:
+    login = case.login or {}
+    if login.get("failed_at") == "token":
+        return Link("token", BROKEN, login["msg"].rstrip("."), "give the endpoint and the region as RDS shows them")
+    if not login or login.get("failed_at") == "credentials":
+        return Link("token", UNKNOWN, case.login_error or "there is none without credentials")
+    return Link("token", OK, f"it was signed for {login['endpoint']}:{login['port']} just before the login")
+
+
+def _programs(case: Case) -> Link:
+    install = "let the role dbops.rds_iam.mysql_client install them (site.yml --tags step2)"
+    if not isinstance(case.host, dict):
+        return Link("client", UNKNOWN, "the host was not asked")
+    absent = [name for name, version in case.host["libraries"].items() if not version]
+    if absent:
+        return Link("client", BROKEN, f"{case.client} lacks the Python libraries {' and '.join(absent)}", install)
+    programs = case.host["programs"]
+    if not programs:
+        return Link("client", BROKEN, f"{case.client} has no mysql or mariadb client", install)
+    return Link("client", OK, ", ".join(f"{one['path']} is {one['family']} {one['version']}" for one in programs))
+
+
+def _answer(case: Case, links: list[Link]) -> Link:
+    """The login's own answer; refused with nothing broken before it is a broken link of its own."""
+    login = case.login or {}
+    if login.get("verdict") == "allowed":
+        return Link("login", BROKEN, "it is let in, and should not be", "see which policy lets the role of the host in")
+    if any(link.state == BROKEN for link in links):
+        return Link("login", UNKNOWN, login.get("msg", case.login_error or "it was not tried").rstrip("."))
+    if login.get("verdict") == "denied" and not any(link.state == UNKNOWN for link in links):
+        return Link(
+            "login",
+            BROKEN,
+            "the server refuses the login although every link that can be seen holds",
+            "read the log iam-db-auth-error of the database, and the policies of the organization",
+        )
+    return Link("login", UNKNOWN, (login.get("msg") or case.login_error or "it was not tried").rstrip("."))

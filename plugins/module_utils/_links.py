@@ -1,0 +1,24 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A link of the chain between a host and a database. Private to this collection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OK, BROKEN, UNKNOWN = "ok", "broken", "unknown"
+
+
+@dataclass(frozen=True)
+class Link:
+    """What was found about one link, without the full stop, and for a broken one what repairs it."""
+
+    name: str
+    state: str
+    text: str
+    repair: str = ""
+
+    def shown(self) -> dict:
+        return {"name": self.name, "state": self.state, "text": self.text, "repair": self.repair}

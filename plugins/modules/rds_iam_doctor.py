@@ -1,0 +1,343 @@
+#!/usr/bin/python
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rds_iam_doctor
+short_description: Find the one broken link of an IAM login, and what repairs it
+version_added: 0.1.0
+author:
+  - dbops.rds_iam contributors (@dbops)
+description:
+  - RDS answers a failed IAM login with C(Access denied), whatever the cause. This module walks the chain from the host
+    to the database user in the order in which it holds, and says of every link whether it is ok, broken, or unknown,
+    with the right or the reach that is missing to tell.
+  - For each login it returns one sentence with the first broken link, and the task or variable of this collection that
+    repairs it.
+  - It runs on the controller, and reads RDS, EC2 and IAM there, each thing once, and nothing for logins that went as
+    expected. What the host knows comes from M(dbops.rds_iam.rds_iam_ping) and M(dbops.rds_iam.rds_iam_host_info), what
+    the database knows from M(dbops.rds_iam.rds_iam_db_user) in check mode. The playbook C(dbops.rds_iam.doctor) puts
+    all of it together.
+options:
+  logins:
+    description: The logins, in the order in which they are reported.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      host:
+        description: The name of one of O(hosts).
+        type: str
+        required: true
+      database:
+        description: The name of one of O(databases).
+        type: str
+        required: true
+      user:
+        description: The database user.
+        type: str
+        required: true
+      expect:
+        description: Whether the login should be V(allowed) or V(denied).
+        type: str
+        choices: [allowed, denied]
+        default: allowed
+      result:
+        description: What M(dbops.rds_iam.rds_iam_ping) returned for it in RV(dbops.rds_iam.rds_iam_ping#module:logins).
+          Left out if there was no login.
+        type: dict
+      error:
+        description: Why there was no login.
+        type: str
+        default: ""
+      account:
+        description: What M(dbops.rds_iam.rds_iam_db_user) returned for the account alone in check mode. Left out where
+          there is no master login.
+        type: dict
+  hosts:
+    description: The hosts.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: How O(logins) call it.
+        type: str
+        required: true
+      instance_id:
+        description: The EC2 instance.
+        type: str
+      info:
+        description: What M(dbops.rds_iam.rds_iam_host_info) returned. Left out if the host cannot be reached.
+        type: dict
+  databases:
+    description: The databases.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: How O(logins) call it.
+        type: str
+        required: true
+      db_instance_identifier:
+        description: The DB instance, by its identifier.
+        type: str
+      db_cluster_identifier:
+        description: The DB cluster, by its identifier.
+        type: str
+  fail:
+    description: Whether the module fails if a link is broken, or a login that did not go as expected is not explained.
+    type: bool
+    default: true
+notes:
+  - The AWS actions that help are C(rds:DescribeDBInstances), C(rds:DescribeDBClusters),
+    C(rds:DescribeOrderableDBInstanceOptions), C(ec2:DescribeInstances), C(iam:GetInstanceProfile), C(iam:GetRole),
+    C(iam:ListRolePolicies), C(iam:GetRolePolicy), C(iam:ListAttachedRolePolicies), C(iam:GetPolicy),
+    C(iam:GetPolicyVersion) and C(iam:SimulatePrincipalPolicy). What may not be read is reported as unknown.
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in either mode.
+  diff_mode:
+    support: none
+    description: Changes nothing.
+  idempotent:
+    support: full
+    description: Changes nothing.
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+seealso:
+  - module: dbops.rds_iam.rds_iam_host_info
+  - module: dbops.rds_iam.rds_iam_ping
+  - module: dbops.rds_iam.rds_iam_db_user
+"""
+
+EXAMPLES = r"""
+- name: Find out why app cannot log in
+  dbops.rds_iam.rds_iam_doctor:
+    logins:
+      - host: app1
+        database: orders
+        user: app
+    hosts:
+      - name: app1
+        instance_id: i-0123456789abcdef0
+    databases:
+      - name: orders
+        db_instance_identifier: orders
+    fail: false
+"""
+
+RETURN = r"""
+logins:
+  description: The logins in the order given.
+  returned: always, unless the input is wrong
+  type: list
+  elements: dict
+  contains:
+    host:
+      description: The host.
+      returned: always
+      type: str
+      sample: app1
+    database:
+      description: The database.
+      returned: always
+      type: str
+      sample: orders
+    user:
+      description: The database user.
+      returned: always
+      type: str
+      sample: app
+    state:
+      description: V(ok), V(broken), or V(unknown) where nothing broken was found and not all could be seen.
+      returned: always
+      type: str
+      sample: broken
+    sentence:
+      description: The first broken link, and what repairs it.
+      returned: always
+      type: str
+      sample: >-
+        app on orders from app1: IAM database authentication of the DB instance orders is off; to repair it, let the
+        role dbops.rds_iam.iam_auth switch it on (site.yml --tags step1).
+    links:
+      description: The chain, in the order in which it holds.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: >-
+            V(database), V(flag), V(name), V(port), V(tls), V(certificate), V(clock), V(profile), V(credentials),
+            V(permission), V(account), V(token), V(client) or V(login).
+          returned: always
+          type: str
+          sample: flag
+        state:
+          description: V(ok), V(broken) or V(unknown).
+          returned: always
+          type: str
+          sample: broken
+        text:
+          description: What was found.
+          returned: always
+          type: str
+          sample: IAM database authentication of the DB instance orders is off
+        repair:
+          description: What repairs it; empty for a link that is not broken.
+          returned: always
+          type: str
+          sample: let the role dbops.rds_iam.iam_auth switch it on (site.yml --tags step1)
+"""
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _chain
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
+from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import Case, Unread, diagnose, verdict
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._links import OK
+
+
+def named(items: list[dict], kind: str, logins: list[dict]) -> dict[str, dict]:
+    """The items by name; a login that names none of them is refused."""
+    found = {item["name"]: item for item in items}
+    for login in logins:
+        if login[kind] not in found:
+            raise RdsIamError(f"A login names the {kind} {login[kind]}, which is not given; add it to {kind}s.")
+    return found
+
+
+def puzzling(login: dict) -> bool:
+    return (login["result"] or {}).get("verdict") != login["expect"]
+
+
+class Reader:
+    """Reads what the puzzling logins need."""
+
+    def __init__(self, module, hosts, databases, logins):
+        self.hosts, self.databases = hosts, databases
+        wanted = [login for login in logins if puzzling(login)]
+        rds = connect(module, "rds") if wanted else None
+        names = dict.fromkeys(login["database"] for login in wanted)
+        self.read = {name: _chain.read_database(rds, databases[name]) for name in names}
+        self.arns = sorted({arn for arn in map(self.arn, wanted) if arn})
+        ids = sorted({hosts[login["host"]]["instance_id"] for login in wanted} - {None, ""})
+        self.instances = _chain.read_instances(connect(module, "ec2"), ids) if ids else {}
+        self.roles, self.known = (_chain.Roles(connect(module, "iam")) if ids else None), {}
+
+    def arn(self, login: dict) -> str | None:
+        record = self.read[login["database"]]["database"]
+        return None if isinstance(record, Unread) else f"{record['connect_arn_prefix']}/{login['user']}"
+
+    def instance(self, instance_id: str | None):
+        if not instance_id or isinstance(self.instances, Unread):
+            return self.instances if instance_id else None
+        return self.instances.get(instance_id) or Unread(f"there is no EC2 instance {instance_id} in this region")
+
+    def role(self, instance):
+        profile = getattr(instance, "profile", None)
+        if not profile:
+            return None
+        if profile not in self.known:
+            self.known[profile] = self.roles.read(profile, self.arns)
+        return self.known[profile]
+
+    def case(self, login: dict) -> Case:
+        given = {"client": login["host"], "name": login["database"], "user": login["user"], "expect": login["expect"]}
+        if not puzzling(login):
+            return Case(**given, database=Unread(""), login=login["result"])
+        host = self.hosts[login["host"]]
+        instance, read = self.instance(host["instance_id"]), self.read[login["database"]]
+        return Case(
+            **given,
+            **read,
+            login=login["result"],
+            login_error=login["error"],
+            host=about(host["info"], read["database"]),
+            instance=instance,
+            role=self.role(instance),
+            account=login["account"],
+        )
+
+
+def about(info: dict | None, record):
+    """What the host says, with how far it came to this database."""
+    if not info or "credentials" not in info:
+        return Unread((info or {}).get("msg") or "the host was not asked")
+    targets = info.get("targets") or []
+    endpoint = None if isinstance(record, Unread) else record["endpoint"]
+    return {**info, "target": next((target for target in targets if target["endpoint"] == endpoint), None)}
+
+
+def run(module) -> dict:
+    logins = module.params["logins"]
+    hosts = named(module.params["hosts"], "host", logins)
+    databases = named(module.params["databases"], "database", logins)
+    reader, result = Reader(module, hosts, databases, logins), []
+    for login in logins:
+        case = reader.case(login)
+        links = diagnose(case)
+        state, sentence = verdict(case, links)
+        result.append(
+            {
+                **{key: login[key] for key in ("host", "database", "user")},
+                "state": state,
+                "sentence": sentence,
+                "links": [link.shown() for link in links],
+            }
+        )
+    return {"changed": False, "logins": result}
+
+
+def main() -> None:
+    login = {
+        "host": {"type": "str", "required": True},
+        "database": {"type": "str", "required": True},
+        "user": {"type": "str", "required": True},
+        "expect": {"type": "str", "choices": ["allowed", "denied"], "default": "allowed"},
+        "result": {"type": "dict"},
+        "error": {"type": "str", "default": ""},
+        "account": {"type": "dict"},
+    }
+    host = {"name": {"type": "str", "required": True}, "instance_id": {"type": "str"}, "info": {"type": "dict"}}
+    database = {
+        "name": {"type": "str", "required": True},
+        "db_instance_identifier": {"type": "str"},
+        "db_cluster_identifier": {"type": "str"},
+    }
+    module = AnsibleAWSModule(
+        argument_spec={
+            "logins": {"type": "list", "elements": "dict", "required": True, "options": login},
+            "hosts": {"type": "list", "elements": "dict", "required": True, "options": host},
+            "databases": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": database,
+                "mutually_exclusive": [("db_instance_identifier", "db_cluster_identifier")],
+                "required_one_of": [("db_instance_identifier", "db_cluster_identifier")],
+            },
+            "fail": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module)
+    except RdsIamError as exc:
+        module.fail_json(msg=str(exc))
+    sentences = [one["sentence"] for one in result["logins"] if one["state"] != OK]
+    if sentences and module.params["fail"]:
+        module.fail_json(msg=" ".join(sentences), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
