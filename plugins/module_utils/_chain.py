@@ -90,26 +90,27 @@ class Roles:
             attached = self._all(doing, "list_attached_role_policies", "AttachedPolicies", RoleName=name)
         except RdsIamError as exc:
             return Unread(_reason(exc))
-        policies = [Policy(one, self._inline(name, one)) for one in inline]
-        policies += [Policy(one["PolicyName"], self._managed(one["PolicyArn"])) for one in attached]
+        policies = [self._inline(name, one) for one in inline]
+        policies += [self._managed(one["PolicyArn"]) for one in attached]
         boundary = (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
-        if boundary:
-            policies.append(Policy(boundary.rsplit("/", 1)[-1], self._managed(boundary), boundary=True))
-        return policies
+        return [*policies, self._managed(boundary, boundary=True)] if boundary else policies
 
-    def _inline(self, role: str, policy: str) -> dict | None:
+    def _inline(self, role: str, name: str) -> Policy:
+        doing = f"read the policy {name} of the IAM role {role}"
         try:
-            return self._call("read a policy", "get_role_policy", RoleName=role, PolicyName=policy)["PolicyDocument"]
-        except RdsIamError:
-            return None
+            found = self._call(doing, "get_role_policy", RoleName=role, PolicyName=name)
+        except RdsIamError as exc:
+            return Policy(name, None, reason=_reason(exc))
+        return Policy(name, found["PolicyDocument"])
 
-    def _managed(self, arn: str) -> dict | None:
+    def _managed(self, arn: str, boundary: bool = False) -> Policy:
+        name, doing = arn.rsplit("/", 1)[-1], f"read the policy {arn}"
         try:
-            version = self._call("read a policy", "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
-            found = self._call("read a policy", "get_policy_version", PolicyArn=arn, VersionId=version)
-            return found["PolicyVersion"]["Document"]
-        except RdsIamError:
-            return None
+            version = self._call(doing, "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            found = self._call(doing, "get_policy_version", PolicyArn=arn, VersionId=version)
+        except RdsIamError as exc:
+            return Policy(name, None, boundary, _reason(exc))
+        return Policy(name, found["PolicyVersion"]["Document"], boundary)
 
     def _simulated(self, role: dict, arns: list[str]) -> dict[str, str]:
         """What IAM itself says, where it may be asked."""

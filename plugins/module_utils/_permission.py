@@ -21,11 +21,12 @@ _REPAIR = "let the role dbops.rds_iam.iam_role write the policy (site.yml --tags
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy of the role, its document C(None) where it could not be read."""
+    """A policy of the role; without a document it could not be read, and C(reason) says why."""
 
     name: str
     document: dict | None
     boundary: bool = False
+    reason: str = ""
 
     def __str__(self) -> str:
         return f"the permissions boundary {self.name}" if self.boundary else f"the policy {self.name}"
@@ -80,7 +81,7 @@ def _judge_granted(target, role, granted, denied, unread, simulated) -> Link | N
             "have the policies of the organization allow it",
         )
     if free and unread:
-        return Link("permission", UNKNOWN, f"{unread[0]} of the IAM role {role} could not be read, and may deny it")
+        return Link("permission", UNKNOWN, f"{unread[0]} of the IAM role {role} may deny it: {unread[0].reason}")
     for policy, statement in granted:
         for key in _condition_keys(statement):
             if key.lower() in _UNSUPPORTED_KEYS:
@@ -93,7 +94,7 @@ def _judge_granted(target, role, granted, denied, unread, simulated) -> Link | N
         keys = ", ".join(sorted({key for _policy, one in granted + denied for key in _condition_keys(one)}))
         return Link("permission", UNKNOWN, f"it depends on conditions ({keys}) that only AWS can judge")
     if unread:
-        return Link("permission", UNKNOWN, f"{unread[0]} of the IAM role {role} could not be read")
+        return Link("permission", UNKNOWN, f"{unread[0]} of the IAM role {role} may allow it: {unread[0].reason}")
     return None
 
 

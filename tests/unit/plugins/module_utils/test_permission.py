@@ -119,9 +119,9 @@ def test_what_only_aws_sees():
 
 
 def test_what_may_not_be_read_is_unknown():
-    hidden = Policy("hidden", None)
+    hidden = Policy("hidden", None, reason="no right")
     assert found(GOOD, hidden).state == found(hidden).state == UNKNOWN
-    assert "the policy hidden" in found(hidden).text
+    assert "the policy hidden of the IAM role app-rds may allow it: no right" in found(hidden).text
     assert found(GOOD, hidden, simulated="allowed").state == OK
 
 

@@ -1,0 +1,370 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Break one link, ask the doctor, and it names that link; do what it says, and the login works.
+
+Links that are one user's own are broken for many users at once; those of a host or a database by turns. The tests build
+on each other, in order.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROLE, POLICY = "rds-iam-lab", "rds-iam-connect"
+ACCOUNT, REGION = "123456789012", "eu-west-1"
+GOOD = "arn:aws:rds-db:{region}:{account}:dbuser:{id}/{user}"
+
+# One user each. What stands in the policy for it in place of the right ARN, and the words of the diagnosis.
+STATEMENTS = {
+    "no_statement": (None, "no policy of the IAM role"),
+    "by_identifier": (GOOD.replace("{id}", "orders"), "by its identifier orders"),
+    "of_rds": (GOOD.replace("rds-db", "rds"), "a resource of rds"),
+    "other_account": (GOOD.replace("{account}", "210987654321"), "for the account 210987654321"),
+    "no_account": (GOOD.replace("{account}", ""), "for the account none"),
+    "other_region": (GOOD.replace("{region}", "eu-west-2"), "for the region eu-west-2"),
+    "other_partition": (GOOD.replace("arn:aws:", "arn:aws-cn:"), "for the partition aws-cn"),
+    "other_case": (GOOD.replace("{user}", "Other_Case"), "case counts"),
+    "old_database": (GOOD.replace("{id}", "db-OLDOLDOLDOLDOLDOLDOLDOLDOL"), "was restored"),
+    "other_kind": (GOOD.replace("dbuser:", "db:"), "must be dbuser:"),
+    "denied": (GOOD, "the statement NoLogin of the policy guard denies"),
+    "conditional": (GOOD, "a condition on aws:SourceIp"),
+}
+# One user each. The statement that breaks its account, and the words of the diagnosis.
+ACCOUNTS = {
+    "dropped": ("DROP USER dropped@'%'", "has no account 'dropped'@'%'"),
+    "locked": ("ALTER USER locked@'%' ACCOUNT LOCK", "is locked"),
+    "password": ("ALTER USER password@'%' IDENTIFIED BY 'Passw0rd-of-old'", "logs in with"),
+    "not_rds": ("ALTER USER not_rds@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'other'", "does not log in with"),
+    "elsewhere": (None, "is not for"),
+}
+BOTH = "both_wrong"  # its policy and its account are wrong
+USERS = [*STATEMENTS, *ACCOUNTS, BOTH]
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory):
+    accounts = [{"name": user} for user in USERS if user != "elsewhere"]
+    accounts.append({"name": "elsewhere", "host": "192.168.%"})
+    path = tmp_path_factory.mktemp("doctor") / "variables.json"
+    path.write_text(json.dumps({"db_users_accounts": accounts, "iam_role_users": USERS}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def doctor(lab, tmp_path_factory):
+    """Run doctor.yml; the diagnosis of each login, by host, database and user."""
+    place = tmp_path_factory.mktemp("results")
+
+    def doctor(*arguments) -> dict[tuple, dict]:
+        results = place / "results"
+        results.write_text("")
+        with lab.calls() as calls:
+            run = lab.playbook(
+                "doctor.yml",
+                *arguments,
+                RESULTS=str(results),
+                ANSIBLE_CALLBACK_PLUGINS=str(Path(__file__).with_name("callbacks")),
+                ANSIBLE_CALLBACKS_ENABLED="results",
+            )
+        assert lab.changing(calls) == []
+        lines = map(json.loads, results.read_text().splitlines())
+        [result] = [line["result"] for line in lines if line["action"].endswith("rds_iam_doctor")]
+        sick = [one["sentence"] for one in result["logins"] if one["state"] != "ok"]
+        assert (run.status != 0) == bool(sick), run.output
+        assert all(sentence in run.output for sentence in sick), run.output
+        doctor.given = result["invocation"]["module_args"]
+        return {(one["host"], one["database"], one["user"]): one for one in result["logins"]}
+
+    def arguments() -> dict:
+        """What the playbook gives to the module, for a login that does not go."""
+        found = doctor()
+        assert any(one["state"] != "ok" for one in found.values())
+        return {key: doctor.given[key] for key in ("logins", "hosts", "databases")}
+
+    doctor.arguments = arguments
+    return doctor
+
+
+@pytest.fixture(scope="module", autouse=True)
+def site(lab):
+    lab.good("site.yml")
+    yield
+    lab.good("site.yml")
+    lab.good("teardown.yml")
+
+
+def broken(one: dict) -> str | None:
+    return next((link["name"] for link in one["links"] if link["state"] == "broken"), None)
+
+
+def arn(lab, template, user):
+    return template.format(region=REGION, account=ACCOUNT, id=lab.databases["orders"]["resource_id"], user=user)
+
+
+def put(lab, name, *statements):
+    document = {"Version": "2012-10-17", "Statement": list(statements)}
+    lab.aws("iam").put_role_policy(RoleName=ROLE, PolicyName=name, PolicyDocument=json.dumps(document))
+
+
+def allow(resources, **more):
+    return {"Effect": "Allow", "Action": "rds-db:connect", "Resource": resources, **more}
+
+
+def test_healthy(lab, doctor):
+    found = doctor()
+    assert len(found) == 2 * 2 * 2
+    assert {one["state"] for one in found.values()} == {"ok"}
+
+
+def test_causes_that_are_one_users_own(lab, doctor, variables):
+    extra = ("-e", f"@{variables}")
+    lab.good("site.yml", "--skip-tags", "step9", *extra)
+    for statement, _words in ACCOUNTS.values():
+        if statement:
+            lab.sql("orders", statement)
+    lab.sql("orders", f"ALTER USER {BOTH}@'%' ACCOUNT LOCK")
+    mistaken = {user: template for user, (template, _words) in STATEMENTS.items() if template and user != "conditional"}
+    rest = dict.fromkeys(ACCOUNTS, GOOD)
+    resources = [arn(lab, template, user) for user, template in {**mistaken, **rest}.items()]
+    inside = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
+    put(lab, POLICY, allow(resources), allow(arn(lab, GOOD, "conditional"), Condition=inside))
+    deny = {"Sid": "NoLogin", "Effect": "Deny", "Action": "rds-db:*", "Resource": arn(lab, GOOD, "denied")}
+    put(lab, "guard", deny)
+
+    found = doctor("--limit", "client1,orders", *extra)
+    for user, (_broken, words) in {**STATEMENTS, **ACCOUNTS}.items():
+        one = found["client1", "orders", user]
+        assert broken(one) == ("permission" if user in STATEMENTS else "account"), one
+        assert words in one["sentence"], one["sentence"]
+    assert broken(found["client1", "orders", BOTH]) == "permission"
+
+    # Do what is printed, first the policy alone: then the later cause of two is named.
+    assert {repair(found, user) for user in ("no_statement", "by_identifier", "other_case", BOTH)} == {"step5"}
+    lab.good("site.yml", "--tags", "step5", *extra)
+    found = doctor("--limit", "client1,orders", *extra)
+    assert {user for (_host, _database, user), one in found.items() if one["state"] == "ok"} == {
+        *(user for user in STATEMENTS if user != "denied")
+    }
+    assert broken(found["client1", "orders", BOTH]) == "account"
+    assert "out of that Deny of the policy guard" in found["client1", "orders", "denied"]["sentence"]
+    lab.aws("iam").delete_role_policy(RoleName=ROLE, PolicyName="guard")
+    assert {repair(found, user) for user in ("dropped", "locked", "not_rds", BOTH)} == {"step3"}
+    assert "set convert for password" in found["client1", "orders", "password"]["sentence"]
+    assert "set the host of elsewhere" in found["client1", "orders", "elsewhere"]["sentence"]
+    given = json.loads(variables.read_text())
+    given["db_users_accounts"] = [{"name": user, "convert": user == "password"} for user in USERS]
+    variables.write_text(json.dumps(given))
+    lab.good("site.yml", "--tags", "step3", *extra)
+    assert {one["state"] for one in doctor(*extra).values()} == {"ok"}
+    for identifier in lab.databases:
+        lab.sql(identifier, "DROP USER " + ", ".join(f"{user}@'%'" for user in USERS) + ", elsewhere@'192.168.%'")
+
+
+def repair(found, user) -> str:
+    return re.search(r"--tags (step\d)", found["client1", "orders", user]["sentence"])[1]
+
+
+def sudo(lab, client, command):
+    done = lab.ssh(client, f"{lab.sudo}sh -c {lab.quote(command)}")
+    assert done.returncode == 0, done.stderr
+
+
+class Cause:
+    """Something that is broken, how that is mended where site.yml cannot, and what the doctor says."""
+
+    def __init__(self, link, words, breaks, mends=None, hosts=("client1", "client2"), databases=("orders", "billing")):
+        self.link, self.words, self.breaks, self.mends = link, words, breaks, mends
+        self.logins = [(host, database, "app") for host in hosts for database in databases]
+
+
+def on(client, command, undo=None):
+    """A cause on one client, mended by another command or by site.yml."""
+    return {
+        "breaks": lambda lab: sudo(lab, client, command.format(bundle=lab.bundle(client))),
+        "mends": (lambda lab: sudo(lab, client, undo.format(bundle=lab.bundle(client)))) if undo else None,
+        "hosts": (client,),
+    }
+
+
+def address(lab, identifier):
+    return lab.databases[identifier]["server_address"]
+
+
+def flag(lab, identifier, now):
+    rds = lab.aws("rds")
+    arguments = {"DBInstanceIdentifier": identifier, "EnableIAMDatabaseAuthentication": False}
+    rds.modify_db_instance(**arguments, ApplyImmediately=True)
+    lab.until(lambda: not rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0][FLAG])
+    if not now:
+        rds.modify_db_instance(**{**arguments, "EnableIAMDatabaseAuthentication": True}, ApplyImmediately=False)
+
+
+FLAG = "IAMDatabaseAuthenticationEnabled"
+
+
+def detach(lab, client):
+    ec2, instance = lab.aws("ec2"), lab.clients[client]["instance_id"]
+    found = ec2.describe_iam_instance_profile_associations(Filters=[{"Name": "instance-id", "Values": [instance]}])
+    for one in found["IamInstanceProfileAssociations"]:
+        ec2.disassociate_iam_instance_profile(AssociationId=one["AssociationId"])
+
+
+def empty_profile(lab):
+    lab.aws("iam").remove_role_from_instance_profile(InstanceProfileName=ROLE, RoleName=ROLE)
+
+
+def trust(lab):
+    document = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [document]})
+    lab.aws("iam").update_assume_role_policy(RoleName=ROLE, PolicyDocument=text)
+
+
+def boundary(lab):
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+    policy = lab.aws("iam").create_policy(PolicyName="limit", PolicyDocument=json.dumps(document))["Policy"]["Arn"]
+    lab.aws("iam").put_role_permissions_boundary(RoleName=ROLE, PermissionsBoundary=policy)
+
+
+def no_boundary(lab):
+    lab.aws("iam").delete_role_permissions_boundary(RoleName=ROLE)
+    lab.aws("iam").delete_policy(PolicyArn=f"arn:aws:iam::{ACCOUNT}:policy/limit")
+
+
+def full_access(lab):
+    lab.aws("iam").delete_role_policy(RoleName=ROLE, PolicyName=POLICY)
+    lab.aws("iam").attach_role_policy(RoleName=ROLE, PolicyArn="arn:aws:iam::aws:policy/AmazonRDSFullAccess")
+
+
+def no_full_access(lab):
+    lab.aws("iam").detach_role_policy(RoleName=ROLE, PolicyArn="arn:aws:iam::aws:policy/AmazonRDSFullAccess")
+
+
+def stopped(lab):
+    lab.aws("rds").stop_db_instance(DBInstanceIdentifier="orders")
+
+
+def started(lab):
+    lab.aws("rds").start_db_instance(DBInstanceIdentifier="orders")
+
+
+KEYS = "[default]\\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\\naws_secret_access_key = wJalrXUtnFEMI/EXAMPLEKEY\\n"
+HOSTS = "cp /etc/hosts /etc/hosts.good; sed '/orders/d' /etc/hosts.good > /etc/hosts"
+OTHER = "cp /etc/hosts /etc/hosts.good; sed 's/ orders[.]/ x./; s/ billing[.]/ orders./' /etc/hosts.good > /etc/hosts"
+UNDO_HOSTS = "cat /etc/hosts.good > /etc/hosts; rm /etc/hosts.good"
+PYMYSQL = "/usr/lib/python3/dist-packages/pymysql"
+
+ORDERS = {"databases": ("orders",)}
+# Actions, and the link that nobody can tell without them.
+RIGHTS = {
+    "rds:DescribeDBInstances": "database",
+    "ec2:DescribeInstances": "profile",
+    "iam:GetInstanceProfile": "profile",
+    "iam:GetRole": "profile",
+    "iam:ListRolePolicies": "permission",
+    "iam:ListAttachedRolePolicies": "permission",
+    "iam:GetRolePolicy": "permission",
+}
+ROUNDS = [
+    [
+        Cause("flag", "is off", lambda lab: flag(lab, "orders", True), **ORDERS),
+        Cause("flag", "only pending", lambda lab: flag(lab, "billing", False), databases=("billing",)),
+    ],
+    [
+        Cause("database", "its status is stopped", stopped, started, **ORDERS),
+        Cause("permission", "none of them", full_access, no_full_access, databases=("billing",)),
+    ],
+    [
+        Cause("name", "cannot be reached", **on("client1", HOSTS, UNDO_HOSTS), **ORDERS),
+        Cause("certificate", "ostname mismatch", **on("client2", OTHER, UNDO_HOSTS), **ORDERS),
+    ],
+    [
+        Cause("certificate", "does not exist", **on("client1", "rm {bundle}")),
+        Cause("certificate", "unable to get", **on("client2", "cp /etc/ssl/certs/ca-certificates.crt {bundle}")),
+    ],
+    [
+        Cause("profile", "no instance profile is attached", lambda lab: detach(lab, "client1"), hosts=("client1",)),
+        Cause("credentials", "credentials from shared-credentials-file", **on(
+            "client2", f"mkdir -p /root/.aws; printf '{KEYS}' > /root/.aws/credentials", "rm -r /root/.aws"
+        )),
+    ],
+    [Cause("profile", "has no role in it", empty_profile)],
+    [Cause("profile", "does not let EC2 assume it", trust)],
+    [Cause("permission", "the permissions boundary limit", boundary, no_boundary)],
+]
+# These change what the plain form, whose clients are one machine, has in common.
+IN_NAMESPACES = [
+    [
+        Cause("port", "cannot be reached", **on(
+            "client1", "ip route add unreachable 10.77.0.11/32", "ip route del unreachable 10.77.0.11/32"
+        ), **ORDERS),
+        Cause("client", "lacks the Python libraries pymysql", **on(
+            "client2", f"mv {PYMYSQL} {PYMYSQL}.away", f"mv {PYMYSQL}.away {PYMYSQL}"
+        )),
+    ],
+    [
+        Cause("credentials", "credentials", **on(
+            "client1", "ip address del 169.254.169.254/32 dev lo", "ip address add 169.254.169.254/32 dev lo"
+        )),
+    ],
+]
+
+
+@pytest.mark.parametrize("causes", ROUNDS + IN_NAMESPACES, ids=lambda causes: "-".join(one.link for one in causes))
+def test_causes_of_a_host_or_a_database(lab, doctor, causes):
+    if causes in IN_NAMESPACES and lab.info["form"] == "plain":
+        pytest.skip("The clients of the plain form are one machine.")
+    for cause in causes:
+        cause.breaks(lab)
+    try:
+        found = doctor()
+        for cause in causes:
+            for login in cause.logins:
+                assert broken(found[login]) == cause.link, found[login]
+                assert cause.words in found[login]["sentence"], found[login]["sentence"]
+        expected = {login for cause in causes for login in cause.logins}
+        assert {login for login, one in found.items() if one["state"] == "broken"} == expected
+    finally:
+        for cause in causes:
+            if cause.mends:
+                cause.mends(lab)
+    lab.good("site.yml")
+
+
+def test_a_database_that_does_not_exist(lab, doctor, tmp_path):
+    inventory = tmp_path / "more.yml"
+    inventory.write_text("rds_databases: {hosts: {ghost: {db_users_accounts: [{name: app}], iam_role_users: [app]}}}")
+    [standing] = [lab.state / "inventory.yml"]
+    found = doctor("-i", str(standing), "-i", str(inventory))
+    one = found["client1", "ghost", "app"]
+    assert broken(one) == "database" and "There is no DB instance ghost" in one["sentence"]
+    assert found["client1", "orders", "app"]["state"] == "ok"
+
+
+def test_rights_that_are_missing_are_unknown(lab, doctor):
+    """Each action that the doctor uses, taken away alone: nothing is called broken but what is."""
+    iam = lab.aws("iam")
+    iam.create_user(UserName="reader")
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    put(lab, POLICY, allow(arn(lab, GOOD, "other")))
+    arguments = doctor.arguments()
+    for action, link in RIGHTS.items():
+        statements = [{"Effect": effect, "Action": what, "Resource": "*"} for effect, what in
+                      (("Allow", "*"), ("Deny", [action, "iam:SimulatePrincipalPolicy"]))]
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        iam.put_user_policy(UserName="reader", PolicyName="rights", PolicyDocument=document)
+        done = lab.module("localhost", "dbops.rds_iam.rds_iam_doctor", {**arguments, "fail": False}, **keys)
+        one = json.loads(done.output.split("=>", 1)[1])["logins"][0]
+        found = next(found for found in one["links"] if found["name"] == link)
+        assert found["state"] == "unknown" and action in found["text"], one
+        assert broken(one) in (None, "permission"), one
+        assert one["state"] != "ok" and (broken(one) or action in one["sentence"]), one
+    iam.delete_user_policy(UserName="reader", PolicyName="rights")
+    iam.delete_access_key(UserName="reader", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName="reader")
+    lab.good("site.yml")
