@@ -15,6 +15,7 @@ import ssl
 import sys
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import VENV  # and looks for libraries there, too
 
 try:
     import pymysql
@@ -69,8 +70,8 @@ def check_prerequisites(ca_file: str) -> None:
     """Raise MissingPrerequisite unless the driver and the CA file are there."""
     if pymysql is None:
         raise MissingPrerequisite(
-            f"PyMySQL is not installed for {sys.executable} on this host; install it (package python3-pymysql on Debian"
-            " and Ubuntu, or the role dbops.rds_iam.mysql_client)."
+            f"PyMySQL is not installed for {sys.executable} on this host, nor in {VENV}; install it (package"
+            " python3-pymysql on Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
         )
     if not os.path.exists(ca_file):
         raise MissingPrerequisite(

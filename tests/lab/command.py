@@ -72,6 +72,8 @@ def _arguments() -> argparse.Namespace:
     start.add_argument("--engine", choices=["mariadb"], default="mariadb")
     start.add_argument("--databases", type=_count, default=2, metavar="N")
     start.add_argument("--clients", type=_count, default=2, metavar="N")
+    families = ["debian", "amazon", "both"]
+    start.add_argument("--family", choices=families, default="both", help="of the clients' Linux; both take turns")
     inside = commands.add_parser("exec", help="run a command inside the lab's network")
     stop = commands.add_parser("down", help="stop the lab and remove everything that it made")
     for command in (start, inside, stop):
@@ -94,7 +96,7 @@ def main() -> int:
         if arguments.command == "up":
             from up import up  # imports much that the other commands do not need
 
-            up(state, arguments.engine, arguments.databases, arguments.clients)
+            up(state, arguments.engine, arguments.databases, arguments.clients, arguments.family)
         elif arguments.command == "exec":
             execute(state, arguments.words)
         else:

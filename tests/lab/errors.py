@@ -12,7 +12,7 @@ class LabError(Exception):
 
 
 def run(what: str, command: list, **options) -> str:
-    """Run a command. Its output, or a LabError with what failed and the last line that it printed."""
+    """Run a command. Its output, or a LabError with what failed and why: the first error of apt, or the last line."""
     done = subprocess.run(
         [str(word) for word in command],
         stdin=subprocess.DEVNULL,
@@ -24,5 +24,6 @@ def run(what: str, command: list, **options) -> str:
     )
     if done.returncode != 0:
         lines = done.stdout.strip().splitlines() or [f"{command[0]} ended with status {done.returncode}"]
-        raise LabError(f"Failed to {what}: {lines[-1]}")
+        errors = [line[3:] for line in lines if line.startswith("E: ")]
+        raise LabError(f"Failed to {what}: {(errors or lines[-1:])[0]}")
     return done.stdout

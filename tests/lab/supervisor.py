@@ -95,7 +95,7 @@ class Supervisor:
                 "key": str(certificates / "web.key"),
                 "root": str(self.state.truststore),
             },
-            "repository": {**repository, "root": self.shape["base"]["repository"]} if repository else None,
+            "repository": {**repository, "root": str(self.state.repository)} if repository else None,
             "clients": [
                 {"name": client["name"], "imds": where} for client, where in zip(self.shape["clients"], imds)
             ],

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -15,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+import base_amazon
+import base_debian
 import base_tree
 import certificates
 import database
@@ -38,18 +41,19 @@ NEEDED = {
     "unshare": "util-linux",
 }
 HERE = Path(__file__).parent
+FAMILIES = {family.NAME: family for family in (base_debian, base_amazon)}
 
 
 def say(text: str) -> None:
     print(text, flush=True)
 
 
-def up(state: State, engine: str, databases: int, clients: int) -> None:
+def up(state: State, engine: str, databases: int, clients: int, family: str) -> None:
     began = time.monotonic()
     os.umask(0o022)
     state.root.parent.mkdir(parents=True, exist_ok=True)
     with lock(state):
-        wanted = {"engine": engine, "databases": databases, "clients": clients}
+        wanted = {"engine": engine, "databases": databases, "clients": clients, "family": family}
         if _running(state, wanted):
             word = "was up already"
         else:
@@ -76,12 +80,15 @@ def _start(state: State, wanted: dict) -> None:
     hosts = _form()
     _check_machine(state, hosts, wanted["databases"])
     cache = Path(os.environ.get("LAB_CACHE") or CHECKOUT / ".cache" / "lab").absolute()
-    base = base_tree.prepare(cache, say) if hosts is hosts_namespaces else None
+    bases = {}
+    if hosts is hosts_namespaces:
+        families = list(FAMILIES) if wanted["family"] == "both" else [wanted["family"]]
+        bases = {name: base_tree.prepare(cache, FAMILIES[name], say) for name in families[: wanted["clients"]]}
     version = database.version()
     plugin = database.compile_plugin(cache)
     template = database.template(cache, version)
     state.make()
-    shape = _shape(state, hosts, wanted, version, base)
+    shape = _shape(state, hosts, wanted, version, bases)
     write_json(state.shape, shape)
     _write_hosts(state, shape)
     _write_keys(state, shape)
@@ -120,7 +127,7 @@ def _identifier(index: int) -> str:
     return ("orders", "billing")[index] if index < 2 else f"db{index + 1}"
 
 
-def _shape(state: State, hosts, wanted: dict, version: str, base: base_tree.BaseTree | None) -> dict:
+def _shape(state: State, hosts, wanted: dict, version: str, bases: dict) -> dict:
     addresses = hosts.shape(wanted["databases"], wanted["clients"])
     databases = [
         _database(state, _identifier(index), address, version, wanted["engine"])
@@ -131,7 +138,7 @@ def _shape(state: State, hosts, wanted: dict, version: str, base: base_tree.Base
         "wanted": wanted,
         "form": hosts.NAME,
         "server_user": database.server_user(state),
-        "base": base and {"root": str(base.root), "repository": str(base.repository)},
+        "bases": {name: {"root": str(base.root), "repository": str(base.repository)} for name, base in bases.items()},
         "region": REGION,
         "account_id": ACCOUNT,
         "admin": {
@@ -144,8 +151,8 @@ def _shape(state: State, hosts, wanted: dict, version: str, base: base_tree.Base
         "names": [*names, (addresses["truststore"]["host"], certificates.TRUSTSTORE)],
         "databases": databases,
         "clients": [
-            {"name": f"client{index + 1}", **address, "key_file": str(state.key)}
-            for index, address in enumerate(addresses["clients"])
+            {"name": f"client{index + 1}", "family": family, **address, "key_file": str(state.key)}
+            for index, (address, family) in enumerate(zip(addresses["clients"], itertools.cycle(bases or [None])))
         ],
     }
 

@@ -73,9 +73,9 @@ class Lab:
         assert run.status == 0, run.output
         return run
 
-    def module(self, host: str, module: str, arguments: dict, **environment: str) -> Run:
+    def module(self, host: str, module: str, arguments: dict, *options: str, **environment: str) -> Run:
         """One module on one host, as ansible prints it."""
-        command = [BIN / "ansible", host, "-m", module, "-a", json.dumps(arguments)]
+        command = [BIN / "ansible", host, "-m", module, "-a", json.dumps(arguments), *options]
         done = subprocess.run(
             command,
             cwd=ROOT,
@@ -119,11 +119,11 @@ class Lab:
             assert time.monotonic() < end, "timed out"
             time.sleep(0.2)
 
-    def ssh(self, client: str, command: str) -> subprocess.CompletedProcess:
+    def ssh(self, client: str, command: str, **options) -> subprocess.CompletedProcess:
         host = self.clients[client]
-        options = ["-o", f"UserKnownHostsFile={self.state}/known_hosts", "-o", "BatchMode=yes", "-i", host["key_file"]]
+        own = ["-o", f"UserKnownHostsFile={self.state}/known_hosts", "-o", "BatchMode=yes", "-i", host["key_file"]]
         address = ["-p", str(host["port"]), f"{host['user']}@{host['host']}"]
-        return subprocess.run(["ssh", *options, *address, command], text=True, capture_output=True, check=False)
+        return subprocess.run(["ssh", *own, *address, command], text=True, capture_output=True, check=False, **options)
 
     @contextlib.contextmanager
     def calls(self):
