@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import mysql_client_package
 from errors import LabError, run
 
 RECIPE = 1  # raise it when this file makes another tree
@@ -92,7 +93,8 @@ class BaseTree:
 def prepare(cache: Path, say) -> BaseTree:
     """The tree in the cache, made now if it is not there."""
     release = _release()
-    recipe = repr((RECIPE, release, INSTALLED, INSTALLABLE, SSHD_CONFIG, CONFIGURE, REPOSITORY_HOST, REPOSITORY_PORT))
+    own = RECIPE, mysql_client_package.RECIPE
+    recipe = repr((own, release, INSTALLED, INSTALLABLE, SSHD_CONFIG, CONFIGURE, REPOSITORY_HOST, REPOSITORY_PORT))
     place = cache / f"base-{release}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "base.lock").open("w") as lock:
@@ -147,6 +149,7 @@ def _make(place: Path, release: str) -> None:
             *(f"--customize-hook={download}", release, root, *_sources(release)),
         ],
     )
+    mysql_client_package.add(repository)
     _index(repository)
     run("configure the clients' file system", ["chroot", root, "sh", "-c", CONFIGURE, "sh", USER, USER_ID])
     (root / "etc/ssh/sshd_config").write_text(SSHD_CONFIG)
