@@ -142,7 +142,7 @@ class Server:
                 if user not in LOCAL_ACCOUNTS or host != "localhost":
                     cursor.execute("DROP USER %s@%s", (user, host))
             # No statement is logged yet.
-            cursor.execute("CREATE USER rdsadmin@localhost IDENTIFIED BY %s", secrets.token_urlsafe(18))
+            cursor.execute("CREATE USER rdsadmin@localhost IDENTIFIED BY %s", (secrets.token_urlsafe(18),))
             cursor.execute("GRANT ALL PRIVILEGES ON *.* TO rdsadmin@localhost WITH GRANT OPTION")
             cursor.execute("CREATE USER %s@%s IDENTIFIED BY %s", (master, "%", password))
             granted = ENGINES[self.engine].MASTER_PRIVILEGES

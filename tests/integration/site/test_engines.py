@@ -170,19 +170,20 @@ def test_what_drifts_is_repaired(lab, run):
 
 
 def test_a_dynamic_inventory_has_the_cluster_as_one_host(lab, tmp_path):
-    rds = lab.aws("rds")
-    rds.add_tags_to_resource(ResourceName=records(lab)["sales"]["DBClusterArn"], Tags=[{"Key": "team", "Value": "shop"}])
+    arn = records(lab)["sales"]["DBClusterArn"]
+    lab.aws("rds").add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "team", "Value": "shop"}])
     source = tmp_path / "databases.aws_rds.yml"
     source.write_text(
         "plugin: amazon.aws.aws_rds\n"
         "include_clusters: true\n"
         "groups:\n"
         "  rds_databases: not (db_instance_identifier | default('') and db_cluster_identifier | default(''))\n"
+        "  shop: tags.team | default('') == 'shop'\n"
     )
     command = [Path(sys.executable).with_name("ansible-inventory"), "-i", source, "--list"]
     listed = json.loads(subprocess.run(command, text=True, capture_output=True, check=True).stdout)
     assert set(listed["rds_databases"]["hosts"]) == set(lab.databases)
-    assert listed["_meta"]["hostvars"]["sales"]["tags"] == {"team": "shop"}
+    assert listed["shop"]["hosts"] == ["sales"]
 
 
 def test_teardown_leaves_nothing(lab, run):
