@@ -236,7 +236,7 @@ def test_exec_passes_on_directory_status_and_names(lab, tmp_path):
     script = "import os, socket, sys; print(os.getcwd(), socket.gethostbyname(sys.argv[1])); sys.exit(7)"
     done = lab.exec(sys.executable, "-c", script, endpoint, cwd=tmp_path)
     assert done.returncode == 7
-    assert done.stdout.split() == [str(tmp_path), lab.info["databases"][0]["server_address"]]
+    assert done.stdout.split() == [str(tmp_path), *lab.info["databases"][0]["addresses"]]
 
 
 def test_exec_puts_the_account_in_place_of_the_callers(lab):

@@ -10,6 +10,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mysql_client_package
 from base_tree import URL, BaseTree
 
 NAME = "debian"
@@ -25,7 +26,7 @@ INSTALLABLE = [
     "default-mysql-server",
     "mysql-server",
 ]
-RECIPE = (1, INSTALLED, INSTALLABLE)  # raise the number when this file makes another tree
+RECIPE = (1, INSTALLED, INSTALLABLE, mysql_client_package.RECIPE)  # raise the number when this file makes another tree
 
 
 def download(packages: Path) -> str:
@@ -41,6 +42,7 @@ def download(packages: Path) -> str:
 def finish(base: BaseTree, packages: Path) -> None:
     for package in packages.iterdir():
         package.rename(base.repository / package.name)
+    mysql_client_package.add(base.repository)
     _index(base.repository)
     (base.root / "etc/apt/sources.list").write_text(f"deb [trusted=yes] {URL}/{NAME} ./\n")
     base.run("read the lab's own package lists", ["apt-get", "-q", "update"])

@@ -1,14 +1,21 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one error of the lab: a sentence for the person who typed the command."""
+"""The one error of the lab, a sentence for the person who typed the command; and finding and running programs."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 
 
 class LabError(Exception):
     """The message is a whole sentence: what failed, why, what to do."""
+
+
+def program(name: str) -> str:
+    """The path of a program, also where only root looks; empty if it is not there."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin") or ""
 
 
 def run(what: str, command: list, **options) -> str:

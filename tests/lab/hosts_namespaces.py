@@ -46,15 +46,15 @@ def missing() -> list[str]:
     return []
 
 
-def shape(databases: int, clients: int) -> dict:
+def shape(endpoints: int, clients: int) -> dict:
     """The addresses of this form."""
-    if databases > 80 or clients > 140:
-        raise LabError("The lab has addresses for 80 databases and 140 clients at most.")
+    if endpoints > 80 or clients > 140:
+        raise LabError("The lab has addresses for 80 databases (a cluster counts as four) and 140 clients at most.")
     return {
         "api": {"host": SERVER_ADDRESS, "port": 4566},
         "truststore": {"host": TRUSTSTORE_ADDRESS, "port": 443},
         "repository": {"host": REPOSITORY_HOST, "port": REPOSITORY_PORT},
-        "databases": [f"10.77.0.{11 + index}" for index in range(databases)],
+        "databases": [f"10.77.0.{11 + index}" for index in range(endpoints)],
         "clients": [{"host": f"10.77.0.{101 + index}", "port": 22, "user": USER} for index in range(clients)],
     }
 
@@ -79,7 +79,7 @@ def prepare(state: State, shape: dict) -> None:
     run("mount the lab's memory", ["mount", "-t", "tmpfs", "-o", "mode=755", "lab", state.run])
     run("give the lab its names", ["mount", "--bind", state.hosts, "/etc/hosts"])
     network = [["link", "set", "lo", "up"], ["link", "add", "lab0", "type", "bridge"], ["link", "set", "lab0", "up"]]
-    servers = {SERVER_ADDRESS, TRUSTSTORE_ADDRESS, *(item["server_address"] for item in shape["databases"])}
+    servers = {SERVER_ADDRESS, *(address for address, _name in shape["names"])}
     network += [["address", "add", f"{address}/{PREFIX}", "dev", "lab0"] for address in sorted(servers)]
     for arguments in network:
         run("lay out the lab's network", ["ip", *arguments])

@@ -49,7 +49,13 @@ class Supervisor:
         """Start everything and write the lab's description when all of it answers."""
         self.hosts.prepare(self.state, self.shape)
         for item in self.shape["databases"]:
-            process = database.start(self.state, item, self.shape["server_user"], self.environment)
+            process = database.server_of(self.state, self.shape, item).start(
+                self.shape["servers"][item["server"]]["command"],
+                list(item["addresses"]),
+                item["port"],
+                self.state.log(item["identifier"]),
+                {**self.environment, "AWSAUTH_SOCKET": str(self.state.verifier)},
+            )
             self.children[process.pid] = f"database {item['identifier']}"
         clients = self.hosts.start_clients(self.state, self.shape, self.environment)
         for (process, _imds), client in zip(clients, self.shape["clients"]):
@@ -102,9 +108,11 @@ class Supervisor:
         }
 
     def _set_up(self, item: dict) -> None:
+        server = database.server_of(self.state, self.shape, item)
+
         def done() -> bool:
             try:
-                database.set_up(self.state, item)
+                server.set_up(item["master_username"], item["master_password"])
             except pymysql.err.OperationalError:
                 return False
             return True
