@@ -130,6 +130,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def addresses() -> list[str]:
+    """The loopback as far as this machine has it."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return ["127.0.0.1"]
+    return ["127.0.0.1", "::1"]
+
+
 @contextlib.contextmanager
 def running(engine: str, place: Path, *options: str):
     try:
@@ -144,7 +153,7 @@ def running(engine: str, place: Path, *options: str):
     server = Server(engine, place, free_port(), place / "ca.pem")
     log = place / "error.log"
     options = ("--character-set-server=utf8mb4", *options)
-    process = real.start(command, ["127.0.0.1"], server.port, log, {"LC_ALL": "C.UTF-8"}, *options)
+    process = real.start(command, addresses(), server.port, log, {"LC_ALL": "C.UTF-8"}, *options)
     try:
         set_up(real, process, log)
         yield server
@@ -176,6 +185,14 @@ def lower_case_server(request, tmp_path):
     """One that keeps the names of databases and tables in lower case."""
     with running(request.param, tmp_path / "server", "--lower-case-table-names=1") as server:
         yield server
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def address(request):
+    """Where the server listens, too."""
+    if request.param not in addresses():
+        pytest.skip("This machine has no IPv6.")
+    return request.param
 
 
 @pytest.fixture
