@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-.PHONY: demo lab lab-down test lint unit sanity molecule integration bench setup clean
+.PHONY: demo lab lab-down test lint unit sanity molecule integration soak bench setup clean
 .NOTPARALLEL:
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The lab needs root.
@@ -33,6 +33,10 @@ molecule: setup
 	$(sudo) tests/tools/molecule
 integration: setup
 	$(sudo) tests/tools/integration
+
+# What make test does as a sample, in full: an hour and more.
+soak: setup
+	$(sudo) env SOAK=1 tests/tools/fleet
 
 # Not a part of the tests: a table of ratios, which a loaded machine blurs.
 bench: setup

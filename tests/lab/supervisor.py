@@ -26,6 +26,7 @@ from state import State, write_json, write_secret
 
 FORMS = {form.NAME: form for form in (hosts_namespaces, hosts_plain)}
 SERVER = Path(__file__).with_name("aws") / "server.py"
+SETTINGS = ("LAB_APPLY_SECONDS", "LAB_CREDENTIAL_SECONDS")
 START_SECONDS = 90
 PAUSE = 0.05
 
@@ -39,7 +40,7 @@ class Supervisor:
         self.deadline = time.monotonic() + START_SECONDS
         # Nothing of the caller's environment reaches a server, as credentials or proxies.
         self.environment = {
-            **{name: value for name, value in os.environ.items() if name == "LAB_APPLY_SECONDS"},
+            **{name: os.environ[name] for name in SETTINGS if name in os.environ},
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "LC_ALL": "C.UTF-8",
             MARK: str(state.root),
