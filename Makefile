@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-.PHONY: demo lab lab-down test lint unit sanity integration bench setup clean
+.PHONY: demo lab lab-down test lint unit sanity molecule integration soak bench setup clean
 .NOTPARALLEL:
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The lab needs root.
@@ -16,7 +16,7 @@ lab-down: setup
 	$(sudo) tests/lab/lab down
 
 # The last line is the summary of the integration tests.
-test: lint unit sanity integration
+test: lint unit sanity molecule integration
 
 lint: setup
 	ruff check -q
@@ -29,8 +29,14 @@ unit: setup
 sanity: setup
 	tests/tools/ansible-test .venv sanity
 	$(call newest,tests/tools/ansible-test .venv-newest sanity)
+molecule: setup
+	$(sudo) tests/tools/molecule
 integration: setup
 	$(sudo) tests/tools/integration
+
+# What make test does as a sample, in full: an hour and more.
+soak: setup
+	$(sudo) env SOAK=1 tests/tools/fleet
 
 # Not a part of the tests: a table of ratios, which a loaded machine blurs.
 bench: setup

@@ -100,8 +100,8 @@ def _version(name: str) -> str | None:
 def bundle(path: str) -> dict:
     """The roots in the CA file."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            roots = _ca_bundle.roots(stream.read())
+        with open(path, "rb") as stream:
+            roots = _ca_bundle.roots(stream.read(), "pem")
     except OSError as exc:
         return {"path": path, "certificates": 0, "not_after": None, "error": exc.strerror}
     live = [root.not_after for root in roots if root.live(time.time())]

@@ -15,7 +15,9 @@ import socket
 import ssl
 import sys
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._endpoint import parse
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import VENV  # and looks for libraries there, too
 
 try:
     import pymysql
@@ -82,8 +84,8 @@ def check_prerequisites(ca_file: str) -> None:
     """Raise MissingPrerequisite unless the driver and the CA file are there."""
     if pymysql is None:
         raise MissingPrerequisite(
-            f"PyMySQL is not installed for {sys.executable} on this host; install it (package python3-pymysql on Debian"
-            " and Ubuntu, or the role dbops.rds_iam.mysql_client)."
+            f"PyMySQL is not installed for {sys.executable} on this host, nor in {VENV}; install it (package"
+            " python3-pymysql on Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
         )
     if not os.path.exists(ca_file):
         raise MissingPrerequisite(
@@ -142,7 +144,7 @@ def connect(*, host: str, port: int, user: str, secret: str, ca_file: str, conne
         connection.connect()
     except Exception as exc:  # whatever a server can make a driver raise becomes one sentence without the secret
         connection._force_close()  # older drivers leave it open
-        raise _explain(exc, where, user, secret, ca_file) from None
+        raise _explain(exc, host, where, user, secret, ca_file) from None
     finally:
         connection.password = b""
     connection._read_timeout = _STATEMENT_TIMEOUT
@@ -169,7 +171,7 @@ def reach(*, host: str, port: int, ca_file: str, connect_host: str | None, timeo
     except _Reached:
         pass
     except Exception as exc:
-        failure = _explain(exc, _where(host, port, connect_host), "nobody", "", ca_file)
+        failure = _explain(exc, host, _where(host, port, connect_host), "nobody", "", ca_file)
         if unusable and failure.failed_at == "certificate":
             failure = NoConnection("certificate", unusable)
         raise failure from None
@@ -177,17 +179,22 @@ def reach(*, host: str, port: int, ca_file: str, connect_host: str | None, timeo
         connection._force_close()
 
 
-def _explain(exc: Exception, where: str, user: str, secret: str, ca_file: str) -> NoConnection:
+def _explain(exc: Exception, host: str, where: str, user: str, secret: str, ca_file: str) -> NoConnection:
     cause = getattr(exc, "original_exception", None) or exc
     if isinstance(cause, _NoTls):
         message = f"The server at {where} does not offer TLS, so nothing was sent to it; check the endpoint."
         return NoConnection("tls", message)
     if isinstance(cause, ssl.SSLCertVerificationError):
         reason = cause.verify_message.rstrip(".")
+        advice = "check that the file is the current RDS bundle and that the endpoint is the one that RDS shows"
+        if parse(host).kind == "proxy":
+            advice = (
+                "that of an RDS Proxy is issued by Amazon's public roots, so give the file of the system's authorities"
+                " as ca_file"
+            )
         return NoConnection(
             "certificate",
-            f"The certificate of {where} is not accepted with {ca_file}, so nothing was sent to it: {reason}; check"
-            " that the file is the current RDS bundle and that the endpoint is the one that RDS shows.",
+            f"The certificate of {where} is not accepted with {ca_file}, so nothing was sent to it: {reason}; {advice}.",
         )
     if isinstance(cause, ssl.SSLError):
         return NoConnection("tls", f"TLS with {where} failed, so nothing was sent to it: {cause.reason or cause}.")

@@ -18,6 +18,11 @@ import sys
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
 
+# Where the role mysql_client puts botocore and PyMySQL on a host whose distribution has no packages of them. What is
+# installed otherwise comes first.
+VENV = "/opt/dbops-rds-iam"
+sys.path.append(f"{VENV}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages")
+
 LIFETIME = 900  # seconds; RDS refuses a token that claims more
 _NO_BODY = hashlib.sha256(b"").hexdigest()
 
@@ -35,7 +40,8 @@ class NoCredentials(TokenError):
 
 
 def _check(endpoint: str, port: int, user: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", endpoint):
+    # An address, of either kind, is refused too: RDS takes tokens for the names of its endpoints only.
+    if not re.fullmatch(r"(?![0-9.]+$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", endpoint):
         raise TokenError(f"{endpoint!r} is not a host name; give the endpoint of the database as RDS shows it.")
     if not 1 <= port <= 65535:
         raise TokenError(f"Port {port} of {endpoint} is not between 1 and 65535.")
@@ -70,8 +76,8 @@ def credentials(profile: str | None = None):
             found.get_frozen_credentials()  # fetches them, if they are the kind that is fetched
     except ImportError:
         raise NoCredentials(
-            f"botocore is not installed for {sys.executable} on this host; install it (package python3-botocore on"
-            " Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
+            f"botocore is not installed for {sys.executable} on this host, nor in {VENV}; install it (package"
+            " python3-botocore on Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
         ) from None
     except Exception as exc:  # files, programs and services that answer with anything; each becomes one sentence
         reason = " ".join(str(exc).split())[:300].rstrip(".") or type(exc).__name__

@@ -16,6 +16,8 @@ description:
     and puts it in place in one step if it has live roots.
   - If the download fails, or what arrives is not such a bundle, the file in place is kept and the module fails.
   - It warns half a year before the first of the live roots ends.
+  - The certificate of an RDS Proxy is not issued by these authorities, but by Amazon's public roots, which the system
+    has (package C(ca-certificates)).
   - Needs nothing on the host but Python.
 attributes:
   check_mode:
@@ -29,7 +31,10 @@ attributes:
     description: The file is replaced only when its content differs.
 options:
   path:
-    description: Where the bundle is installed. A missing directory is created, with mode V(0755).
+    description:
+      - Where the bundle is installed. A missing directory is created, with mode V(0755).
+      - The ending decides the form of the bundle, PKCS7 for C(.p7b), which applications on Windows may need, and PEM
+        for all others. Logins of this collection need PEM.
     type: path
     default: /etc/ssl/rds/global-bundle.pem
   bundle:
@@ -47,7 +52,7 @@ options:
   databases:
     description:
       - Databases whose server certificates the bundle has to cover. The module warns of those for which it has no live
-        root, since no login to them can be verified.
+        root, since no login to them can be verified, and fails if the file in place has one for them.
     type: list
     elements: dict
     default: []
@@ -86,6 +91,10 @@ seealso:
 EXAMPLES = r"""
 - name: The roots of all commercial regions
   dbops.rds_iam.rds_ca_bundle:
+
+- name: The same as PKCS7, for an application on Windows
+  dbops.rds_iam.rds_ca_bundle:
+    path: /etc/ssl/rds/global-bundle.p7b
 
 - name: The roots of one Region, among which must be the one of the database
   dbops.rds_iam.rds_ca_bundle:
@@ -212,8 +221,8 @@ def read(path: str) -> bytes:
         return stream.read()
 
 
-def subjects(content: bytes) -> str:
-    return "".join(f"{root.subject}\n" for root in _ca_bundle.roots(content.decode("utf-8", "replace")))
+def subjects(path: str, content: bytes) -> str:
+    return "".join(f"{root.subject}\n" for root in _ca_bundle.roots(content, _ca_bundle.form(path)))
 
 
 def put(module, path: str, content: bytes) -> None:
@@ -226,11 +235,25 @@ def put(module, path: str, content: bytes) -> None:
     module.atomic_move(temporary, path)
 
 
+def check_loss(missing: list[dict], in_place: list[_ca_bundle.Root], url: str) -> None:
+    """Refuse a bundle that would end the logins to a database for which the file in place has a root."""
+    still = _ca_bundle.uncovered(missing, in_place)
+    lost = [database["identifier"] for database in missing if database not in still]
+    if lost:
+        raise RdsIamError(
+            f"{url} has no live root for {', '.join(lost)}, and the file in place has one, so it was kept; install the"
+            " bundle of the Region or the partition of these databases."
+        )
+
+
 def present(module, path: str) -> dict:
-    url = module.params["url"] or _ca_bundle.address(module.params["bundle"])
+    ending = _ca_bundle.form(path)
+    url = module.params["url"] or _ca_bundle.address(module.params["bundle"], ending)
     content = fetch(url, module.params["checksum"], module.params["timeout"])
-    live, dead = _ca_bundle.live_roots(content.decode("utf-8", "replace"), url, time.time())
+    live, dead = _ca_bundle.live_roots(content, ending, url, time.time())
     before = read(path)
+    missing = _ca_bundle.uncovered(module.params["databases"], live)
+    check_loss(missing, [root for root in _ca_bundle.roots(before, ending) if root.live(time.time())], url)
     changed = before != content
     if changed and not module.check_mode:
         put(module, path, content)
@@ -244,16 +267,15 @@ def present(module, path: str) -> dict:
     result["not_after"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(first.not_after))
     if first.not_after < time.time() + _WARNING:
         module.warn(f"The root {first.subject} of {url} ends on {result['not_after'][:10]}; look for a newer bundle.")
-    result["uncovered"] = []
-    for database in _ca_bundle.uncovered(module.params["databases"], live):
-        result["uncovered"].append(database["identifier"])
+    result["uncovered"] = [database["identifier"] for database in missing]
+    for database in missing:
         module.warn(
             f"{url} has no live root for {database['identifier']}, whose server certificate is issued by"
             f" {database['ca_certificate_identifier']} of {database['region']}, so logins to it will fail; install the"
             " bundle of its Region or partition, or have RDS issue the certificate with a current authority."
         )
     if before != content:
-        result["diff"] = {"before": subjects(before), "after": subjects(content)}
+        result["diff"] = {"before": subjects(path, before), "after": subjects(path, content)}
     return result
 
 
@@ -266,7 +288,7 @@ def absent(module, path: str) -> dict:
             os.rmdir(os.path.dirname(path))
         except OSError:
             pass  # others keep files there
-    return {"changed": changed, "diff": {"before": subjects(before), "after": ""}}
+    return {"changed": changed, "diff": {"before": subjects(path, before), "after": ""}}
 
 
 def main():

@@ -44,6 +44,9 @@ options:
       connect_host:
         description: Name or address to dial in place of O(targets[].endpoint).
         type: str
+      ca_file:
+        description: The file for this one, if not O(ca_file).
+        type: path
   ca_file:
     description: File with the certificates of the RDS certificate authorities.
     type: path
@@ -205,7 +208,7 @@ def reach(params, target):
         _mysql.reach(
             host=target["endpoint"],
             port=target["port"],
-            ca_file=params["ca_file"],
+            ca_file=target["ca_file"] or params["ca_file"],
             connect_host=target["connect_host"],
             timeout=params["connect_timeout"],
         )
@@ -235,6 +238,7 @@ def main():
         "endpoint": {"type": "str", "required": True},
         "port": {"type": "int", "default": 3306},
         "connect_host": {"type": "str"},
+        "ca_file": {"type": "path"},
     }
     module = AnsibleModule(
         argument_spec={

@@ -205,6 +205,8 @@ def test_describes_itself(lab):
     assert info["form"] == lab.form
     assert [item["identifier"] for item in info["databases"]] == ["orders", "billing"]
     assert [item["name"] for item in info["clients"]] == ["client1", "client2"]
+    families = ["debian", "amazon"] if lab.form == "namespaces" else [None, None]
+    assert [item["family"] for item in info["clients"]] == families
     assert all(item["resource_id"].startswith("db-") for item in info["databases"])
     assert all(item["instance_id"].startswith("i-") for item in info["clients"])
     inventory = json.loads(lab.exec("ansible-inventory", "--list").stdout)
@@ -234,7 +236,7 @@ def test_exec_passes_on_directory_status_and_names(lab, tmp_path):
     script = "import os, socket, sys; print(os.getcwd(), socket.gethostbyname(sys.argv[1])); sys.exit(7)"
     done = lab.exec(sys.executable, "-c", script, endpoint, cwd=tmp_path)
     assert done.returncode == 7
-    assert done.stdout.split() == [str(tmp_path), lab.info["databases"][0]["server_address"]]
+    assert done.stdout.split() == [str(tmp_path), *lab.info["databases"][0]["addresses"]]
 
 
 def test_exec_puts_the_account_in_place_of_the_callers(lab):
@@ -302,6 +304,68 @@ def test_only_tls_of_the_labs_own_ca(lab):
     assert "CERTIFICATE_VERIFY_FAILED" in foreign
 
 
+def test_each_family_is_its_own(lab):
+    """Ansible takes them for what they say, and their own package manager installs from the lab's repository."""
+    if lab.form == "plain":
+        pytest.skip("In the plain form the clients share the machine.")
+    facts = "filter=ansible_distribution,ansible_distribution_major_version,ansible_pkg_mgr"
+    expected = {"client1": ("apt", "rsync", "dnf"), "client2": ("dnf", "mariadb105", "apt-get")}
+    for name, (manager, package, other) in expected.items():
+        seen = lab.exec("ansible", name, "-m", "ansible.builtin.setup", "-a", facts).stdout
+        assert f'"ansible_pkg_mgr": "{manager}"' in seen
+        assert ('"ansible_distribution": "Amazon"' in seen) == (manager == "dnf")
+        install = ["ansible", name, "-b", "-m", "ansible.builtin.package", "-a", f"name={package}"]
+        assert '"changed": true' in lab.exec(*install).stdout
+        assert '"changed": false' in lab.exec(*install).stdout
+        assert lab.ssh(name, "command", "-v", other).returncode != 0
+
+
+@pytest.fixture
+def cache(lab, tmp_path):
+    """The file systems that the lab in the namespaces form was made of, in a cache of the test's own."""
+    if lab.form == "plain":
+        pytest.skip("The plain form needs no file systems.")
+    shape = json.loads((lab.state / "shape.json").read_text())
+    for base in shape["bases"].values():
+        place = Path(base["root"]).parent
+        subprocess.run(["cp", "-a", "--link", place, tmp_path / place.name], check=True)
+    return tmp_path
+
+
+def fails_to_start(cache: Path, *isolated) -> tuple[str, str]:
+    """What is said by a lab with this cache that cannot start."""
+    lab = Lab("namespaces")
+    lab.prefix = isolated
+    done = lab.lab("up", "--family", "debian", env={**os.environ, "LAB_CACHE": str(cache)})
+    shutil.rmtree(lab.parent)
+    assert done.returncode == 1, done.stdout
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stdout, done.stderr
+
+
+def test_a_damaged_file_system_is_noticed(cache):
+    [place] = cache.glob("base-debian-*")
+    shutil.rmtree(place / "root/usr/lib/python3")
+    said, error = fails_to_start(cache, "unshare", "--net")
+    assert "is damaged, so it is made again" in said
+    assert "could not be made: " in error and "resolv" in error and str(cache) in error
+
+
+def test_an_unfinished_file_system_is_not_used(cache):
+    [place] = cache.glob("base-debian-*")
+    place.rename(place.with_suffix(".new"))
+    said, error = fails_to_start(cache, "unshare", "--net")
+    assert "Making the file system of the debian clients" in said
+    assert "could not be made: " in error
+    assert not place.exists()
+
+
+def test_a_full_disk_is_said(tmp_path):
+    mount = f"mount -t tmpfs -o size=40m tmpfs {tmp_path} && exec \"$@\""
+    _said, error = fails_to_start(tmp_path, "unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh")
+    assert "No space left on device" in error and str(tmp_path) in error
+
+
 @pytest.mark.parametrize("form", list(PREFIXES))
 def test_nothing_is_left_after_a_crash(form):
     before, lab = machine(), Lab(form)
@@ -354,3 +418,21 @@ def test_a_directory_of_somebody_else_is_left_alone(tmp_path, verb):
     assert done.returncode == 1
     assert "is not the state directory of a lab" in done.stderr
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_mysql_where_there_is_no_debian_mirror(tmp_path):
+    """As on Ubuntu."""
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /etc/apt && exec "$@"', "sh"]
+    if subprocess.run([*hidden, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("This machine allows no mounts.")
+    done = subprocess.run(
+        [*hidden, LAB, "up", "--state", tmp_path / "state", "--engine", "mysql"],
+        env={**os.environ, "LAB_CACHE": str(tmp_path / "cache")},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("no apt source of this machine is a Debian mirror: use --engine mariadb.\n")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "state").exists()

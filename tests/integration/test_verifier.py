@@ -34,8 +34,16 @@ AWS_DIRECTORY = Path(__file__).parents[1] / "lab" / "aws"
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 ADMIN = Credentials("AKIALABADMIN00000001", "lab-admin-secret-of-the-test")
-HOSTS = {name: f"{name}.c0ffee000001.{REGION}.rds.amazonaws.com" for name in ("orders", "sales")}
+DOMAIN = f"c0ffee000001.{REGION}.rds.amazonaws.com"
+HOSTS = {name: f"{name}.{DOMAIN}" for name in ("orders", "sales")}
 ADDRESSES = {"orders": "127.0.0.31", "sales": "127.0.0.32"}
+# The endpoints of a cluster, which are also those of its members.
+LEDGER = {
+    "127.0.0.41": f"ledger.cluster-{DOMAIN}",
+    "127.0.0.42": f"ledger.cluster-ro-{DOMAIN}",
+    "127.0.0.43": f"ledger-1.{DOMAIN}",
+    "127.0.0.44": f"ledger-2.{DOMAIN}",
+}
 EC2_TRUST = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
 SESSION = boto3.Session()  # one for all: each new one reads the API models again
 ACCOUNT_TRUST = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": ["sts:AssumeRole", "sts:TagSession"]}
@@ -66,6 +74,13 @@ def self_signed(directory: Path) -> tuple[Path, Path]:
     return certificate_file, key_file
 
 
+def database(name: str) -> dict:
+    return {
+        "identifier": name, "port": 3306, "master_username": "admin", "master_password": f"master-of-{name}",
+        "managed_secret": name in ("orders", "ledger"), "instance_class": "db.t4g.micro",
+    }
+
+
 def make_plan(state: Path) -> dict:
     certificate, key = self_signed(state)
     bundle = state / "truststore" / "global" / "global-bundle.pem"
@@ -86,11 +101,21 @@ def make_plan(state: Path) -> dict:
         "repository": {"host": "127.0.0.1", "port": free_port(), "root": str(state / "truststore")},
         "databases": [
             {
-                "identifier": name, "engine": engine, "engine_version": version, "endpoint": HOSTS[name], "port": 3306,
-                "server_address": ADDRESSES[name], "master_username": "admin", "master_password": f"master-of-{name}",
-                "managed_secret": name == "orders", "instance_class": "db.t4g.micro",
+                **database(name), "kind": "instance", "engine": engine, "engine_version": version,
+                "endpoint": HOSTS[name], "reader_endpoint": None, "members": [],
+                "addresses": {ADDRESSES[name]: HOSTS[name]},
             }
             for name, engine, version in (("orders", "mariadb", "10.11.11"), ("sales", "mysql", "8.4.5"))
+        ] + [
+            {
+                **database("ledger"), "kind": "cluster", "engine": "aurora-mysql",
+                "engine_version": "8.0.mysql_aurora.3.08.0",
+                "endpoint": LEDGER["127.0.0.41"], "reader_endpoint": LEDGER["127.0.0.42"], "addresses": LEDGER,
+                "members": [
+                    {"identifier": "ledger-1", "endpoint": LEDGER["127.0.0.43"]},
+                    {"identifier": "ledger-2", "endpoint": LEDGER["127.0.0.44"]},
+                ],
+            },
         ],
         "clients": [{"name": name, "imds": {"host": "127.0.0.1", "port": free_port()}} for name in ("web1", "web2")],
     }
@@ -255,8 +280,8 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def app(lab) -> Credentials:
-    """A user who may connect as "app" to both databases."""
-    return lab.user("app-user", allow([lab.arn("orders"), lab.arn("sales")]))
+    """A user who may connect as "app" to all databases."""
+    return lab.user("app-user", allow([lab.arn(name) for name in ("orders", "sales", "ledger")]))
 
 
 @pytest.fixture
@@ -436,6 +461,50 @@ def test_stopped_database(lab, app):
     assert lab.login(boto_token(app))[0] == "DatabaseNotAvailable"
     rds.start_db_instance(DBInstanceIdentifier="orders")
     assert lab.login(boto_token(app))[0] == "ok"
+
+
+@pytest.fixture(scope="module")
+def ledger(lab):
+    """Switch the flag of the cluster and return the cluster as it is then."""
+    rds = lab.client("rds")
+
+    def switch(flag: bool) -> dict:
+        rds.modify_db_cluster(
+            DBClusterIdentifier="ledger", EnableIAMDatabaseAuthentication=flag, ApplyImmediately=True)
+        cluster = {"Status": "modifying"}
+        while cluster["Status"] == "modifying":
+            time.sleep(0.05)
+            cluster, = rds.describe_db_clusters(DBClusterIdentifier="ledger")["DBClusters"]
+        assert cluster["IAMDatabaseAuthenticationEnabled"] is flag
+        return cluster
+
+    switch(True)
+    return switch
+
+
+@pytest.mark.parametrize("address", LEDGER)
+def test_cluster_takes_tokens_for_the_endpoint_that_was_dialled(lab, app, ledger, address):
+    for name in LEDGER.values():
+        reason, entry = lab.login(boto_token(app, name), local=f"{address} 3306")
+        assert reason == ("ok" if name == LEDGER[address] else "InvalidToken")
+        assert (entry["database"], entry["endpoint"]) == ("ledger", LEDGER[address])
+
+
+def test_cluster_is_authorised_on_its_own_resource_id(lab, ledger):
+    ids = [lab.database(name)["DbiResourceId"] for name in ("ledger-1", "ledger-2")]
+    members = lab.user("members", allow([f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{one}/app" for one in ids]))
+    for address, name in LEDGER.items():
+        assert lab.login(boto_token(members, name), local=f"{address} 3306")[0] == "ImplicitDeny"
+
+
+def test_cluster_has_one_flag(lab, app, ledger):
+    def logins():
+        return {lab.login(boto_token(app, name), local=f"{address} 3306")[0] for address, name in LEDGER.items()}
+
+    ledger(False)
+    assert logins() == {"IamAuthenticationDisabled"}
+    ledger(True)
+    assert logins() == {"ok"}
 
 
 @pytest.mark.parametrize("request_bytes", [
@@ -723,6 +792,31 @@ def test_nothing_is_lost_at_the_seed(lab):
     assert "MasterUserSecret" not in lab.database("sales")
 
 
+def test_the_cluster_is_there_with_its_members(lab):
+    cluster, = lab.client("rds").describe_db_clusters(DBClusterIdentifier="ledger")["DBClusters"]
+    assert cluster["DbClusterResourceId"] == lab.seed["databases"]["ledger"]["resource_id"]
+    assert re.fullmatch("cluster-[A-Z2-7]{26}", cluster["DbClusterResourceId"])
+    assert [cluster["Endpoint"], cluster["ReaderEndpoint"]] == list(LEDGER.values())[:2]
+    writers = {member["DBInstanceIdentifier"]: member["IsClusterWriter"] for member in cluster["DBClusterMembers"]}
+    assert writers == {"ledger-1": True, "ledger-2": False}
+    for name in writers:
+        member = lab.database(name)
+        assert member["Endpoint"]["Address"] == f"{name}.{DOMAIN}"
+        assert (member["DBClusterIdentifier"], member["Engine"]) == ("ledger", "aurora-mysql")
+        assert "MasterUserSecret" not in member
+    secret = lab.client("secretsmanager").get_secret_value(SecretId=cluster["MasterUserSecret"]["SecretArn"])
+    assert secret["Name"].startswith("rds!cluster-")
+    assert json.loads(secret["SecretString"])["password"] == "master-of-ledger"
+
+
+def test_cluster_without_one_of_its_members(lab, app, ledger):
+    lab.client("rds").delete_db_instance(DBInstanceIdentifier="ledger-2", SkipFinalSnapshot=True)
+    answers = [lab.login(boto_token(app, name), local=f"{address} 3306")[0] for address, name in LEDGER.items()]
+    assert answers == ["ok", "ok", "ok", "DatabaseNotFound"]
+    cluster = ledger(True)
+    assert [cluster["Endpoint"], cluster["ReaderEndpoint"]] == list(LEDGER.values())[:2]
+
+
 @pytest.mark.parametrize("engine, instance_class, expected", [
     ("mysql", "db.t4g.micro", True), ("mariadb", "db.t3.micro", True), ("postgres", "db.m5.large", True),
     ("aurora-mysql", "db.r5.large", True), ("mysql", "db.t2.micro", False), ("oracle-ee", "db.m5.large", False),
@@ -780,6 +874,9 @@ def test_modify_is_refused(lab, extra):
     assert failure(rds.modify_db_instance, DBInstanceIdentifier="none", **flag) == "DBInstanceNotFound"
     assert failure(rds.modify_db_instance, DBInstanceIdentifier="sales",
                    MasterUserPassword="another-password") == "InvalidParameterCombination"
+    for password in ({"MasterUserPassword": "another-password"}, {"RotateMasterUserPassword": True}):
+        assert failure(rds.modify_db_cluster, DBClusterIdentifier="ledger", ApplyImmediately=True,
+                       **password) == "InvalidParameterCombination"
     rds.stop_db_instance(DBInstanceIdentifier="extra")
     assert failure(rds.modify_db_instance, DBInstanceIdentifier="extra", **flag) == "InvalidDBInstanceState"
     cluster = rds.modify_db_cluster(DBClusterIdentifier="aurora", **flag)["DBCluster"]

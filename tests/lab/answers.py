@@ -22,7 +22,7 @@ SECONDS = 5
 def silent(state: State, shape: dict) -> list[str]:
     """What does not answer, one short sentence each."""
     checks = [(_api, shape), (_truststore, state)]
-    checks += [(_database, state, database) for database in shape["databases"]]
+    checks += [(_database, state, item, name) for item in shape["databases"] for name in item["addresses"].values()]
     checks += [(_client, state, client) for client in shape["clients"]]
     with ThreadPoolExecutor(8) as pool:
         return [answer for answer in pool.map(lambda check: check[0](*check[1:]), checks) if answer]
@@ -51,10 +51,10 @@ def _truststore(state: State) -> str | None:
     return None
 
 
-def _database(state: State, database: dict) -> str | None:
+def _database(state: State, database: dict, endpoint: str) -> str | None:
     try:
         pymysql.connect(
-            host=database["endpoint"],
+            host=endpoint,
             port=database["port"],
             user=database["master_username"],
             password=database["master_password"],

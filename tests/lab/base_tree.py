@@ -1,39 +1,33 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file system that all clients share: a minimal system of the machine's own release, and an apt repository for it.
+"""The file systems that the clients share: a minimal system for each family of Linux, and what can be installed in it.
 
-Made once and kept in the cache. Clients have no way out of the lab: what they can install is what the repository holds.
+Made once and kept in the cache. Clients have no way out of the lab: what they can install is what its repository holds.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import html
 import os
 import re
 import shutil
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from errors import LabError, run
 
-RECIPE = 1  # raise it when this file makes another tree
-INSTALLED = ["python3", "python3-apt", "openssh-server", "sudo", "ca-certificates", "iproute2", "procps", "mount"]
-INSTALLABLE = [
-    "mariadb-client",
-    "default-mysql-client",
-    "mysql-client",
-    "python3-pymysql",
-    "python3-botocore",
-    "mariadb-server",
-]
+RECIPE = 2  # raise it when this file makes another tree
+INSTALLED = ["python3", "openssh-server", "sudo", "ca-certificates", "iproute2", "procps", "mount"]
+LIBRARIES = ["botocore", "PyMySQL"]
 DPKG_OPTIONS = ["force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*"]
 USER = "ec2-user"
 USER_ID = 1000
 REPOSITORY_HOST = "10.77.0.1"
 REPOSITORY_PORT = 8000
+URL = f"http://{REPOSITORY_HOST}:{REPOSITORY_PORT}"
 
 SSHD_CONFIG = """\
 HostKey /etc/ssh/ssh_host_ed25519_key
@@ -62,8 +56,8 @@ printf '#!/bin/sh\nexit 0\n' > /usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
 """
 
-# Reads the package lists from the repository at the address that it has in a lab, in a network of its own.
-READ_LISTS = """\
+# Runs a command in the tree while its repository is served at the address that it has in a lab.
+WITH_REPOSITORY = """\
 set -eu
 ip link set lo up
 ip address add "$1/32" dev lo
@@ -77,35 +71,85 @@ do
     sleep 0.1
 done
 mount -t proc proc "$4/proc"
-chroot "$4" apt-get -q update
+shift 3
+chroot "$@"
 """
 
 
 @dataclass(frozen=True)
 class BaseTree:
-    """Where the tree and its repository are."""
+    """Where the tree of a family is, and its repository, which clients see below the name of the family."""
 
-    root: Path
-    repository: Path
+    place: Path
+    family: str
+
+    @property
+    def root(self) -> Path:
+        return self.place / "root"
+
+    @property
+    def repositories(self) -> Path:
+        return self.place / "repositories"
+
+    @property
+    def repository(self) -> Path:
+        return self.repositories / self.family
+
+    @property
+    def contents(self) -> Path:
+        return self.place / "contents"
+
+    def describe(self) -> str:
+        """A digest of all files by name, kind, size and time: another one for a tree that has lost or changed some."""
+        digest = hashlib.sha256()
+        for top in (self.root, self.repositories):
+            for directory, below, files in os.walk(top):
+                below.sort()
+                for name in sorted(files):
+                    path = os.path.join(directory, name)
+                    seen = os.lstat(path)
+                    line = (os.path.relpath(path, self.place), seen.st_mode, seen.st_size, seen.st_mtime_ns)
+                    digest.update(repr(line).encode())
+        return digest.hexdigest()
+
+    def is_whole(self) -> bool:
+        return self.contents.exists() and self.contents.read_text() == self.describe()
+
+    def run(self, what: str, command: list) -> str:
+        """Run a command in the tree, as in a client that reaches its repository."""
+        isolated = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+        script = ["sh", "-c", WITH_REPOSITORY, "sh", REPOSITORY_HOST, self.repositories, REPOSITORY_PORT, self.root]
+        return run(what, [*isolated, *script, *command])
 
 
-def prepare(cache: Path, say) -> BaseTree:
-    """The tree in the cache, made now if it is not there."""
+def prepare(cache: Path, family, say) -> BaseTree:
+    """The tree of this family in the cache, made now if it is not there or not whole."""
     release = _release()
-    recipe = repr((RECIPE, release, INSTALLED, INSTALLABLE, SSHD_CONFIG, CONFIGURE, REPOSITORY_HOST, REPOSITORY_PORT))
-    place = cache / f"base-{release}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    common = (RECIPE, release, INSTALLED, LIBRARIES, DPKG_OPTIONS, SSHD_CONFIG, CONFIGURE, URL)
+    recipe = hashlib.sha256(repr((common, family.RECIPE)).encode()).hexdigest()[:12]
+    base = BaseTree(cache / f"base-{family.NAME}-{release}-{recipe}", family.NAME)
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "base.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
+        if base.place.exists() and not base.is_whole():
+            say(f"The file system of the {family.NAME} clients in {base.place} is damaged, so it is made again")
+            shutil.rmtree(base.place)
+        if not base.place.exists():
             if not shutil.which("mmdebstrap"):
                 raise LabError("The lab needs mmdebstrap to make its clients: apt-get install mmdebstrap.")
-            say(f"Making the clients' file system ({release}), once; it is kept in {cache}")
-            unfinished = place.with_suffix(".new")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            _make(unfinished, release)
-            unfinished.rename(place)
-    return BaseTree(place / "root", place / "repository")
+            say(f"Making the file system of the {family.NAME} clients ({release}), once; it is kept in {cache}")
+            unfinished = BaseTree(base.place.with_suffix(".new"), family.NAME)
+            shutil.rmtree(unfinished.place, ignore_errors=True)
+            try:
+                _make(unfinished, release, family)
+                unfinished.contents.write_text(unfinished.describe())
+            except (LabError, OSError) as exc:
+                raise LabError(
+                    f"The file system of the {family.NAME} clients could not be made: {str(exc).rstrip('.')}; it needs"
+                    f" the apt sources and the Python package index of this machine, and 1 GB in {cache}."
+                ) from None
+            unfinished.place.rename(base.place)
+    return base
 
 
 def _release() -> str:
@@ -127,50 +171,45 @@ def _sources(release: str) -> list[Path]:
     return found
 
 
-def _make(place: Path, release: str) -> None:
-    root, repository = place / "root", place / "repository"
-    repository.mkdir(parents=True)
-    network = place / "apt.conf"
+def _make(base: BaseTree, release: str, family) -> None:
+    packages = base.place / "packages"
+    for directory in (base.repository, packages):
+        directory.mkdir(parents=True)
+    network = base.place / "apt.conf"
     network.write_text(run("read apt's settings", ["apt-config", "dump", "Acquire"]))
-    download = (
-        'export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; '
-        f'apt-get install -y --download-only $(apt-cache --generate pkgnames | grep -Fx {_patterns(INSTALLABLE)}) && '
-        f'cp "$1"/var/cache/apt/archives/*.deb "{repository}"'
-    )
     run(
-        "make the clients' file system",
+        "install the packages",
         [
             *("unshare", "--mount", "--propagation", "private"),
-            *("mmdebstrap", "--quiet", "--mode=root", "--variant=apt", f"--include={','.join(INSTALLED)}"),
+            *("mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join(INSTALLED + family.INSTALLED)}"),
             *(f"--aptopt={network}", "--aptopt=APT::Install-Recommends false"),
             *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
-            *(f"--customize-hook={download}", release, root, *_sources(release)),
+            f"--customize-hook={family.download(packages)}",
+            *(release, base.root, *_sources(release)),
         ],
     )
-    _index(repository)
-    run("configure the clients' file system", ["chroot", root, "sh", "-c", CONFIGURE, "sh", USER, USER_ID])
-    (root / "etc/ssh/sshd_config").write_text(SSHD_CONFIG)
-    (root / "etc/apt/sources.list").write_text(f"deb [trusted=yes] http://{REPOSITORY_HOST}:{REPOSITORY_PORT} ./\n")
-    isolated = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
-    script = ["sh", "-c", READ_LISTS, "sh", REPOSITORY_HOST, repository, REPOSITORY_PORT, root]
-    run("read the lab's own package lists", [*isolated, *script])
+    run("configure the tree", ["chroot", base.root, "sh", "-c", CONFIGURE, "sh", USER, USER_ID])
+    (base.root / "etc/ssh/sshd_config").write_text(SSHD_CONFIG)
+    _serve_libraries(base)
+    family.finish(base, packages)
+    shutil.rmtree(packages)
 
 
-def _patterns(names: list[str]) -> str:
-    return " ".join(f"-e {name}" for name in names)
-
-
-def _index(repository: Path) -> None:
-    """Make a flat apt repository of the packages in this directory."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        paragraphs = pool.map(_paragraph, sorted(repository.glob("*.deb")))
-        packages = "\n".join(paragraphs).encode()
-    (repository / "Packages").write_bytes(packages)
-    digest = hashlib.sha256(packages).hexdigest()
-    (repository / "Release").write_text(f"Suite: lab\nSHA256:\n {digest} {len(packages)} Packages\n")
-
-
-def _paragraph(package: Path) -> str:
-    fields = subprocess.run(["dpkg-deb", "--field", package], stdout=subprocess.PIPE, text=True, check=True).stdout
-    digest = hashlib.sha256(package.read_bytes()).hexdigest()
-    return f"{fields}Filename: ./{package.name}\nSize: {package.stat().st_size}\nSHA256: {digest}\n"
+def _serve_libraries(base: BaseTree) -> None:
+    """A Python package index of the libraries that clients may install with pip."""
+    ask = "import sys; print('%d.%d' % sys.version_info[:2])"
+    version = run("ask the tree for its Python", ["chroot", base.root, "python3", "-c", ask]).strip()
+    index = base.repository / "simple"
+    index.mkdir()
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    options = ["--only-binary", ":all:", "--python-version", version, "--dest", index]
+    run("fetch the Python libraries", [*pip, *options, *LIBRARIES])
+    for wheel in sorted(index.glob("*.whl")):
+        project = index / re.sub(r"[-_.]+", "-", wheel.name.split("-")[0]).lower()
+        project.mkdir()
+        wheel.rename(project / wheel.name)
+        link = html.escape(wheel.name)
+        (project / "index.html").write_text(f'<!DOCTYPE html><a href="{link}">{link}</a>\n')
+    (base.root / "etc/pip.conf").write_text(
+        f"[global]\nindex-url = {URL}/{base.family}/simple/\ntrusted-host = {REPOSITORY_HOST}\n"
+    )

@@ -25,14 +25,15 @@ class Authority:
     certificate: x509.Certificate
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
-    def sign(self, host: str) -> tuple[bytes, bytes]:
-        """A server certificate for this host name and its key, both PEM."""
+    def sign(self, host: str, *others: str) -> tuple[bytes, bytes]:
+        """A server certificate for these host names and its key, both PEM."""
         key = rsa.generate_private_key(65537, 2048)
         builder = _builder(_name(host), self.certificate.subject, key.public_key(), 365)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_key_usage(signs_certificates=False), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        names = [x509.DNSName(name) for name in (host, *others)]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         certificate = builder.add_extension(issuer, critical=False).sign(self.key, hashes.SHA256())
         return certificate.public_bytes(Encoding.PEM), private_pem(key)

@@ -17,6 +17,7 @@ from processes import MARK
 from running import end_lab, lock, top
 from state import CHECKOUT, State
 
+SHAPE = "engine", "databases", "clusters", "clients", "family"
 FORMS = {form.NAME: form for form in (hosts_namespaces, hosts_plain)}
 
 
@@ -69,9 +70,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="lab", description="A stand-in for AWS with real databases and real hosts.")
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("up", help="start the lab; returns when all of it answers; safe to repeat")
-    start.add_argument("--engine", choices=["mariadb"], default="mariadb")
+    start.add_argument("--engine", choices=["mariadb", "mysql", "both"], default="mariadb")
     start.add_argument("--databases", type=_count, default=2, metavar="N")
+    start.add_argument("--clusters", type=lambda text: _count(text, 0), default=0, metavar="N")
     start.add_argument("--clients", type=_count, default=2, metavar="N")
+    families = ["debian", "amazon", "both"]
+    start.add_argument("--family", choices=families, default="both", help="of the clients' Linux; both take turns")
     inside = commands.add_parser("exec", help="run a command inside the lab's network")
     stop = commands.add_parser("down", help="stop the lab and remove everything that it made")
     for command in (start, inside, stop):
@@ -80,10 +84,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _count(text: str) -> int:
+def _count(text: str, least: int = 1) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"must be {least} or more")
     return number
 
 
@@ -94,7 +98,7 @@ def main() -> int:
         if arguments.command == "up":
             from up import up  # imports much that the other commands do not need
 
-            up(state, arguments.engine, arguments.databases, arguments.clients)
+            up(state, {name: getattr(arguments, name) for name in SHAPE})
         elif arguments.command == "exec":
             execute(state, arguments.words)
         else:

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from base_tree import REPOSITORY_HOST, REPOSITORY_PORT, USER, USER_ID, BaseTree
+from base_tree import REPOSITORY_HOST, REPOSITORY_PORT, USER, USER_ID
 from errors import LabError, run
 from processes import die_with_parent
 from state import State, write_secret
@@ -46,15 +46,15 @@ def missing() -> list[str]:
     return []
 
 
-def shape(databases: int, clients: int) -> dict:
+def shape(endpoints: int, clients: int) -> dict:
     """The addresses of this form."""
-    if databases > 80 or clients > 140:
-        raise LabError("The lab has addresses for 80 databases and 140 clients at most.")
+    if endpoints > 80 or clients > 140:
+        raise LabError("The lab has addresses for 80 databases (a cluster counts as four) and 140 clients at most.")
     return {
         "api": {"host": SERVER_ADDRESS, "port": 4566},
         "truststore": {"host": TRUSTSTORE_ADDRESS, "port": 443},
         "repository": {"host": REPOSITORY_HOST, "port": REPOSITORY_PORT},
-        "databases": [f"10.77.0.{11 + index}" for index in range(databases)],
+        "databases": [f"10.77.0.{11 + index}" for index in range(endpoints)],
         "clients": [{"host": f"10.77.0.{101 + index}", "port": 22, "user": USER} for index in range(clients)],
     }
 
@@ -79,19 +79,21 @@ def prepare(state: State, shape: dict) -> None:
     run("mount the lab's memory", ["mount", "-t", "tmpfs", "-o", "mode=755", "lab", state.run])
     run("give the lab its names", ["mount", "--bind", state.hosts, "/etc/hosts"])
     network = [["link", "set", "lo", "up"], ["link", "add", "lab0", "type", "bridge"], ["link", "set", "lab0", "up"]]
-    servers = {SERVER_ADDRESS, TRUSTSTORE_ADDRESS, *(item["server_address"] for item in shape["databases"])}
+    servers = {SERVER_ADDRESS, *(address for address, _name in shape["names"])}
     network += [["address", "add", f"{address}/{PREFIX}", "dev", "lab0"] for address in sorted(servers)]
     for arguments in network:
         run("lay out the lab's network", ["ip", *arguments])
+    for family, base in shape["bases"].items():
+        (state.repository / family).symlink_to(base["repository"])
 
 
 def start_clients(state: State, shape: dict, environment: dict) -> list[tuple[subprocess.Popen, dict]]:
     """Start the clients. With each process comes where its instance metadata service is to listen."""
-    base = BaseTree(Path(shape["base"]["root"]), Path(shape["base"]["repository"]))
     hosts = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for address, name in shape["names"])
     started = []
     for index, client in enumerate(shape["clients"]):
         place = state.run / client["name"]
+        base = Path(shape["bases"][client["family"]]["root"])
         _write_upper(state, base, client, hosts, place / "upper")
         process = _start_client(state, base, client, place, environment)
         # The first line of the script is its process id as the whole machine counts: inside, ids are others.
@@ -106,9 +108,9 @@ def start_clients(state: State, shape: dict, environment: dict) -> list[tuple[su
     return started
 
 
-def _start_client(state: State, base: BaseTree, client: dict, place: Path, environment: dict) -> subprocess.Popen:
+def _start_client(state: State, base: Path, client: dict, place: Path, environment: dict) -> subprocess.Popen:
     own = [*UNSHARE, "private", "--uts", "--ipc"]
-    script = ["sh", CLIENT_SCRIPT, client["name"], f"{client['host']}/{PREFIX}", base.root, place]
+    script = ["sh", CLIENT_SCRIPT, client["name"], f"{client['host']}/{PREFIX}", base, place]
     with state.log(client["name"]).open("ab") as log:
         return subprocess.Popen(
             [*own, *script],
@@ -120,7 +122,7 @@ def _start_client(state: State, base: BaseTree, client: dict, place: Path, envir
         )
 
 
-def _write_upper(state: State, base: BaseTree, client: dict, hosts: str, upper: Path) -> None:
+def _write_upper(state: State, base: Path, client: dict, hosts: str, upper: Path) -> None:
     """The files that make a client out of the base tree."""
     for directory in ("etc/ssh", "etc/ssl/certs", "usr/local/share/ca-certificates", f"home/{USER}/.ssh"):
         (upper / directory).mkdir(parents=True)
@@ -129,7 +131,7 @@ def _write_upper(state: State, base: BaseTree, client: dict, hosts: str, upper: 
     shutil.copy(state.client(client["name"]) / "host_key", upper / "etc/ssh/ssh_host_ed25519_key")
     web_ca = (state.certificates / "web-ca.pem").read_text()
     (upper / "usr/local/share/ca-certificates/lab.crt").write_text(web_ca)
-    system = (base.root / "etc/ssl/certs/ca-certificates.crt").read_text()
+    system = (base / "etc/ssl/certs/ca-certificates.crt").read_text()
     (upper / "etc/ssl/certs/ca-certificates.crt").write_text(system + web_ca)
     home = upper / "home" / USER
     write_secret(home / ".ssh/authorized_keys", state.key.with_suffix(".pub").read_text())

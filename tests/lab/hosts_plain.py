@@ -30,16 +30,16 @@ def missing() -> list[str]:
     return [] if _wrapper() else ["libnss-wrapper"]
 
 
-def shape(databases: int, clients: int) -> dict:
+def shape(endpoints: int, clients: int) -> dict:
     """The addresses of this form: the first block of loopback addresses on which nobody listens."""
-    if databases > 80 or clients > 140:
-        raise LabError("The lab has addresses for 80 databases and 140 clients at most.")
+    if endpoints > 80 or clients > 140:
+        raise LabError("The lab has addresses for 80 databases (a cluster counts as four) and 140 clients at most.")
     for block in range(1, 255):
         found = {
             "api": {"host": f"127.77.{block}.1", "port": 4566},
             "truststore": {"host": f"127.77.{block}.2", "port": 443},
             "repository": None,
-            "databases": [f"127.77.{block}.{11 + index}" for index in range(databases)],
+            "databases": [f"127.77.{block}.{11 + index}" for index in range(endpoints)],
             "clients": [
                 {"host": f"127.77.{block}.{101 + index}", "port": 2201 + index, "user": "root"}
                 for index in range(clients)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 
+import mysql_client_package
 from state import State
 
 ACCOUNTS = [
@@ -30,7 +31,7 @@ def build(state: State, lab: dict, hosts) -> dict:
 
 
 def _database(database: dict) -> dict:
-    variables = {"db_instance_identifier": database["identifier"], "db_users_accounts": ACCOUNTS}
+    variables = {f"db_{database['kind']}_identifier": database["identifier"], "db_users_accounts": ACCOUNTS}
     if not database["managed_secret"]:
         variables["db_users_login_password"] = database["master_password"]
     return variables
@@ -53,4 +54,5 @@ def _client(state: State, client: dict, hosts) -> dict:
         "ansible_port": client["port"],
         "instance_id": client["instance_id"],
         **hosts.client_variables(state, client["name"]),
+        **({"mysql_client_packages": [mysql_client_package.PACKAGE]} if client["mysql_client"] else {}),
     }

@@ -1,6 +1,6 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A MySQL server of Debian's unstable release, unpacked into the cache: the machine's own packages stay as they are."""
+"""MySQL of Debian's unstable release, unpacked into the cache: the machine's own packages stay as they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from errors import LabError, run
 PACKAGE = "mysql-server-core"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 DEBIAN = re.compile(r"(?:^URIs:|^deb\b.*?)\s(\w+://\S+/debian/?)(?:\s|$)", re.M)
-LOG_SIZE = "--innodb-redo-log-capacity=8M"
+# What the master user of RDS for MySQL has, without the roles of RDS.
+MASTER_PRIVILEGES = (
+    "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, SHOW DATABASES, "
+    "CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, REPLICATION SLAVE, REPLICATION CLIENT, CREATE VIEW, "
+    "SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER, "
+    "CREATE ROLE, DROP ROLE, APPLICATION_PASSWORD_ADMIN, ROLE_ADMIN, XA_RECOVER_ADMIN"
+)
 
 
 class NoMirror(LabError):
@@ -32,24 +38,65 @@ Dir::State::Status "{place}/status";
 Dir::Cache "{place}/cache";
 Dir::Log "{place}/log";
 Acquire::Check-Valid-Until "false";
+APT::Update::Error-Mode "any";
 APT::Sandbox::User "root";
 APT::Install-Recommends "false";
 """
 
 
-def fetch(cache: Path) -> Path:
-    """The unpacked packages, from the cache or fetched now."""
+def command(cache: Path) -> list[str]:
+    """The server program, fetched now if the cache does not hold it, with the options that only MySQL has."""
+    root = _fetched(cache)
+    return [
+        *(*loader(root), f"{root}/usr/sbin/mysqld", "--no-defaults"),
+        *(f"--basedir={root}/usr", f"--lc-messages-dir={root}/usr/share/mysql"),
+        *(f"--character-sets-dir={root}/usr/share/mysql/charsets", "--secure-file-priv=NULL", "--mysqlx=OFF"),
+        "--innodb-redo-log-capacity=8M",
+    ]
+
+
+def template(cache: Path, version: str, *options: str) -> Path:
+    """A data directory as MySQL makes it, root without a password, from the cache or made now."""
+    made = cache / "-".join(["mysql", version, *options])
+    if not made.exists():
+        unfinished = cache / f"{made.name}.{os.getpid()}"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        place = ["--user=root", f"--datadir={unfinished}", "--initialize-insecure"]
+        run("make the template of MySQL's data directory", [*command(cache), *place, *options])
+        unfinished.rename(made)
+    return made
+
+
+def _fetched(cache: Path) -> Path:
+    """The unpacked packages of the server, from the cache or fetched now."""
     place = cache / "mysql-sid"
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "mysql.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
+            print(f"Fetching MySQL, once; it is kept in {cache}", flush=True)
             unfinished = cache / "mysql-sid.new"
             shutil.rmtree(unfinished, ignore_errors=True)
-            _fetch(unfinished / "apt", unfinished)
-            shutil.rmtree(unfinished / "apt")
+            unpack(PACKAGE, unfinished)
             unfinished.rename(place)
     return place
+
+
+def unpack(package: str, root: Path) -> None:
+    """Fetch a package of Debian's unstable release and what it depends on, and unpack them in a new directory."""
+    mirror, apt = _mirror(), root / "apt"
+    for directory in ("etc/preferences.d", "etc/apt.conf.d", "state/lists/partial", "cache/archives/partial", "log"):
+        (apt / directory).mkdir(parents=True)
+    (apt / "status").touch()
+    (apt / "etc/sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} sid main\n")
+    network = run("read apt's settings", ["apt-config", "dump", "Acquire"])
+    (apt / "apt.conf").write_text(network + APT.format(place=apt))
+    environment = {**os.environ, "APT_CONFIG": str(apt / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
+    run("read the package lists of MySQL", ["apt-get", "-q", "update"], env=environment)
+    run(f"fetch {package}", ["apt-get", "-q", "install", "-y", "--download-only", package], env=environment)
+    for file in sorted((apt / "cache/archives").glob("*.deb")):
+        run(f"unpack {file.name}", ["dpkg-deb", "--extract", file, root])
+    shutil.rmtree(apt)
 
 
 def _mirror() -> str:
@@ -58,42 +105,15 @@ def _mirror() -> str:
         found = DEBIAN.search(file.read_text()) if file.is_file() else None
         if found and KEYRING.exists():
             return found[1]
-    raise NoMirror("MySQL comes from Debian's unstable release, and no apt source of this machine is a Debian mirror.")
+    raise NoMirror(
+        "The lab's MySQL comes from Debian's unstable release, and no apt source of this machine is a Debian mirror:"
+        " use --engine mariadb."
+    )
 
 
-def _fetch(apt: Path, root: Path) -> None:
-    for directory in ("etc/preferences.d", "etc/apt.conf.d", "state/lists/partial", "cache/archives/partial", "log"):
-        (apt / directory).mkdir(parents=True)
-    (apt / "status").touch()
-    (apt / "etc/sources.list").write_text(f"deb [signed-by={KEYRING}] {_mirror()} sid main\n")
-    network = run("read apt's settings", ["apt-config", "dump", "Acquire"])
-    (apt / "apt.conf").write_text(network + APT.format(place=apt))
-    environment = {**os.environ, "APT_CONFIG": str(apt / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
-    run("read the package lists of MySQL", ["apt-get", "-q", "update"], env=environment)
-    run("fetch MySQL", ["apt-get", "-q", "install", "-y", "--download-only", PACKAGE], env=environment)
-    for package in sorted((apt / "cache/archives").glob("*.deb")):
-        run(f"unpack {package.name}", ["dpkg-deb", "--extract", package, root])
-
-
-def command(root: Path) -> list[str]:
-    """The server program with the libraries of its own release, and where its files are."""
-    loader = next(root.glob("usr/lib*/**/ld-linux-*.so.*"), None)
-    if not loader:
+def loader(root: Path) -> list[str]:
+    """What runs a program of the unpacked packages with their own libraries."""
+    found = next(root.glob("usr/lib*/**/ld-linux-*.so.*"), None)
+    if not found:
         raise LabError(f"The packages in {root} have no program loader; remove that directory to fetch them again.")
-    return [
-        *(str(loader), "--library-path", str(loader.parent), f"{root}/usr/sbin/mysqld", "--no-defaults"),
-        *(f"--basedir={root}/usr", f"--lc-messages-dir={root}/usr/share/mysql"),
-        *(f"--character-sets-dir={root}/usr/share/mysql/charsets", "--secure-file-priv=NULL", "--mysqlx=OFF"),
-    ]
-
-
-def template(cache: Path, root: Path, *options: str) -> Path:
-    """A data directory as MySQL makes it, root without a password, from the cache or made now."""
-    made = cache / "".join(["mysql-sid-data", *options])
-    if not made.exists():
-        unfinished = cache / f"{made.name}.{os.getpid()}"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        place = ["--user=root", f"--datadir={unfinished}", LOG_SIZE, "--initialize-insecure"]
-        run("make the template of MySQL's data directory", [*command(root), *place, *options])
-        unfinished.rename(made)
-    return made
+    return [str(found), "--library-path", str(found.parent)]

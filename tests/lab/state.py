@@ -104,6 +104,11 @@ class State:
         """Empty from outside; in the namespaces form a file system in memory is mounted here."""
         return self.root / "run"
 
+    @property
+    def repository(self) -> Path:
+        """What clients can install, a directory for each family."""
+        return self.root / "repository"
+
     def log(self, name: str) -> Path:
         return self.root / "logs" / f"{name}.log"
 
@@ -117,7 +122,7 @@ class State:
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o711)
         self.top.touch()
-        for directory in ("logs", "ssh", "certificates", "cp", "run", "clients"):
+        for directory in ("logs", "ssh", "certificates", "cp", "run", "clients", "repository"):
             (self.root / directory).mkdir(mode=0o700)
         (self.root / "databases").mkdir(mode=0o711)
         (self.root / "truststore").mkdir()

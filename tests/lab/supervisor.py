@@ -26,6 +26,7 @@ from state import State, write_json, write_secret
 
 FORMS = {form.NAME: form for form in (hosts_namespaces, hosts_plain)}
 SERVER = Path(__file__).with_name("aws") / "server.py"
+SETTINGS = ("LAB_APPLY_SECONDS", "LAB_CREDENTIAL_SECONDS")
 START_SECONDS = 90
 PAUSE = 0.05
 
@@ -39,7 +40,7 @@ class Supervisor:
         self.deadline = time.monotonic() + START_SECONDS
         # Nothing of the caller's environment reaches a server, as credentials or proxies.
         self.environment = {
-            **{name: value for name, value in os.environ.items() if name == "LAB_APPLY_SECONDS"},
+            **{name: os.environ[name] for name in SETTINGS if name in os.environ},
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "LC_ALL": "C.UTF-8",
             MARK: str(state.root),
@@ -49,7 +50,13 @@ class Supervisor:
         """Start everything and write the lab's description when all of it answers."""
         self.hosts.prepare(self.state, self.shape)
         for item in self.shape["databases"]:
-            process = database.start(self.state, item, self.shape["server_user"], self.environment)
+            process = database.server_of(self.state, self.shape, item).start(
+                self.shape["servers"][item["server"]]["command"],
+                list(item["addresses"]),
+                item["port"],
+                self.state.log(item["identifier"]),
+                {**self.environment, "AWSAUTH_SOCKET": str(self.state.verifier)},
+            )
             self.children[process.pid] = f"database {item['identifier']}"
         clients = self.hosts.start_clients(self.state, self.shape, self.environment)
         for (process, _imds), client in zip(clients, self.shape["clients"]):
@@ -95,16 +102,18 @@ class Supervisor:
                 "key": str(certificates / "web.key"),
                 "root": str(self.state.truststore),
             },
-            "repository": {**repository, "root": self.shape["base"]["repository"]} if repository else None,
+            "repository": {**repository, "root": str(self.state.repository)} if repository else None,
             "clients": [
                 {"name": client["name"], "imds": where} for client, where in zip(self.shape["clients"], imds)
             ],
         }
 
     def _set_up(self, item: dict) -> None:
+        server = database.server_of(self.state, self.shape, item)
+
         def done() -> bool:
             try:
-                database.set_up(self.state, item)
+                server.set_up(item["master_username"], item["master_password"])
             except pymysql.err.OperationalError:
                 return False
             return True

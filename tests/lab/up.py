@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -13,18 +14,24 @@ import string
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import base_amazon
+import base_debian
 import base_tree
 import certificates
 import database
 import hosts_namespaces
 import hosts_plain
-from errors import LabError, run
+from errors import LabError, program, run
 from processes import MARK, identity
 from running import end_lab, end_processes, lock, top
 from state import CHECKOUT, SOCKET_PATH_LIMIT, State, write_json, write_secret
 
+ENGINES = {"mariadb": ["mariadb"], "mysql": ["mysql"], "both": ["mariadb", "mysql"]}
+AURORA_VERSION = "8.0.mysql_aurora.3.08.0"
+ENDPOINTS_OF_A_CLUSTER = 4  # writer, reader, and one for each of two members
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 # program -> package that brings it
@@ -38,18 +45,18 @@ NEEDED = {
     "unshare": "util-linux",
 }
 HERE = Path(__file__).parent
+FAMILIES = {family.NAME: family for family in (base_debian, base_amazon)}
 
 
 def say(text: str) -> None:
     print(text, flush=True)
 
 
-def up(state: State, engine: str, databases: int, clients: int) -> None:
+def up(state: State, wanted: dict) -> None:
     began = time.monotonic()
     os.umask(0o022)
     state.root.parent.mkdir(parents=True, exist_ok=True)
     with lock(state):
-        wanted = {"engine": engine, "databases": databases, "clients": clients}
         if _running(state, wanted):
             word = "was up already"
         else:
@@ -74,22 +81,34 @@ def _running(state: State, wanted: dict) -> bool:
 
 def _start(state: State, wanted: dict) -> None:
     hosts = _form()
-    _check_machine(state, hosts, wanted["databases"])
+    _check_machine(state, hosts, wanted)
     cache = Path(os.environ.get("LAB_CACHE") or CHECKOUT / ".cache" / "lab").absolute()
-    base = base_tree.prepare(cache, say) if hosts is hosts_namespaces else None
-    version = database.version()
+    bases = {}
+    if hosts is hosts_namespaces:
+        families = list(FAMILIES) if wanted["family"] == "both" else [wanted["family"]]
+        bases = {name: base_tree.prepare(cache, FAMILIES[name], say) for name in families[: wanted["clients"]]}
     plugin = database.compile_plugin(cache)
-    template = database.template(cache, version)
+    servers = {engine: _server(cache, engine) for engine in ENGINES[wanted["engine"]]}
     state.make()
-    shape = _shape(state, hosts, wanted, version, base)
+    user = database.server_user(state.root, cache)
+    shape = {**_shape(state, hosts, wanted, servers, bases), "server_user": user, "servers": servers}
     write_json(state.shape, shape)
     _write_hosts(state, shape)
     _write_keys(state, shape)
     signer = _write_certificates(state, shape)
     for item in shape["databases"]:
-        certificate = signer.sign(item["endpoint"])
-        database.prepare(state, item, template, plugin, certificate, shape["server_user"])
+        template = Path(servers[item["server"]]["template"])
+        certificate = signer.sign(*item["addresses"].values())
+        database.server_of(state, shape, item).prepare(template, plugin, certificate)
     _start_supervisor(state, hosts)
+
+
+def _server(cache: Path, engine: str) -> dict:
+    """How to start this engine's server."""
+    command = database.ENGINES[engine].command(cache)
+    version = database.version(command)
+    template = database.ENGINES[engine].template(cache, version)
+    return {"command": command, "version": version, "template": str(template)}
 
 
 def _form():
@@ -100,16 +119,17 @@ def _form():
     return hosts_namespaces if hosts_namespaces.possible() else hosts_plain
 
 
-def _check_machine(state: State, hosts, databases: int) -> None:
+def _check_machine(state: State, hosts, wanted: dict) -> None:
     needed = {**NEEDED, **hosts.NEEDED}
-    absent = {name: package for name, package in needed.items() if not database.program(name)}
+    absent = {name: package for name, package in needed.items() if not program(name)}
     packages = sorted({*absent.values(), *hosts.missing()})
     if packages:
         what = ", ".join(sorted(absent) or packages)
         raise LabError(f"The lab needs {what}, which is missing here: apt-get install {' '.join(packages)}.")
     if set(str(state.root)) & set(':,"\\ \t\n'):
         raise LabError(f"The path {state.root} holds a character that mount or sshd do not take: use another --state.")
-    longest = state.database(_identifier(databases - 1)) / "mysqld.sock"
+    names = [*map(_identifier, range(wanted["databases"])), *map(_cluster_identifier, range(wanted["clusters"]))]
+    longest = state.database(max(names, key=len)) / "mysqld.sock"
     # Ansible adds about 30 characters to the directory of its connections' sockets.
     excess = max(len(str(longest)), len(str(state.control)) + 30, len(str(state.verifier))) - SOCKET_PATH_LIMIT
     if excess > 0:
@@ -120,18 +140,19 @@ def _identifier(index: int) -> str:
     return ("orders", "billing")[index] if index < 2 else f"db{index + 1}"
 
 
-def _shape(state: State, hosts, wanted: dict, version: str, base: base_tree.BaseTree | None) -> dict:
-    addresses = hosts.shape(wanted["databases"], wanted["clients"])
-    databases = [
-        _database(state, _identifier(index), address, version, wanted["engine"])
-        for index, address in enumerate(addresses["databases"])
-    ]
-    names = [(item["server_address"], item["endpoint"]) for item in databases]
+def _cluster_identifier(index: int) -> str:
+    return f"cluster{index + 1}" if index else "sales"
+
+
+def _shape(state: State, hosts, wanted: dict, servers: dict, bases: dict) -> dict:
+    addresses = hosts.shape(wanted["databases"] + wanted["clusters"] * ENDPOINTS_OF_A_CLUSTER, wanted["clients"])
+    free = iter(addresses["databases"])
+    databases = [_instance(state, index, servers, free) for index in range(wanted["databases"])]
+    databases += [_cluster(state, index, servers, free) for index in range(wanted["clusters"])]
     return {
         "wanted": wanted,
         "form": hosts.NAME,
-        "server_user": database.server_user(state),
-        "base": base and {"root": str(base.root), "repository": str(base.repository)},
+        "bases": {name: {"root": str(base.root), "repository": str(base.repository)} for name, base in bases.items()},
         "region": REGION,
         "account_id": ACCOUNT,
         "admin": {
@@ -141,30 +162,72 @@ def _shape(state: State, hosts, wanted: dict, version: str, base: base_tree.Base
         **{server: addresses[server] for server in ("api", "truststore", "repository")},
         "endpoint_url": f"http://{addresses['api']['host']}:{addresses['api']['port']}",
         "truststore_url": f"https://{certificates.TRUSTSTORE}",
-        "names": [*names, (addresses["truststore"]["host"], certificates.TRUSTSTORE)],
+        "names": [
+            *(pair for item in databases for pair in item["addresses"].items()),
+            (addresses["truststore"]["host"], certificates.TRUSTSTORE),
+        ],
         "databases": databases,
         "clients": [
-            {"name": f"client{index + 1}", **address, "key_file": str(state.key)}
-            for index, address in enumerate(addresses["clients"])
+            {
+                "name": f"client{index + 1}",
+                "family": family,
+                **address,
+                "key_file": str(state.key),
+                # Where a database is MySQL, so is the client that has apt; in the plain form it is the machine's own.
+                "mysql_client": family == base_debian.NAME and "mysql" in servers,
+            }
+            for index, (address, family) in enumerate(zip(addresses["clients"], itertools.cycle(bases or [None])))
         ],
     }
 
 
-def _database(state: State, identifier: str, address: str, version: str, engine: str) -> dict:
+def _instance(state: State, index: int, servers: dict, free: Iterator[str]) -> dict:
+    """A DB instance. Where there are both engines, they alternate."""
+    identifier, engine = _identifier(index), list(servers)[index % len(servers)]
     return {
-        "identifier": identifier,
+        **_database(state, identifier, engine),
         "kind": "instance",
         "engine": engine,
-        "engine_version": version,
-        "instance_class": "db.t3.medium",
-        # As in the documentation of the collection, whose examples work here as they are printed.
-        "endpoint": f"{identifier}.cabcdefghijk.{REGION}.rds.amazonaws.com",
+        "engine_version": servers[engine]["version"],
+        "endpoint": _endpoint(identifier),
         "reader_endpoint": None,
+        "members": [],
+        "addresses": {next(free): _endpoint(identifier)},
+    }
+
+
+def _cluster(state: State, index: int, servers: dict, free: Iterator[str]) -> dict:
+    """An Aurora cluster with a writer and a reader: one server, which stands in for both, under all their names."""
+    identifier = _cluster_identifier(index)
+    names = [_endpoint(identifier, "cluster-"), _endpoint(identifier, "cluster-ro-")]
+    members = [f"{identifier}-{number}" for number in (1, 2)]
+    return {
+        **_database(state, identifier, "mysql" if "mysql" in servers else "mariadb"),
+        "kind": "cluster",
+        "engine": "aurora-mysql",
+        "engine_version": AURORA_VERSION,
+        "endpoint": names[0],
+        "reader_endpoint": names[1],
+        "members": [{"identifier": member, "endpoint": _endpoint(member)} for member in members],
+        "addresses": {next(free): name for name in [*names, *map(_endpoint, members)]},
+    }
+
+
+def _endpoint(identifier: str, kind: str = "") -> str:
+    # As in the documentation of the collection, whose examples work here as they are printed.
+    return f"{identifier}.{kind}cabcdefghijk.{REGION}.rds.amazonaws.com"
+
+
+def _database(state: State, identifier: str, server: str) -> dict:
+    """What instances and clusters have in common; "server" is the real one behind it."""
+    return {
+        "identifier": identifier,
+        "server": server,
+        "instance_class": "db.t3.medium",
         "port": 3306,
-        "server_address": address,
         "master_username": "admin",
         "master_password": secrets.token_urlsafe(18),
-        "managed_secret": identifier == "billing",
+        "managed_secret": identifier in ("billing", "sales"),
         "socket": str(state.database(identifier) / "mysqld.sock"),
         "general_log": str(state.database(identifier) / "general.log"),
     }

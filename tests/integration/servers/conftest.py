@@ -7,9 +7,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -29,17 +27,12 @@ sys.path.insert(0, str(CHECKOUT / "tests/lab"))
 import certificates  # noqa: E402
 import database  # noqa: E402
 import mysql  # noqa: E402
-from processes import die_with_parent, end  # noqa: E402
+from processes import end  # noqa: E402
 
 CACHE = CHECKOUT / ".cache/lab"
 NAME = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
 MASTER, PASSWORD = "admin", "the-master-password"
 PLUGIN = "AWSAuthenticationPlugin"
-# What the master user of RDS for MySQL has, without the roles of RDS.
-MYSQL_MASTER_PRIVILEGES = (
-    database.MASTER_PRIVILEGES.replace("BINLOG MONITOR, SLAVE MONITOR", "REPLICATION CLIENT")
-    + ", CREATE ROLE, DROP ROLE, APPLICATION_PASSWORD_ADMIN, ROLE_ADMIN, XA_RECOVER_ADMIN"
-)
 CHANGE = re.compile(r"\b(?:Query|Execute)\s+((?:CREATE|ALTER|DROP|GRANT|REVOKE|RENAME|INSERT|UPDATE|DELETE)\b.*)")
 
 
@@ -61,7 +54,7 @@ class Server:
 
     def sql(self, *statements: str) -> list[tuple]:
         """Statements as root, over the socket; the rows of the last one."""
-        socket_file = str(self.place / "socket")
+        socket_file = str(self.place / "mysqld.sock")
         with pymysql.connect(unix_socket=socket_file, user="root", autocommit=True) as root, root.cursor() as cursor:
             for statement in ("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'", *statements):
                 cursor.execute(statement)
@@ -137,79 +130,53 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def programs(engine: str, *options: str) -> tuple[list, Path]:
-    """The command of the engine's server, and a new data directory of it."""
-    if engine == "mysql":
-        try:
-            root = mysql.fetch(CACHE)
-        except mysql.NoMirror as exc:
-            pytest.skip(str(exc))
-        return [*mysql.command(root), mysql.LOG_SIZE], mysql.template(CACHE, root, *options)
-    return (
-        [database.program("mariadbd"), "--no-defaults", database.LOG_SIZE, "--innodb-flush-method=nosync"],
-        database.template(CACHE, database.version()),
-    )
+def addresses() -> list[str]:
+    """The loopback as far as this machine has it."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return ["127.0.0.1"]
+    return ["127.0.0.1", "::1"]
 
 
 @contextlib.contextmanager
 def running(engine: str, place: Path, *options: str):
-    command, data = programs(engine, *options)
-    authority = certificates.authority("Root of the tests", rsa.generate_private_key(65537, 2048))
-    (place / "plugins").mkdir(parents=True)
-    shutil.copytree(data, place / "data")
-    shutil.copy(database.compile_plugin(CACHE), place / "plugins/awsauth.so")
-    (place / "ca.pem").write_bytes(authority.pem)
-    for file, text in zip(("server.pem", "server.key"), authority.sign(NAME)):
-        (place / file).write_bytes(text)
-    server = Server(engine, place, free_port(), place / "ca.pem")
-    command += [
-        *("--user=root", f"--datadir={place}/data", f"--socket={place}/socket", f"--pid-file={place}/pid"),
-        *("--bind-address=127.0.0.1", f"--port={server.port}", "--skip-name-resolve", "--skip-log-bin"),
-        *(f"--plugin-dir={place}/plugins", "--plugin-load-add=awsauth.so", "--innodb-buffer-pool-size=32M"),
-        *(f"--ssl-cert={place}/server.pem", f"--ssl-key={place}/server.key", "--require-secure-transport=ON"),
-        *("--general-log=ON", f"--general-log-file={place}/general.log", "--performance-schema=OFF"),
-        *("--character-set-server=utf8mb4", *options),
-    ]
-    log = place / "error.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=place, preexec_fn=die_with_parent
-        )
     try:
-        wait(server, process, log)
+        command = database.ENGINES[engine].command(CACHE)
+    except mysql.NoMirror as exc:
+        pytest.skip(str(exc))
+    authority = certificates.authority("Root of the tests", rsa.generate_private_key(65537, 2048))
+    real = database.Server(engine, place, "root")
+    data = database.ENGINES[engine].template(CACHE, database.version(command), *options)
+    real.prepare(data, database.compile_plugin(CACHE), authority.sign(NAME))
+    (place / "ca.pem").write_bytes(authority.pem)
+    server = Server(engine, place, free_port(), place / "ca.pem")
+    log = place / "error.log"
+    options = ("--character-set-server=utf8mb4", *options)
+    process = real.start(command, addresses(), server.port, log, {"LC_ALL": "C.UTF-8"}, *options)
+    try:
+        set_up(real, process, log)
         yield server
     finally:
         end([process.pid], 10)
         process.wait()
 
 
-def wait(server: Server, process: subprocess.Popen, log: Path) -> None:
+def set_up(real: database.Server, process: subprocess.Popen, log: Path) -> None:
     deadline = time.monotonic() + 60
     while True:
         try:
-            server.sql("SELECT 1")
+            real.set_up(MASTER, PASSWORD)
             return
         except pymysql.err.OperationalError:
             if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"The {server.engine} server did not start: {log.read_text()[-2000:]}")
+                pytest.fail(f"The {real.engine} server did not start: {log.read_text()[-2000:]}")
             time.sleep(0.05)
-
-
-def set_up(server: Server) -> None:
-    privileges = MYSQL_MASTER_PRIVILEGES if server.is_mysql else database.MASTER_PRIVILEGES
-    server.sql(
-        f"CREATE USER '{MASTER}'@'%' IDENTIFIED BY '{PASSWORD}'",
-        f"GRANT {privileges} ON *.* TO '{MASTER}'@'%' WITH GRANT OPTION",
-        "CREATE USER rdsadmin@localhost IDENTIFIED BY 'not the plugin'",
-        *database.SAMPLE,
-    )
 
 
 @pytest.fixture(scope="session", params=["mariadb", "mysql"])
 def shared_server(request, tmp_path_factory):
-    os.environ.pop("AWSAUTH_SOCKET", None)
-    with running(request.param, tmp_path_factory.mktemp(request.param)) as server:
-        set_up(server)
+    with running(request.param, tmp_path_factory.mktemp(request.param) / "server") as server:
         yield server
 
 
@@ -217,8 +184,15 @@ def shared_server(request, tmp_path_factory):
 def lower_case_server(request, tmp_path):
     """One that keeps the names of databases and tables in lower case."""
     with running(request.param, tmp_path / "server", "--lower-case-table-names=1") as server:
-        set_up(server)
         yield server
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def address(request):
+    """Where the server listens, too."""
+    if request.param not in addresses():
+        pytest.skip("This machine has no IPv6.")
+    return request.param
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ COLUMN = {"privileges": {"app.orders": ["SELECT (id)"]}}
 )
 def test_a_connection_that_is_lost(server, users, outcomes):
     """GRANT on a column waits for the table, which somebody else has locked, until its connection is ended."""
-    socket_file = str(server.place / "socket")
+    socket_file = str(server.place / "mysqld.sock")
     problems = []
 
     def end_it():

@@ -47,9 +47,15 @@ def test_the_most_verbose_run_shows_no_secret(lab, tmp_path):
             assert secret not in text, where
 
 
+@pytest.fixture(params=["client1", "client2"])
+def client(request):
+    """One of each family."""
+    return request.param
+
+
 @pytest.mark.parametrize("arguments", ["orders -e", "orders -u app -e"])
-def test_rds_mysql_logs_in(lab, arguments):
-    done = lab.ssh("client1", f"{lab.wrapper('client1')} {arguments} 'select current_user()'")
+def test_rds_mysql_logs_in(lab, client, arguments):
+    done = lab.ssh(client, f"{lab.wrapper(client)} {arguments} 'select current_user()'")
     assert done.returncode == 0, done.stderr
     assert "app@%" in done.stdout
 
@@ -73,14 +79,14 @@ def test_rds_mysql_refuses(lab, arguments, words):
     assert "Traceback" not in done.stderr
 
 
-def test_nobody_else_sees_the_token_of_rds_mysql(lab):
+def test_nobody_else_sees_the_token_of_rds_mysql(lab, client):
     """While a login sleeps on the server, an ordinary user looks at every process and at the files that it wrote."""
-    command = f"touch /tmp/before; {lab.wrapper('client1')} orders -e 'select sleep(6)' &"
+    command = f"touch /tmp/before; {lab.wrapper(client)} orders -e 'select sleep(6)' &"
     command += " for turn in $(seq 100); do grep -qx mariadb /proc/[0-9]*/comm && break; sleep 0.1; done;"
     command += f" {lab.sudo}{lab.as_nobody} sh -c {lab.quote(LOOK)};"
     command += " find /tmp /var/tmp /dev/shm /run /etc /var/log -xdev -type f -newer /tmp/before -size -1000k"
     command += " -exec grep -l X-Amz-Signature {} + 2>/dev/null; wait"
-    done = lab.ssh("client1", command)
+    done = lab.ssh(client, command)
     assert "mariadb" in done.stdout or "mysql" in done.stdout, "the client was running"
     assert not TOKEN.search(done.stdout)
     assert "/tmp/" not in done.stdout.replace("/tmp/before", "")

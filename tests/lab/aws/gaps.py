@@ -40,6 +40,7 @@ def apply(trusted_root: Path) -> None:
     rds._get_docker = lambda: None
 
     actions = rds._ACTION_MAP
+    actions["CreateDBCluster"] = functools.partial(_create_cluster, actions["CreateDBCluster"])
     actions["CreateDBInstance"] = functools.partial(_create_instance, actions["CreateDBInstance"])
     actions["DeleteDBInstance"] = functools.partial(_delete_instance, actions["DeleteDBInstance"])
     actions["ModifyDBInstance"] = functools.partial(_modify_instance, actions["ModifyDBInstance"])
@@ -87,10 +88,14 @@ def _create_instance(original, params):
     if answer[0] != 200:
         return answer
     instance = rds._instances[name]
-    instance["DbiResourceId"] = "db-" + "".join(random.choices(string.ascii_uppercase + "234567", k=26))
+    instance["DbiResourceId"] = _resource_id("db-")
     if managed:
         instance["MasterUserSecret"] = _managed_secret(instance, rds._p(params, "MasterUserSecretKmsKeyId"))
     return rds._single_instance_response("CreateDBInstanceResponse", "CreateDBInstanceResult", instance)
+
+
+def _resource_id(prefix):
+    return prefix + "".join(random.choices(string.ascii_uppercase + "234567", k=26))
 
 
 def _managed_secret(instance, key):
@@ -136,10 +141,7 @@ def _modify_instance(original, params):
 def _refuse_modify(instance, params):
     flag = rds._p(params, "EnableIAMDatabaseAuthentication")
     if rds._p(params, "MasterUserPassword"):
-        # ministack would try it on the server, as root and without TLS.
-        return rds._error(
-            "InvalidParameterCombination", "The lab cannot change the master password of its servers.", 400,
-        )
+        return _password_stays()
     if flag and instance.get("DBClusterIdentifier"):
         return rds._error(
             "InvalidParameterCombination",
@@ -154,6 +156,11 @@ def _refuse_modify(instance, params):
             f"Database instance {instance['DBInstanceIdentifier']} is not in available state.", 400,
         )
     return None
+
+
+def _password_stays():
+    """ministack would try to change it on the server, as root and without TLS."""
+    return rds._error("InvalidParameterCombination", "The lab cannot change the master password of its servers.", 400)
 
 
 def _not_supported():
@@ -194,8 +201,25 @@ def _secret_xml(secret):
 
 # Clusters
 
+def _create_cluster(original, params):
+    """A resource id as long as on AWS."""
+    answer = original(params)
+    if answer[0] != 200:
+        return answer
+    cluster = rds._clusters[rds._p(params, "DBClusterIdentifier")]
+    cluster["DbClusterResourceId"] = _resource_id("cluster-")
+    return _cluster_response("CreateDBCluster", cluster)
+
+
+def _cluster_response(action, cluster):
+    body = f"<{action}Result><DBCluster>{rds._cluster_xml(cluster)}</DBCluster></{action}Result>"
+    return rds._xml(200, f"{action}Response", body)
+
+
 def _modify_cluster(original, params):
     """The flag as on instances, but only the values of this request are applied at once."""
+    if rds._p(params, "MasterUserPassword") or rds._p(params, "RotateMasterUserPassword") == "true":
+        return _password_stays()
     cluster = rds._resolve_cluster_in_request_region(rds._p(params, "DBClusterIdentifier"))
     flag = rds._p(params, "EnableIAMDatabaseAuthentication")
     answer = original({key: value for key, value in params.items() if key != "EnableIAMDatabaseAuthentication"})
@@ -210,8 +234,7 @@ def _modify_cluster(original, params):
             if rds._p(params, "ApplyImmediately") == "true":
                 cluster["Status"] = "modifying"
                 _later(_apply, cluster, "Status", {FLAG: wanted})
-    body = f"<ModifyDBClusterResult><DBCluster>{rds._cluster_xml(cluster)}</DBCluster></ModifyDBClusterResult>"
-    return rds._xml(200, "ModifyDBClusterResponse", body)
+    return _cluster_response("ModifyDBCluster", cluster)
 
 
 def _cluster_xml(original, cluster):

@@ -12,6 +12,7 @@ import ctypes
 import datetime
 import http.server
 import json
+import os
 import re
 import secrets
 import socket
@@ -25,7 +26,8 @@ from ministack.core.responses import request_scope
 from ministack.services import ec2, iam, sts
 
 ADDRESS = ("169.254.169.254", 80)
-CREDENTIAL_SECONDS = 6 * 3600
+# A rehearsal may have shorter ones: those of less than RENEW_SECONDS are new each time that they are asked for.
+CREDENTIAL_SECONDS = float(os.environ.get("LAB_CREDENTIAL_SECONDS", "21600"))
 RENEW_SECONDS = 300
 MAX_TTL = 21600
 CLONE_NEWNET = 0x40000000

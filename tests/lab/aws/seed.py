@@ -21,8 +21,8 @@ def create(plan: dict) -> dict:
     with request_scope(plan["account_id"], plan["region"]):
         _admin(**plan["admin"])
         return {
-            "databases": {item["identifier"]: _database(item) for item in plan["databases"]},
-            "clients": {item["name"]: _instance(item["name"]) for item in plan["clients"]},
+            "databases": {item["identifier"]: KINDS[item["kind"]](item) for item in plan["databases"]},
+            "clients": {item["name"]: _host(item["name"]) for item in plan["clients"]},
         }
 
 
@@ -45,31 +45,57 @@ def _admin(access_key_id: str, secret_access_key: str) -> None:
     }
 
 
-def _database(item: dict) -> dict:
-    params = {
-        "DBInstanceIdentifier": item["identifier"],
-        "Engine": item["engine"],
-        "EngineVersion": item["engine_version"],
-        "DBInstanceClass": item["instance_class"],
-        "AllocatedStorage": "20",
-        "Port": str(item["port"]),
-        "MasterUsername": item["master_username"],
-    }
-    if item["managed_secret"]:
-        params["ManageMasterUserPassword"] = "true"
-    else:
-        params["MasterUserPassword"] = item["master_password"]
-    _call(rds._ACTION_MAP, "CreateDBInstance", **params)
+def _instance(item: dict) -> dict:
+    _call(
+        rds._ACTION_MAP, "CreateDBInstance", DBInstanceIdentifier=item["identifier"],
+        DBInstanceClass=item["instance_class"], AllocatedStorage="20", **_common(item),
+    )
     record = rds._instances[item["identifier"]]
     record["Endpoint"].update({"Address": item["endpoint"], "Port": item["port"]})
+    return {"resource_id": record["DbiResourceId"], "master_user_secret_arn": _secret(record, item)}
+
+
+def _cluster(item: dict) -> dict:
+    """A cluster and its members, of which the first is the writer."""
+    identifier = item["identifier"]
+    _call(rds._ACTION_MAP, "CreateDBCluster", DBClusterIdentifier=identifier, **_common(item))
+    record = rds._clusters[identifier]
+    # From these ministack makes the endpoints, again and again.
+    record["_shared_endpoint"] = {"Address": item["endpoint"], "Port": item["port"]}
+    record["_shared_reader_alias"] = item["reader_endpoint"]
+    for member in item["members"]:
+        _call(
+            rds._ACTION_MAP, "CreateDBInstance", DBInstanceIdentifier=member["identifier"],
+            DBClusterIdentifier=identifier, DBInstanceClass=item["instance_class"], Engine=item["engine"],
+        )
+        rds._instances[member["identifier"]]["Endpoint"]["Address"] = member["endpoint"]
+    return {"resource_id": record["DbClusterResourceId"], "master_user_secret_arn": _secret(record, item)}
+
+
+KINDS = {"instance": _instance, "cluster": _cluster}
+
+
+def _common(item: dict) -> dict:
+    managed = item["managed_secret"]
+    return {
+        "Engine": item["engine"],
+        "EngineVersion": item["engine_version"],
+        "Port": str(item["port"]),
+        "MasterUsername": item["master_username"],
+        **({"ManageMasterUserPassword": "true"} if managed else {"MasterUserPassword": item["master_password"]}),
+    }
+
+
+def _secret(record: dict, item: dict) -> str | None:
+    """Have the password of the real server in the secret that RDS manages. Returns its ARN, if there is one."""
     arn = (record.get("MasterUserSecret") or {}).get("SecretArn")
     if arn:
         value = json.dumps({"username": item["master_username"], "password": item["master_password"]})
         secretsmanager.put_secret_value_in_process(arn, value)
-    return {"resource_id": record["DbiResourceId"], "master_user_secret_arn": arn}
+    return arn
 
 
-def _instance(name: str) -> str:
+def _host(name: str) -> str:
     before = set(ec2._instances)
     ec2._ensure_defaults_initialized()
     _call(ec2._ACTION_MAP, "RunInstances", **{

@@ -15,9 +15,11 @@ PLAN.json (its directory is the state directory; nothing is written outside of i
     ready_file        path; written when everything answers, removed at the end
     truststore        {host, port, certificate, key, root}: HTTPS server over the directory "root"
     repository        {host, port, root} or null: HTTP server over an apt repository
-    databases         [{identifier, engine: mariadb|mysql, engine_version, endpoint, port, server_address,
+    databases         [{identifier, kind: instance|cluster, engine: mariadb|mysql|aurora-mysql, engine_version,
+                        endpoint, reader_endpoint, members: [{identifier, endpoint}], port, addresses: {IP: endpoint},
                         master_username, master_password, managed_secret: bool, instance_class}]
-                      "endpoint" is the name in the API; "server_address" is where the real server listens ("port")
+                      "reader_endpoint" and "members" are those of a cluster; "addresses" says where the real server
+                      listens ("port") under each of the names
     clients           [{name, imds: {host, port} or {netns_pid}}]
                       netns_pid: serve http://169.254.169.254 inside the network namespace of that process
 

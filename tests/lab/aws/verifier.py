@@ -6,7 +6,7 @@ Request: the line "AWSAUTH/1", then lines "KEY HEX", then an empty line. Keys:
     tls     "1" yes, "0" no, "2" the plugin cannot tell
     user    name of the account that logs in
     as      the account's authentication string; RDS accounts have "RDS"
-    local   "IP PORT" of the server's end of the connection: this, never the token, says which database it is
+    local   "IP PORT" of the server's end of the connection: this, never the token, says which endpoint was dialled
     token   what the client sent as password
     flavor, host, peer   for the person who reads a trace; they decide nothing
 Answer: "OK PRINCIPAL" or "NO REASON", one line. The reason is for the server's log; the SQL client never sees it.
@@ -29,7 +29,7 @@ from ministack.core.rds_iam import RdsIamTokenError, verify_rds_iam_token
 from ministack.core.responses import request_scope
 from ministack.services import iam, rds
 
-ENGINES = {"mysql", "mariadb"}
+ENGINES = {"mysql", "mariadb", "aurora-mysql"}
 # A server that AWS shows in another state does not take logins.
 OPEN_STATES = {"available", "modifying", "backing-up", "storage-optimization"}
 KEYS = {"tls", "flavor", "user", "host", "as", "local", "peer", "token"}
@@ -58,54 +58,78 @@ class Login:
     token: str
 
 
+@dataclass(frozen=True)
+class Endpoint:
+    """A name under which a database is reached. It decides for which name the token must be signed."""
+
+    name: str
+    port: int
+    database: str
+    is_cluster: bool
+    member: str | None  # of a cluster, if the endpoint is that of one instance
+
+
 class Verifier:
     """The decision, over the state of the API that runs in this process."""
 
     def __init__(self, plan: dict) -> None:
         self.account_id, self.region = plan["account_id"], plan["region"]
-        self.identifiers = {
-            (ipaddress.ip_address(item["server_address"]), item["port"]): item["identifier"]
-            for item in plan["databases"]
-        }
+        self.endpoints = {}
+        for item in plan["databases"]:
+            members = {member["endpoint"]: member["identifier"] for member in item["members"]}
+            for address, name in item["addresses"].items():
+                self.endpoints[ipaddress.ip_address(address), item["port"]] = Endpoint(
+                    name, item["port"], item["identifier"], item["kind"] == "cluster", members.get(name),
+                )
 
-    def identifier(self, local: str) -> str:
-        """The database that listens on this address."""
+    def endpoint(self, local: str) -> Endpoint:
+        """The endpoint that has this address."""
         try:
             host, port = local.split(" ")
             address = ipaddress.ip_address(host)
-            found = self.identifiers.get((getattr(address, "ipv4_mapped", None) or address, int(port)))
+            found = self.endpoints.get((getattr(address, "ipv4_mapped", None) or address, int(port)))
         except ValueError:
             found = None
         if not found:
             raise Refused("UnknownServer", "no database of the lab listens on this address")
         return found
 
-    def decide(self, identifier: str, login: Login) -> str:
+    def decide(self, endpoint: Endpoint, login: Login) -> str:
         """The principal that may log in. Raises Refused."""
-        database = rds._instances.get_scoped(self.account_id, self.region, identifier)
-        self._check_database(database, identifier)
+        resource_id = self._check_database(endpoint)
         self._check_connection(login)
         identity = verify_rds_iam_token(
-            login.token, hostname=database["Endpoint"]["Address"], port=database["Endpoint"]["Port"],
+            login.token, hostname=endpoint.name, port=endpoint.port,
             db_user=login.user, region=self.region, account_id=self.account_id,
         )
         if isinstance(identity, RdsIamTokenError):
-            raise Refused(identity.code, "the token is not a valid one for this database and user")
-        resource = f"arn:aws:rds-db:{self.region}:{self.account_id}:dbuser:{database['DbiResourceId']}/{login.user}"
+            raise Refused(identity.code, "the token is not a valid one for this endpoint and user")
+        resource = f"arn:aws:rds-db:{self.region}:{self.account_id}:dbuser:{resource_id}/{login.user}"
         with request_scope(self.account_id, self.region):
             self._check_policies(identity, resource)
         return identity.principal_arn
 
-    @staticmethod
-    def _check_database(database: dict | None, identifier: str) -> None:
-        if database is None:
-            raise Refused("DatabaseNotFound", f"{identifier} does not exist any more")
-        if database["Engine"] not in ENGINES:
-            raise Refused("UnsupportedEngine", f"{identifier} is {database['Engine']}")
-        if database["DBInstanceStatus"] not in OPEN_STATES:
-            raise Refused("DatabaseNotAvailable", f"{identifier} is {database['DBInstanceStatus']}")
+    def _check_database(self, endpoint: Endpoint) -> str:
+        """The resource id that policies name: the cluster's also where the endpoint is that of one of its members."""
+        if endpoint.member:
+            self._check_open(rds._instances, endpoint.member, "DBInstanceStatus")
+        if endpoint.is_cluster:
+            database = self._check_open(rds._clusters, endpoint.database, "Status")
+        else:
+            database = self._check_open(rds._instances, endpoint.database, "DBInstanceStatus")
         if database["IAMDatabaseAuthenticationEnabled"] is not True:
-            raise Refused("IamAuthenticationDisabled", f"IAM authentication is not in effect on {identifier}")
+            raise Refused("IamAuthenticationDisabled", f"IAM authentication is not in effect on {endpoint.database}")
+        return database["DbClusterResourceId" if endpoint.is_cluster else "DbiResourceId"]
+
+    def _check_open(self, records, identifier: str, status: str) -> dict:
+        record = records.get_scoped(self.account_id, self.region, identifier)
+        if record is None:
+            raise Refused("DatabaseNotFound", f"{identifier} does not exist any more")
+        if record["Engine"] not in ENGINES:
+            raise Refused("UnsupportedEngine", f"{identifier} is {record['Engine']}")
+        if record[status] not in OPEN_STATES:
+            raise Refused("DatabaseNotAvailable", f"{identifier} is {record[status]}")
+        return record
 
     @staticmethod
     def _check_connection(login: Login) -> None:
@@ -160,12 +184,13 @@ class Server:
 
     def answer(self, read_line) -> str:
         """Answer one request and log the decision. Whatever goes wrong is a refusal."""
-        entry = {"database": None, "user": None, "tls": None}
+        entry = {"database": None, "endpoint": None, "user": None, "tls": None}
         try:
             login = read_login(read_line)
             entry.update(user=login.user, tls=TLS_WORDS.get(login.tls, "unknown"))
-            entry["database"] = self.verifier.identifier(login.local)
-            principal = self.verifier.decide(entry["database"], login)
+            endpoint = self.verifier.endpoint(login.local)
+            entry.update(database=endpoint.database, endpoint=endpoint.name)
+            principal = self.verifier.decide(endpoint, login)
         except Refused as refusal:
             self._write(entry, "refused", refusal.code, str(refusal), refusal.principal)
             return f"NO {refusal}"

@@ -1,0 +1,158 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Drives playbooks and what they are about, for tests that run inside a lab."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import ssl
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pymysql
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
+READS = ("Describe", "Get", "List", "Simulate")
+
+
+@dataclass
+class Run:
+    """A finished ansible-playbook."""
+
+    status: int
+    output: str
+
+    @property
+    def changed(self) -> dict[str, int]:
+        return {host: int(changed) for host, _ok, changed, _unreachable, _failed in RECAP.findall(self.output)}
+
+    @property
+    def failed(self) -> set[str]:
+        recap = RECAP.findall(self.output)
+        return {host for host, _ok, _changed, unreachable, failed in recap if int(unreachable) or int(failed)}
+
+
+class Lab:
+    def __init__(self, state: Path):
+        self.state = state
+        self.info = json.loads((state / "lab.json").read_text())
+        self.databases = {database["identifier"]: database for database in self.info["databases"]}
+        self.clients = {client["name"]: client for client in self.info["clients"]}
+
+    def aws(self, service: str):
+        return boto3.client(service)
+
+    def playbook(self, playbook: str, *arguments: str, **environment: str) -> Run:
+        path = playbook if "/" in playbook else str(ROOT / "playbooks" / playbook)
+        done = subprocess.run(
+            [BIN / "ansible-playbook", path, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1", **environment},
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def good(self, playbook: str, *arguments: str) -> Run:
+        run = self.playbook(playbook, *arguments)
+        assert run.status == 0, run.output
+        return run
+
+    def module(self, host: str, module: str, arguments: dict, *options: str, **environment: str) -> Run:
+        """One module on one host, as ansible prints it."""
+        command = [BIN / "ansible", host, "-m", module, "-a", json.dumps(arguments), *options]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "1", **environment},
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def result(self, host: str, module: str, arguments: dict) -> dict:
+        run = self.module(host, f"dbops.rds_iam.{module}", arguments)
+        assert run.status == 0, run.output
+        return json.loads(run.output.split("=>", 1)[1])
+
+    def variable(self, client: str, name: str, default: str) -> str:
+        """A path on a client: what the lab's inventory says, or the default of the role."""
+        command = [BIN / "ansible-inventory", "--host", client]
+        done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True)
+        return json.loads(done.stdout).get(name, default)
+
+    def bundle(self, client: str) -> str:
+        return self.variable(client, "ca_bundle_path", "/etc/ssl/rds/global-bundle.pem")
+
+    def wrapper(self, client: str) -> str:
+        return self.variable(client, "connect_wrapper_path", "/usr/local/bin/rds-mysql")
+
+    @property
+    def sudo(self) -> str:
+        return "" if self.clients["client1"]["user"] == "root" else "sudo "
+
+    as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+    quote = staticmethod(shlex.quote)
+
+    @staticmethod
+    def until(condition, timeout: float = 30) -> None:
+        end = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < end, "timed out"
+            time.sleep(0.2)
+
+    def ssh(self, client: str, command: str, **options) -> subprocess.CompletedProcess:
+        host = self.clients[client]
+        own = ["-o", f"UserKnownHostsFile={self.state}/known_hosts", "-o", "BatchMode=yes", "-i", host["key_file"]]
+        address = ["-p", str(host["port"]), f"{host['user']}@{host['host']}"]
+        return subprocess.run(["ssh", *own, *address, command], text=True, capture_output=True, check=False, **options)
+
+    @contextlib.contextmanager
+    def calls(self):
+        """The AWS calls that are made inside the block, as a list that is filled at its end."""
+        log, made = self.state / "api.jsonl", []
+        start = log.stat().st_size if log.exists() else 0
+        yield made
+        with log.open() as stream:
+            stream.seek(start)
+            made += [json.loads(line) for line in stream]
+
+    @staticmethod
+    def changing(calls: list[dict]) -> list[str]:
+        return [f"{call['service']}:{call['action']}" for call in calls if not call["action"].startswith(READS)]
+
+    def sql(self, identifier: str, statement: str) -> list[tuple]:
+        """A statement of the master user, over a connection of the driver's own."""
+        database = self.databases[identifier]
+        context = ssl.create_default_context(cafile=self.info["ca_file"])
+        with pymysql.connect(
+            host=database["endpoint"],
+            port=database["port"],
+            user=database["master_username"],
+            password=database["master_password"],
+            ssl=context,
+            autocommit=True,
+        ) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def accounts(self, identifier: str) -> set[tuple]:
+        columns = "user, host, plugin, authentication_string, ssl_type"
+        return set(self.sql(identifier, f"SELECT {columns} FROM mysql.user WHERE user <> 'admin'"))

@@ -1,0 +1,106 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Tests of many hosts and databases at once. They run inside a lab of their own: C(make integration) starts them there.
+
+With C(SOAK) in the environment, as C(make soak) sets it, what is otherwise a sample is done in full.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from driver import BIN, ROOT, Lab, Run
+
+ROLE = "rds-iam-lab"
+
+
+class Fleet(Lab):
+    """A lab of many clients and databases, of which a test says whether it left all logins proven."""
+
+    proven = False
+    role = ROLE
+    soak = "SOAK" in os.environ
+
+    def converge(self, *arguments: str, **environment: str) -> Run:
+        """The run after which every login is proven."""
+        run = self.playbook("site.yml", *arguments, **environment)
+        assert run.status == 0, run.output
+        logins = len(self.clients) * len(self.databases) * 2
+        assert f"All {logins} logins went as they should." in run.output
+        self.proven = True
+        return run
+
+    def nothing_to_do(self) -> None:
+        run = self.converge()
+        assert set(run.changed.values()) == {0}, run.output
+
+    def teardown(self) -> None:
+        self.proven = False
+        self.good("teardown.yml")
+
+    def attach(self, client: str, profile: str) -> None:
+        self.aws("ec2").associate_iam_instance_profile(
+            IamInstanceProfile={"Name": profile}, InstanceId=self.clients[client]["instance_id"]
+        )
+
+    def detach(self, client: str) -> None:
+        self.aws("ec2").disassociate_iam_instance_profile(AssociationId=self.associations()[client]["AssociationId"])
+
+    def associations(self) -> dict[str, dict]:
+        """The association of each client that has an instance profile."""
+        found = self.aws("ec2").describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
+        by_instance = {one["InstanceId"]: one for one in found if one["State"] == "associated"}
+        assert len(by_instance) == len([one for one in found if one["State"] == "associated"])
+        ids = {name: client["instance_id"] for name, client in self.clients.items()}
+        return {name: by_instance[ids[name]] for name in ids if ids[name] in by_instance}
+
+    def profiles(self) -> dict[str, str]:
+        found = self.associations()
+        return {name: one["IamInstanceProfile"]["Arn"].rpartition("/")[2] for name, one in found.items()}
+
+    def inventory(self, path: Path) -> dict:
+        command = [BIN / "ansible-inventory", "-i", path, "--list"]
+        return json.loads(subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout)
+
+    def root(self, client: str, command: str) -> str:
+        """What a command of root prints on a client."""
+        done = self.ssh(client, f"{self.sudo}sh -c {self.quote(command)}")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Fleet:
+    state = os.environ.get("LAB_STATE")
+    if not state:
+        pytest.fail("These tests run inside a lab; start them with: make integration")
+    return Fleet(Path(state))
+
+
+@pytest.fixture
+def proven(fleet) -> None:
+    """Every login is proven before the test."""
+    if not fleet.proven:
+        fleet.converge()
+
+
+@pytest.fixture
+def more(fleet, tmp_path):
+    """Makes options that add hosts, or variables of hosts, to the inventory of the lab."""
+
+    def more(databases=None, clients=None) -> list[str]:
+        groups = {"rds_databases": databases or {}, "rds_clients": clients or {}}
+        file = tmp_path / "more.json"
+        file.write_text(json.dumps({"all": {"children": {name: {"hosts": hosts} for name, hosts in groups.items()}}}))
+        return ["-i", fleet.info["inventory"], "-i", str(file)]
+
+    return more

@@ -1,0 +1,95 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A client goes on working when its credentials are renewed, and when a token is older than its 15 minutes.
+
+The lab renews credentials each time that they are asked for, and lets them end after as long as tests/tools/fleet says.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+import ssl
+import sys
+from pathlib import Path
+
+import pymysql
+import pytest
+from botocore.credentials import Credentials
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "plugins/module_utils"))
+
+import _token
+
+DENIED = 1045
+FETCH = """
+import json, botocore.session
+keys = botocore.session.get_session().get_credentials().get_frozen_credentials()
+print(json.dumps([keys.access_key, keys.secret_key, keys.token]))
+"""
+
+
+@pytest.fixture
+def credentials(fleet, proven):
+    """Those that the first client has at this moment."""
+
+    def credentials() -> Credentials:
+        done = fleet.ssh("client1", f"{fleet.sudo}python3 -c {shlex.quote(FETCH)}")
+        assert done.returncode == 0, done.stderr
+        return Credentials(*json.loads(done.stdout))
+
+    return credentials
+
+
+def logs_in(fleet, credentials) -> bool:
+    """Whether a token of these credentials is good for a login."""
+    database = fleet.databases["orders"]
+    context = ssl.create_default_context(cafile=fleet.info["ca_file"])
+    host, port = database["endpoint"], database["port"]
+    token = _token.sign(credentials, host, port, "app", fleet.info["region"])
+    try:
+        pymysql.connect(host=host, port=port, user="app", password=token, ssl=context).close()
+    except pymysql.err.OperationalError as exc:
+        assert exc.args[0] == DENIED
+        return False
+    return True
+
+
+def refusal(fleet) -> str:
+    """What the lab says of the last login that it refused."""
+    decisions = [json.loads(line) for line in (fleet.state / "verifier.jsonl").read_text().splitlines()]
+    return next(one["reason"] for one in reversed(decisions) if one["outcome"] == "refused")
+
+
+def check_the_client_logs_in(fleet) -> None:
+    database = fleet.databases["orders"]
+    done = fleet.ssh("client1", f"{fleet.sudo}{fleet.wrapper('client1')} orders -NBe 'SELECT CURRENT_USER()'")
+    assert done.stdout == "app@%\n", done.stderr
+    logins = [{"endpoint": database["endpoint"], "port": database["port"], "user": "app"}]
+    arguments = {"logins": logins, "ca_file": fleet.bundle("client1")}
+    assert fleet.result("client1", "rds_iam_ping", arguments)["logins"][0]["as_expected"]
+
+
+def test_credentials_are_renewed_and_end(fleet, credentials):
+    first = credentials()
+    assert logs_in(fleet, first)
+    check_the_client_logs_in(fleet)
+    assert credentials().access_key != first.access_key
+    fleet.until(lambda: not logs_in(fleet, first), timeout=120)
+    assert refusal(fleet) == "InvalidCredentials"
+    check_the_client_logs_in(fleet)
+
+
+def test_a_token_of_16_minutes_ago(fleet, credentials, monkeypatch):
+    def ago():
+        return datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=16)
+
+    keys = credentials()
+    assert logs_in(fleet, keys)
+    with monkeypatch.context() as patch:
+        patch.setattr(_token, "_now", ago)
+        assert not logs_in(fleet, keys)
+    assert refusal(fleet) == "ExpiredToken"
+    check_the_client_logs_in(fleet)

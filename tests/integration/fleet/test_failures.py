@@ -1,0 +1,123 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Some hosts and databases fail and the others complete; the end of the run says what is not proven, and why."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "site"))
+
+from faults import Fault, Proxy
+
+USERS = ("app", "report")
+THEIRS = "theirs"
+# Where no SSH server listens.
+DOWN = {"ansible_port": 1}
+NOWHERE = {"nowhere": {"db_instance_identifier": "nowhere", "db_users_accounts": [{"name": "app"}]}}
+NOT_FOUND = 400, "InvalidInstanceID.NotFound", "The instance does not exist."
+
+
+def reasons(run) -> dict[tuple[str, str, str], str]:
+    """Why each login (client, database, user) is not proven, as the last sentence says; the table says the same."""
+    assert run.status != 0
+    found = re.search(r'"msg": "(\d+) of \d+ logins are not proven: (.*)\."', run.output)
+    assert found, run.output
+    reasons = {}
+    for clause in re.split(r"; (?=\w+ to \w+ as )", found[2]):
+        logins, _colon, reason = clause.partition(": ")
+        for login in re.findall(r"(\w+) to (\w+) as (\w+)", logins):
+            reasons[login] = reason
+    assert len(reasons) == int(found[1])
+    assert set(reasons) == set(re.findall(r"(\w+) +(\w+) +(\w+) +- +- +NOT PROVEN", run.output))
+    return reasons
+
+
+def server(lab, identifier: str) -> int:
+    """The process of a database server."""
+    place = str(lab.state / "databases" / identifier).encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if b"--datadir=" + place + b"/data" in (entry / "cmdline").read_bytes().split(b"\0"):
+                return int(entry.name)
+    raise LookupError(identifier)
+
+
+@contextlib.contextmanager
+def silent(lab, identifier: str):
+    """The server of a database takes connections and says nothing."""
+    os.kill(server(lab, identifier), signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server(lab, identifier), signal.SIGCONT)
+
+
+def product(clients, databases) -> set[tuple[str, str, str]]:
+    return set(itertools.product(clients, databases, USERS))
+
+
+def test_everything_at_once(fleet, more):
+    """In a new lab. The first client has a profile of somebody else: of the first host Ansible makes the most."""
+    fleet.aws("iam").create_instance_profile(InstanceProfileName=THEIRS)
+    fleet.attach("client1", THEIRS)
+    fleet.sql("db3", "CREATE USER app@'%' IDENTIFIED BY 'Passw0rd-of-old' REQUIRE SSL")
+    with silent(fleet, "orders"):
+        run = fleet.playbook("site.yml", *more(NOWHERE, {"client3": DOWN}))
+
+    why = reasons(run)
+    broken = {("client1", THEIRS), ("client3", "Connection refused")}
+    healthy = set(fleet.clients) - {client for client, _word in broken}
+    databases = set(fleet.databases) - {"orders", "db3"}
+    assert set(why) == (product(fleet.clients, fleet.databases) - product(healthy, databases)) | {
+        (client, "nowhere", "anyone") for client in fleet.clients
+    }
+    for client, word in broken:
+        assert all(word in why[client, database, user] for database in databases for user in USERS)
+    for client in fleet.clients:
+        assert "There is no DB instance nowhere" in why[client, "nowhere", "anyone"]
+        assert "timed out" in why[client, "orders", "app"]
+        assert "set convert" in why[client, "db3", "app"]
+    assert {"client1", "client3", "orders", "db3", "nowhere"} <= run.failed
+    assert fleet.profiles() == {"client1": THEIRS, **dict.fromkeys(healthy, fleet.role)}
+
+    # Repaired, the next run does the rest, and only that.
+    fleet.detach("client1")
+    fleet.aws("iam").delete_instance_profile(InstanceProfileName=THEIRS)
+    fleet.sql("db3", "DROP USER app@'%'")
+    with fleet.calls() as calls:
+        run = fleet.converge()
+    assert fleet.changing(calls) == ["ec2:AssociateIamInstanceProfile"] * len(broken)
+    done = {host for host, changed in run.changed.items() if changed}
+    assert done == {"client1", "client3", "orders", "db3"}
+    fleet.nothing_to_do()
+
+
+def test_every_client_is_down(fleet, more, proven):
+    """All hosts of a play have failed, where Ansible ends a run."""
+    with fleet.calls() as calls:
+        why = reasons(fleet.playbook("site.yml", *more(clients=dict.fromkeys(fleet.clients, DOWN))))
+    assert set(why) == product(fleet.clients, fleet.databases)
+    assert all("Connection refused" in reason for reason in why.values())
+    assert fleet.changing(calls) == []
+
+
+def test_one_instance_does_not_take_the_profile(fleet, proven):
+    """It is the failure of its host, and not of the others that the same call was for."""
+    fleet.detach("client2")
+    fleet.detach("client4")
+    with Proxy(fleet.info["endpoint_url"]) as proxy, proxy.failing(Fault("AssociateIamInstanceProfile", NOT_FOUND)):
+        run = fleet.playbook("site.yml", AWS_ENDPOINT_URL=proxy.url)
+    [failed] = {client for client, _database, _user in reasons(run)}
+    assert failed in ("client2", "client4")
+    assert f"{failed} is without the instance profile" in run.output
+    with fleet.calls() as calls:
+        fleet.converge()
+    assert fleet.changing(calls) == ["ec2:AssociateIamInstanceProfile"]

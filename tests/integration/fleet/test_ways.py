@@ -1,0 +1,127 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The ways to run the plays: strategies, batches, some of the hosts, single steps; and what that costs in AWS calls."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+# In the order of site.yml.
+STEPS = ("step1", "step2", "step8", "step3", "step4", "step5", "step6", "step7", "step9")
+
+
+def counted(calls) -> Counter:
+    return Counter(f"{call['service']}:{call['action']}" for call in calls)
+
+
+def test_calls_do_not_grow_with_clients(fleet, proven):
+    with fleet.calls() as one:
+        fleet.good("site.yml", "--limit", "client1:rds_databases")
+    with fleet.calls() as all_of_them:
+        fleet.nothing_to_do()
+    assert counted(one) == counted(all_of_them)
+    assert counted(all_of_them)["rds:DescribeDBInstances"] == len(fleet.databases)
+
+
+def test_a_new_instance_costs_one_association(fleet, proven):
+    for client in ("client2", "client3"):
+        fleet.detach(client)
+    costs = []
+    for client in ("client2", "client3"):
+        with fleet.calls() as calls:
+            fleet.good("site.yml", "--limit", f"{client}:rds_databases")
+        costs.append(counted(calls))
+    assert costs[0] == costs[1]
+    for client in fleet.clients:
+        fleet.detach(client)
+    with fleet.calls() as calls:
+        fleet.converge()
+    assert counted(calls) - costs[0] == {"ec2:AssociateIamInstanceProfile": len(fleet.clients) - 1}
+
+
+def test_strategy_free(fleet, proven):
+    """What is done once for all hosts is done once, and nothing warns that it is not."""
+    fleet.detach("client2")
+    fleet.aws("iam").delete_role_policy(RoleName=fleet.role, PolicyName="rds-iam-connect")
+    fleet.sql("orders", "DROP USER app@'%'")
+    assert fleet.ssh("client3", f"{fleet.sudo}rm {fleet.bundle('client3')}").returncode == 0
+    with fleet.calls() as calls:
+        run = fleet.converge(ANSIBLE_STRATEGY="free")
+    assert sorted(fleet.changing(calls)) == ["ec2:AssociateIamInstanceProfile", "iam:PutRolePolicy"]
+    assert "run_once" not in run.output
+    fleet.nothing_to_do()
+
+
+def include(role, **variables):
+    return {"ansible.builtin.include_role": {"name": f"dbops.rds_iam.{role}"}, "vars": variables}
+
+
+READ = {
+    "dbops.rds_iam.rds_iam_auth_info": {"db_instance_identifier": "{{ inventory_hostname }}"},
+    "register": "rds",
+    "delegate_to": "localhost",
+}
+RECORDS = "groups['rds_databases'] | map('extract', hostvars) | map(attribute='rds.databases') | map('first')"
+
+
+@pytest.mark.parametrize("how", [{"serial": 1}, {"strategy": "free"}], ids=["serial", "free"])
+def test_a_play_of_ones_own(fleet, proven, tmp_path, how):
+    """Somebody's own plays of the single roles, over what site.yml made: they find it as they want it."""
+    connect = [
+        {"name": one["identifier"], "endpoint": one["endpoint"], "port": one["port"], "region": fleet.info["region"]}
+        for one in fleet.databases.values()
+    ]
+    attached = {
+        "role_attachment_instance_ids": [client["instance_id"] for client in fleet.clients.values()],
+        "role_attachment_instance_profile_name": fleet.role,
+    }
+    tasks = {
+        "rds_databases": [READ, include("iam_auth"), include("db_users", db_users_database="{{ rds.databases[0] }}")],
+        "localhost": [
+            include("iam_role", iam_role_databases=f"{{{{ {RECORDS} | map('combine', {{'users': ['app']}}) }}}}"),
+            include("role_attachment", **attached),
+        ],
+        "rds_clients": [
+            include("mysql_client"),
+            include("ca_bundle"),
+            # The order of the databases in rds-mysql is that of the inventory.
+            include("connect", connect_databases=[{**one, "users": ["app"], "denied": ["report"]} for one in connect]),
+        ],
+    }
+    plays = [
+        {"hosts": hosts, "become": hosts == "rds_clients", "gather_facts": False, **how, "tasks": tasks[hosts]}
+        for hosts in tasks
+    ]
+    file = tmp_path / "play.json"
+    file.write_text(json.dumps(plays))
+    run = fleet.good(str(file))
+    assert set(run.changed.values()) == {0}, run.output
+
+
+def steps(fleet, *arguments: str) -> None:
+    """Each step alone, from nothing."""
+    fleet.teardown()
+    for step in STEPS:
+        run = fleet.good("site.yml", "--tags", step, *arguments)
+        assert sum(run.changed.values()) > 0 or step in ("step2", "step9"), run.output
+
+
+def test_steps_of_a_part(fleet):
+    """The other hosts are not touched, and the next run does the rest."""
+    steps(fleet, "--limit", "client2:orders")
+    assert fleet.profiles() == {"client2": fleet.role}
+    assert not {"app", "report"} & {account[0] for account in fleet.accounts("db3")}
+    logins = fleet.good("site.yml", "--limit", "client2:orders", "--tags", "step9", "--check")
+    assert "nothing was proven" in logins.output
+    fleet.converge()
+
+
+def test_steps(fleet):
+    if not fleet.soak:
+        pytest.skip("part of make soak")
+    steps(fleet)
+    fleet.nothing_to_do()

@@ -1,0 +1,146 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The role mysql_client on each family of hosts: where the libraries come from, and the variant with the server."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+FAMILIES = {"debian": "client1", "amazon": "client2"}
+VENV = "/opt/dbops-rds-iam"
+PACKAGES = f"{VENV}/lib/python3*/site-packages"
+# Unlike a new server, which its package may have secured.
+INSECURE = """
+CREATE USER ''@'localhost';
+CREATE USER 'root'@'%' IDENTIFIED BY 'root';
+CREATE DATABASE IF NOT EXISTS test;
+"""
+LEFT = """
+SELECT CONCAT(user, '@', host) FROM mysql.user WHERE user IN ('', 'root');
+SELECT schema_name FROM information_schema.schemata WHERE schema_name = 'test';
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forms(lab):
+    if lab.info["form"] == "plain":
+        pytest.skip("In the plain form the clients share the machine, whose packages are left alone.")
+
+
+@pytest.fixture
+def role(lab, tmp_path):
+    """Run the role on a client with these variables."""
+
+    def run(client, *arguments, **variables):
+        play = {"hosts": client, "become": True, "gather_facts": False, "roles": ["dbops.rds_iam.mysql_client"]}
+        (tmp_path / "play.yml").write_text(json.dumps([{**play, "vars": variables}]))
+        return lab.playbook(str(tmp_path / "play.yml"), *arguments)
+
+    return run
+
+
+def good(run):
+    assert run.status == 0, run.output
+    return sum(run.changed.values())
+
+
+def sentence(run):
+    """What the role says when it fails."""
+    assert run.status != 0, run.output
+    message = json.loads(run.output.split("FAILED! => ", 1)[1].split("\n\n", 1)[0])["msg"]
+    assert "\n" not in message and message.endswith(".")
+    return message
+
+
+def root(lab, client, command, **options):
+    done = lab.ssh(client, f"sudo sh -c {lab.quote(command)}", **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_installs_once(lab, role, family):
+    client = FAMILIES[family]
+    good(role(client))
+    assert good(role(client)) == 0
+    assert good(role(client, "--check")) == 0
+    assert (lab.ssh(client, f"test -d {VENV}").returncode == 0) == (family == "amazon")
+
+
+def test_modules_find_the_libraries_by_themselves(lab, role):
+    """On a host whose own Python has neither of them; and what is secret stays so."""
+    client, orders = FAMILIES["amazon"], lab.databases["orders"]
+    good(role(client))
+    own = lab.ssh(client, "for name in botocore pymysql; do python3 -c \"import $name\" || echo missing; done").stdout
+    assert own.split() == ["missing", "missing"]
+    root(lab, client, "cat > /tmp/roots.pem && chmod 644 /tmp/roots.pem", input=open(lab.info["ca_file"]).read())
+    login = {"login_host": orders["endpoint"], "login_user": "admin", "login_password": orders["master_password"]}
+    arguments = {**login, "ca_file": "/tmp/roots.pem", "users": [{"name": "seen"}]}
+    run = lab.module(client, "dbops.rds_iam.rds_iam_db_user", arguments, "-vvvv", "--check", "--diff")
+    assert run.status == 0, run.output
+    assert "AWSAuthenticationPlugin" in run.output
+    assert orders["master_password"] not in run.output
+    assert "seen" not in {account[0] for account in lab.accounts("orders")}
+
+
+def test_a_damaged_environment_is_made_again(lab, role):
+    client = FAMILIES["amazon"]
+    good(role(client))
+    for damage in (f"rm -r {PACKAGES}/botocore*", f"rm {VENV}/bin/python3", f"rm -r {VENV}/lib"):
+        root(lab, client, damage)
+        assert good(role(client, "--check")) > 0
+        assert good(role(client)) > 0
+        assert good(role(client)) == 0
+        root(lab, client, f"{lab.as_nobody} {VENV}/bin/python3 -c 'import botocore.session, pymysql'")
+
+
+def test_an_environment_where_the_user_wants_one(lab, role):
+    """A host that has the packages, too."""
+    client = FAMILIES["debian"]
+    own = {"mysql_client_packages": ["default-mysql-client", "python3-venv"], "mysql_client_python_packages": []}
+    assert good(role(client, **own)) > 0
+    assert good(role(client, **own)) == 0
+    root(lab, client, f"{VENV}/bin/python3 -c 'import botocore, pymysql' && rm -r {VENV}")
+
+
+def test_no_index_is_said(lab, role):
+    client = FAMILIES["amazon"]
+    root(lab, client, f"rm -rf {VENV}; mv /etc/pip.conf /etc/pip.away")
+    try:
+        said = sentence(role(client))
+    finally:
+        root(lab, client, "mv /etc/pip.away /etc/pip.conf")
+    assert "could not be installed" in said and "botocore" in said and "mysql_client_python_packages" in said
+    assert good(role(client)) > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_unknown_distribution_is_said(lab, role, family):
+    client = FAMILIES[family]
+    root(lab, client, "cp -P /etc/os-release /etc/os-release.away; rm /etc/os-release; echo ID=beos > /etc/os-release")
+    try:
+        said = sentence(role(client))
+    finally:
+        root(lab, client, "mv /etc/os-release.away /etc/os-release")
+    assert "beos" in said and "mysql_client_packages" in said and "mysql_client_python_packages" in said
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_server(lab, role, family):
+    client = FAMILIES[family]
+    assert good(role(client, "--check", mysql_client_server=True)) > 0
+    assert good(role(client, mysql_client_server=True)) > 0
+    assert good(role(client, mysql_client_server=True)) == 0
+    secure = root(lab, client, "mariadb -N", input=LEFT)
+    assert secure.split() == ["root@localhost"]
+    root(lab, client, "mariadb", input=INSECURE)
+    root(lab, client, "service mariadb stop")
+    assert good(role(client, mysql_client_server=True)) > 0
+    assert root(lab, client, "mariadb -N", input=LEFT) == secure
+    assert root(lab, client, "ls /etc/rc2.d/S*mariadb"), "starts at boot"
+    assert good(role(client, mysql_client_server=True)) == 0
+    assert good(role(client, "--check", mysql_client_server=True)) == 0
+    root(lab, client, "service mariadb stop")
