@@ -69,16 +69,15 @@ def diagnose(case: Case) -> list[Link]:
     return [*links, _answer(case, links)]
 
 
-def verdict(case: Case, links: list[Link]) -> tuple[str, str]:
-    """The state of a login and its sentence: of the first broken link, or of all that hold."""
-    who = f"{case.user} on {case.name} from {case.client}"
+def verdict(links: list[Link]) -> tuple[str, str]:
+    """The state of a login, and the reason why it is not ok: the first broken link, or all that could not be seen."""
     broken = next((link for link in links if link.state == BROKEN), None)
     if broken:
-        return BROKEN, f"{who}: {broken.text}; to repair it, {broken.repair}."
+        return BROKEN, f"{broken.text}; to repair it, {broken.repair}"
     if links[-1].state == OK:
-        return OK, f"{who} {'is refused, as it should be' if case.expect == 'denied' else 'logs in'}."
+        return OK, ""
     unseen = "; ".join(f"{link.name}: {link.text}" for link in links if link.state == UNKNOWN)
-    return UNKNOWN, f"{who}: no link was found broken, and not all could be seen ({unseen})."
+    return UNKNOWN, f"no link was found broken, and not all could be seen ({unseen})"
 
 
 def _proven(case: Case) -> list[Link]:

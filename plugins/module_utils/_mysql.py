@@ -194,7 +194,8 @@ def _explain(exc: Exception, host: str, where: str, user: str, secret: str, ca_f
             )
         return NoConnection(
             "certificate",
-            f"The certificate of {where} is not accepted with {ca_file}, so nothing was sent to it: {reason}; {advice}.",
+            f"The certificate of {where} is not accepted with {ca_file}, so nothing was sent to it: {reason};"
+            f" {advice}.",
         )
     if isinstance(cause, ssl.SSLError):
         return NoConnection("tls", f"TLS with {where} failed, so nothing was sent to it: {cause.reason or cause}.")

@@ -71,6 +71,14 @@ def judge(target: Target, role: str, policies: list[Policy], simulated: str | No
 
 def _judge_granted(target, role, granted, denied, unread, simulated) -> Link | None:
     free = [(policy, statement) for policy, statement in granted if not statement.get("Condition")]
+    hopeless = [(policy, statement, key) for policy, statement in granted for key in _unsupported_keys(statement)]
+    if granted and len({id(statement) for _policy, statement, _key in hopeless}) == len(granted):
+        policy, statement, key = hopeless[0]
+        return _broken(
+            f"{_named(policy, statement)} allows {ACTION} only under a condition on {key}, which RDS does not support for"
+            " logins",
+            f"take the condition out of that statement, or {_REPAIR}",
+        )
     if (free and not denied and not unread and simulated != "implicitDeny") or (granted and simulated == "allowed"):
         policy, statement = (free or granted)[0]
         return Link("permission", OK, f"{_named(policy, statement)} allows {ACTION} on {target.arn}")
@@ -82,20 +90,16 @@ def _judge_granted(target, role, granted, denied, unread, simulated) -> Link | N
         )
     if free and unread:
         return Link("permission", UNKNOWN, f"{unread[0]} of the IAM role {role} may deny it: {unread[0].reason}")
-    for policy, statement in granted:
-        for key in _condition_keys(statement):
-            if key.lower() in _UNSUPPORTED_KEYS:
-                return _broken(
-                    f"{_named(policy, statement)} allows {ACTION} only under a condition on {key}, which RDS does not"
-                    " support for logins",
-                    f"take the condition out of that statement, or {_REPAIR}",
-                )
     if granted:
         keys = ", ".join(sorted({key for _policy, one in granted + denied for key in _condition_keys(one)}))
         return Link("permission", UNKNOWN, f"it depends on conditions ({keys}) that only AWS can judge")
     if unread:
         return Link("permission", UNKNOWN, f"{unread[0]} of the IAM role {role} may allow it: {unread[0].reason}")
     return None
+
+
+def _unsupported_keys(statement: dict) -> list[str]:
+    return [key for key in _condition_keys(statement) if key.lower() in _UNSUPPORTED_KEYS]
 
 
 def _broken(text: str, repair: str) -> Link:

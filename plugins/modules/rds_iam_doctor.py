@@ -161,13 +161,13 @@ logins:
       returned: always
       type: str
       sample: broken
-    sentence:
-      description: The first broken link, and what repairs it.
+    reason:
+      description: The first broken link and what repairs it, or what could not be seen; empty for V(ok).
       returned: always
       type: str
       sample: >-
-        app on orders from app1: IAM database authentication of the DB instance orders is off; to repair it, let the
-        role dbops.rds_iam.iam_auth switch it on (site.yml --tags step1).
+        IAM database authentication of the DB instance orders is off; to repair it, let the role dbops.rds_iam.iam_auth
+        switch it on (site.yml --tags step1)
     links:
       description: The chain, in the order in which it holds.
       returned: always
@@ -283,14 +283,13 @@ def run(module) -> dict:
     databases = named(module.params["databases"], "database", logins)
     reader, result = Reader(module, hosts, databases, logins), []
     for login in logins:
-        case = reader.case(login)
-        links = diagnose(case)
-        state, sentence = verdict(case, links)
+        links = diagnose(reader.case(login))
+        state, reason = verdict(links)
         result.append(
             {
                 **{key: login[key] for key in ("host", "database", "user")},
                 "state": state,
-                "sentence": sentence,
+                "reason": reason,
                 "links": [link.shown() for link in links],
             }
         )
@@ -333,8 +332,9 @@ def main() -> None:
         result = run(module)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
-    sentences = [one["sentence"] for one in result["logins"] if one["state"] != OK]
-    if sentences and module.params["fail"]:
+    sick = [one for one in result["logins"] if one["state"] != OK]
+    if sick and module.params["fail"]:
+        sentences = [f"{one['user']} on {one['database']} from {one['host']}: {one['reason']}." for one in sick]
         module.fail_json(msg=" ".join(sentences), **result)
     module.exit_json(**result)
 

@@ -58,7 +58,7 @@ CASE = Case(
 
 def said(case):
     links = diagnose(case)
-    return verdict(case, links), links
+    return verdict(links), links
 
 
 def statements(*texts):
@@ -118,7 +118,7 @@ def test_the_broken_link_is_named(name):
     (state, sentence), links = said(replace(CASE, **changes))
     assert state == BROKEN
     assert next(one.name for one in links if one.state == BROKEN) == link
-    assert words in sentence and sentence.startswith("app on orders from app1: ") and "; to repair it, " in sentence
+    assert words in sentence and "; to repair it, " in sentence
 
 
 def test_the_order_of_the_chain():
@@ -129,13 +129,13 @@ def test_the_order_of_the_chain():
 def test_a_good_login_is_not_looked_into():
     login = {"verdict": "allowed", "current_user": "app@%", "tls_version": "TLSv1.3"}
     (state, sentence), links = said(Case("app1", Unread("not read"), "orders", "app", login=login))
-    assert (state, sentence) == (OK, "app on orders from app1 logs in.")
+    assert (state, sentence) == (OK, "")
     assert {link.state for link in links} == {OK}
 
 
 def test_a_refusal_that_is_wanted():
     (state, sentence), _links = said(replace(CASE, expect="denied"))
-    assert (state, sentence) == (OK, "app on orders from app1 is refused, as it should be.")
+    assert (state, sentence) == (OK, "")
 
 
 def test_a_login_that_should_be_refused():

@@ -103,6 +103,7 @@ def test_conditions():
     unsupported = Policy("connect", document(Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}))
     link = found(unsupported)
     assert link.state == BROKEN and "a condition on aws:SourceIp, which RDS does not support" in link.text
+    assert found(unsupported, simulated="allowed") == link and found(unsupported, GOOD).state == OK
     other = Policy("connect", document(Condition={"StringEquals": {"aws:PrincipalTag/team": "db"}}))
     link = found(other)
     assert link.state == UNKNOWN and "aws:PrincipalTag/team" in link.text
