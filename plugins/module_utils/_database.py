@@ -116,10 +116,25 @@ def plan(record: dict, enabled: bool, apply_immediately: bool) -> Change | None:
     """
     if _settled(record, enabled):
         return None
-    on_its_way = record["iam_auth_enabled"] != enabled and record["pending"].get(FLAG) == enabled
-    if on_its_way and (not apply_immediately or record["status"] in (_CONFIGURING, _MODIFYING)):
+    if _on_its_way(record, enabled) and (not apply_immediately or _is_modified(record)):
         return None
     return Change(enabled, apply_immediately)
+
+
+def is_decided(record: dict, enabled: bool) -> bool:
+    """Whether the record tells if there is something to send.
+
+    Not while RDS applies modifications and the flag is pending: it may be one of them, or wait for the window.
+    """
+    return not (_on_its_way(record, enabled) and _is_modified(record))
+
+
+def _on_its_way(record: dict, enabled: bool) -> bool:
+    return record["iam_auth_enabled"] != enabled and record["pending"].get(FLAG) == enabled
+
+
+def _is_modified(record: dict) -> bool:
+    return record["status"] in (_CONFIGURING, _MODIFYING)
 
 
 def check_flush(record: dict, change: Change, apply_pending: bool) -> None:

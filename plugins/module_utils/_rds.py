@@ -179,13 +179,13 @@ def modify(client, record: dict, change: Change, timeout: float) -> dict:
     raise TimedOut(f"{str(failure).rstrip('.')}; run again when its status allows changes, or raise wait_timeout.")
 
 
-def wait(client, record: dict, enabled: bool, timeout: float) -> dict:
-    """Wait until the flag itself is in effect, starting from a record that is at hand."""
-    if in_effect(record, enabled):
+def wait(client, record: dict, enabled: bool, timeout: float, condition=in_effect) -> dict:
+    """Wait until the flag itself is in effect, or the condition holds, starting from a record that is at hand."""
+    if condition(record, enabled):
         return record
     for _attempt in attempts(timeout):
         record = describe(client, _KINDS[record["kind"]], record["identifier"])
-        if in_effect(record, enabled):
+        if condition(record, enabled):
             return record
     raise TimedOut(
         f"IAM database authentication of the {title(record)} is still not {_word(enabled)} when the time is up:"

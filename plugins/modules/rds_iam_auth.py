@@ -244,15 +244,19 @@ def run(module) -> dict:
     params, enabled = module.params, module.params["enabled"]
     timeout = params["wait_timeout"] if params["wait"] else 0
     client = connect(module, "rds")
-    before = after = rds.describe(client, *rds.kind_of(params))
+    before = rds.describe(client, *rds.kind_of(params))
     planning.check_manageable(before)
+    waits = params["wait"] and params["apply_immediately"] and not module.check_mode
+    if waits:
+        before = rds.wait(client, before, enabled, timeout, planning.is_decided)
+    after = before
     change = planning.plan(before, enabled, params["apply_immediately"])
     if change:
         planning.check_flush(before, change, params["apply_pending"])
         if enabled and not before["iam_auth_enabled"]:
             rds.check_support(client, before)
         after = planning.predict(before, change) if module.check_mode else rds.modify(client, before, change, timeout)
-    if params["wait"] and params["apply_immediately"] and not module.check_mode:
+    if waits:
         after = rds.wait(client, after, enabled, timeout)
     return {
         "changed": change is not None,

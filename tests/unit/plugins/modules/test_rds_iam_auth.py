@@ -141,6 +141,15 @@ def test_what_is_being_switched_is_only_waited_for(run_module, stubbed, clock, s
     assert not result["changed"] and result["database"]["iam_auth_enabled"]
 
 
+def test_what_waits_for_the_window_while_rds_applies_something_else_is_sent_afterwards(run_module, stubbed, clock):
+    waiting = {FLAG: True}
+    calls = read(False, "modifying", **waiting), read(False, "modifying", **waiting), read(False, **waiting)
+    result = run(run_module, stubbed, *calls, offers(True), modify(raw(True)))
+    assert result["changed"] and result["in_effect"]
+    calls = read(False, "modifying", **waiting), read(False, AllocatedStorage=40, **waiting)
+    assert "AllocatedStorage=40" in run(run_module, stubbed, *calls)["msg"], "it would set off what waits with it"
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_others_pending_are_refused_before_any_change(run_module, stubbed, check):
     result = run(run_module, stubbed, read(False, AllocatedStorage=40), check=check)
