@@ -32,7 +32,8 @@ class TokenError(Exception):
 
 
 def _check(endpoint: str, port: int, user: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", endpoint):
+    # An address, of either kind, is refused too: RDS takes tokens for the names of its endpoints only.
+    if not re.fullmatch(r"(?![0-9.]+$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", endpoint):
         raise TokenError(f"{endpoint!r} is not a host name; give the endpoint of the database as RDS shows it.")
     if not 1 <= port <= 65535:
         raise TokenError(f"Port {port} of {endpoint} is not between 1 and 65535.")

@@ -137,6 +137,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def addresses() -> list[str]:
+    """The loopback as far as this machine has it."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return ["127.0.0.1"]
+    return ["127.0.0.1", "::1"]
+
+
 def programs(engine: str, *options: str) -> tuple[list, Path]:
     """The command of the engine's server, and a new data directory of it."""
     if engine == "mysql":
@@ -164,7 +173,7 @@ def running(engine: str, place: Path, *options: str):
     server = Server(engine, place, free_port(), place / "ca.pem")
     command += [
         *("--user=root", f"--datadir={place}/data", f"--socket={place}/socket", f"--pid-file={place}/pid"),
-        *("--bind-address=127.0.0.1", f"--port={server.port}", "--skip-name-resolve", "--skip-log-bin"),
+        *(f"--bind-address={','.join(addresses())}", f"--port={server.port}", "--skip-name-resolve", "--skip-log-bin"),
         *(f"--plugin-dir={place}/plugins", "--plugin-load-add=awsauth.so", "--innodb-buffer-pool-size=32M"),
         *(f"--ssl-cert={place}/server.pem", f"--ssl-key={place}/server.key", "--require-secure-transport=ON"),
         *("--general-log=ON", f"--general-log-file={place}/general.log", "--performance-schema=OFF"),
@@ -219,6 +228,14 @@ def lower_case_server(request, tmp_path):
     with running(request.param, tmp_path / "server", "--lower-case-table-names=1") as server:
         set_up(server)
         yield server
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def address(request):
+    """Where the server listens, too."""
+    if request.param not in addresses():
+        pytest.skip("This machine has no IPv6.")
+    return request.param
 
 
 @pytest.fixture

@@ -287,6 +287,14 @@ def test_accounts_that_differ_in_case_or_host_are_different(server):
     assert "given twice" in twice["msg"]
 
 
+@pytest.mark.parametrize("host", [str.lower, str.upper])
+def test_the_name_is_verified_on_whatever_address_is_dialled(server, address, host):
+    result = server.run([{"name": "app"}], connect_host=address, login_host=host(server.name))
+    assert result["changed"]
+    other = server.run([{"name": "app"}], connect_host=address, login_host="other.example.com", fails=True)
+    assert f"(through {address})" in other["msg"] and "Hostname mismatch" in other["msg"]
+
+
 @pytest.fixture
 def connection(server):
     login = {"host": server.name, "port": server.port, "user": server.master, "secret": server.password}

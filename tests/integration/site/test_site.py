@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 
 import pytest
 
@@ -62,6 +63,18 @@ def test_second_run_changes_nothing(lab):
     assert lab.changing(calls) == []
     run = lab.good("site.yml", "--check")
     assert set(run.changed.values()) == {0}, run.output
+
+
+def test_the_endpoint_is_signed_and_verified_whatever_is_dialled(lab):
+    orders, billing = (socket.gethostbyname(lab.databases[name]["endpoint"]) for name in ("orders", "billing"))
+    login = {"endpoint": lab.databases["orders"]["endpoint"], "port": lab.databases["orders"]["port"], "user": "app"}
+
+    def ping(address):
+        options = {"ca_file": lab.bundle("client1"), "logins": [{**login, "connect_host": address}]}
+        return lab.module("client1", "dbops.rds_iam.rds_iam_ping", options)
+
+    assert ping(orders).status == 0
+    assert f"(through {billing})" in ping(billing).output
 
 
 def flag_off(lab):

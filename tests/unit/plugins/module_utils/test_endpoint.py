@@ -55,7 +55,7 @@ def test_contradicting_region_is_refused():
         region_of(CASES[0][0], "us-east-1")
 
 
-@pytest.mark.parametrize("host", ["db.example.com", "orders.global-cabc1.global.rds.amazonaws.com"])
+@pytest.mark.parametrize("host", ["db.example.com", "::1", "10.0.0.7", "orders.global-cabc1.global.rds.amazonaws.com"])
 def test_unknown_region_is_refused(host):
     with pytest.raises(RdsIamError, match="give the option region"):
         region_of(host)

@@ -51,7 +51,7 @@ def pair(request):
 @given(data=st.data())
 def test_equals_botocore(pair, data):
     source, client = pair
-    host = ".".join(data.draw(st.lists(LABEL, min_size=1, max_size=5)))
+    host = ".".join(data.draw(st.lists(LABEL, min_size=1, max_size=5).filter(lambda labels: not labels[-1].isdigit())))
     port = data.draw(st.one_of(st.sampled_from([1, 80, 443, 1150, 3306, 65535]), st.integers(1, 65535)))
     user = data.draw(USER)
     region = data.draw(st.sampled_from(["eu-west-1", "us-gov-east-1", "cn-north-1"]))
@@ -66,6 +66,8 @@ def test_equals_botocore(pair, data):
         ("db.example.com\n", 3306, "app", "host name"),
         ("::1", 3306, "app", "host name"),
         ("[::1]", 3306, "app", "host name"),
+        ("2001:db8::7", 3306, "app", "host name"),
+        ("10.0.0.7", 3306, "app", "host name"),
         ("", 3306, "app", "host name"),
         ("db.example.com", 0, "app", "Port 0"),
         ("db.example.com", 65536, "app", "Port 65536"),
