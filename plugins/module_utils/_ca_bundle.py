@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import ssl
 from dataclasses import dataclass
@@ -23,15 +24,23 @@ _OLD = {
 }
 _REGION = re.compile(r"(us-gov-|cn-|)[a-z]{2,9}(?:-[a-z]+)*-\d{1,2}")
 _AUTHORITY = re.compile(r"rds-ca-(rsa2048|rsa4096|ecc384)-g(\d+)")
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----\r?\n.+?\r?\n-----END CERTIFICATE-----", re.S)
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n.+?\r?\n-----END CERTIFICATE-----", re.S)
+_PKCS7 = re.compile(rb"-----BEGIN PKCS7-----(.+?)-----END PKCS7-----", re.S)
+_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # the object identifier in DER
+_SEQUENCE, _SET, _INTEGER, _ZERO = 0x30, 0x31, 0x02, 0xA0  # tags in DER
 
 
-def address(bundle: str) -> str:
-    """Where AWS publishes the bundle of a Region, or of all Regions of a partition."""
+def form(path: str) -> str:
+    """The form of a bundle, by the ending of its file: p7b, or pem for all others."""
+    return "p7b" if path.lower().endswith(".p7b") else "pem"
+
+
+def address(bundle: str, ending: str) -> str:
+    """Where AWS publishes the bundle of a Region, or of all Regions of a partition, in this form."""
     if bundle in _OLD:
         raise RdsIamError(f"{bundle} is of no use any more, since it {_OLD[bundle]}; set bundle to global.")
     if bundle in _ADDRESSES:
-        return f"{_ADDRESSES[bundle]}/global/global-bundle.pem"
+        return f"{_ADDRESSES[bundle]}/global/global-bundle.{ending}"
     region = _REGION.fullmatch(bundle)
     if not region or bundle.startswith("us-iso"):
         raise RdsIamError(
@@ -39,7 +48,7 @@ def address(bundle: str) -> str:
             " give the url of it."
         )
     host = {"us-gov-": _GOVCLOUD, "cn-": _CHINA}.get(region[1], _COMMERCIAL)
-    return f"{host}/{bundle}/{bundle}-bundle.pem"
+    return f"{host}/{bundle}/{bundle}-bundle.{ending}"
 
 
 @dataclass(frozen=True)
@@ -54,19 +63,68 @@ class Root:
         return self.not_before <= now < self.not_after
 
 
-def roots(pem: str) -> list[Root]:
+def roots(content: bytes, ending: str) -> list[Root]:
     """The root certificates of a bundle. Each is parsed alone, so that one odd certificate does not hide the others."""
     result = []
-    for block in _PEM.findall(pem):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for certificate in _in_pkcs7(content) if ending == "p7b" else map(_text, _PEM.findall(content)):
         try:
-            context.load_verify_locations(cadata=block)
+            result += [_root(known) for known in _load(certificate) if known["subject"] == known["issuer"]]
         except (ssl.SSLError, ValueError):
             continue
-        for certificate in context.get_ca_certs():
-            if certificate["subject"] == certificate["issuer"]:
-                result.append(_root(certificate))
     return result
+
+
+def _load(certificates: str | bytes) -> list[dict]:
+    """The certificates of authorities in PEM text, or in DER."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=certificates)
+    return context.get_ca_certs()
+
+
+def _text(pem: bytes) -> str:
+    return pem.decode("ascii", "replace").replace("\ufffd", "?")
+
+
+def _is_usable(pem: bytes) -> bool:
+    """Whether clients take the file: OpenSSL takes nothing of one that has a single certificate odd or cut off."""
+    try:
+        return bool(_load(_text(pem)))
+    except (ssl.SSLError, ValueError):
+        return False
+
+
+def _in_pkcs7(content: bytes) -> list[bytes]:
+    """The certificates of a PKCS #7 file, in DER; none where it is no such file, or is cut off."""
+    armoured = _PKCS7.search(content)
+    try:
+        file, _rest = _take(_SEQUENCE, base64.b64decode(armoured[1]) if armoured else content)
+        if not file.startswith(_SIGNED_DATA):
+            return []
+        signed, _rest = _take(_ZERO, file[len(_SIGNED_DATA) :])
+        signed, _rest = _take(_SEQUENCE, signed)
+        for tag in (_INTEGER, _SET, _SEQUENCE):  # the version, the digests, and what is signed, which is nothing here
+            _skipped, signed = _take(tag, signed)
+        left, _rest = _take(_ZERO, signed)
+        found = []
+        while left:
+            _certificate, rest = _take(_SEQUENCE, left)
+            found.append(left[: len(left) - len(rest)])
+            left = rest
+        return found
+    except ValueError:  # of b64decode too
+        return []
+
+
+def _take(tag: int, data: bytes) -> tuple[bytes, bytes]:
+    """The content of the DER element at the beginning, which must have this tag, and what follows it."""
+    size = data[1] & 0x7F if len(data) > 1 and data[1] & 0x80 else 0  # the bytes of a long length
+    start = 2 + size
+    if len(data) < start or data[0] != tag or data[1] == 0x80:
+        raise ValueError("no such element")
+    end = start + (int.from_bytes(data[2:start], "big") if size else data[1])
+    if len(data) < end:
+        raise ValueError("cut off")
+    return data[start:end], data[end:]
 
 
 def _root(certificate: dict) -> Root:
@@ -78,13 +136,19 @@ def _root(certificate: dict) -> Root:
     )
 
 
-def live_roots(pem: str, where: str, now: float) -> tuple[list[Root], list[Root]]:
+def live_roots(content: bytes, ending: str, where: str, now: float) -> tuple[list[Root], list[Root]]:
     """The live and the dead roots of a bundle; one without live roots is refused."""
-    found = roots(pem)
+    found = roots(content, ending)
     live = [root for root in found if root.live(now)]
     dead = [root for root in found if not root.live(now)]
     if not found:
-        raise RdsIamError(f"{where} holds no root certificate in PEM form; the file in place, if any, was kept.")
+        kind = {"pem": "PEM", "p7b": "PKCS #7"}[ending]
+        raise RdsIamError(f"{where} holds no root certificate in {kind} form; the file in place, if any, was kept.")
+    if ending == "pem" and not _is_usable(content):
+        raise RdsIamError(
+            f"A certificate in {where} is damaged or cut off, and no client takes such a file; the file in place, if"
+            " any, was kept."
+        )
     if not live:
         raise RdsIamError(
             f"All {len(dead)} root certificates of {where} have expired or are not valid yet; the file in place, if"

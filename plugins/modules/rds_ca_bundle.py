@@ -29,7 +29,10 @@ attributes:
     description: The file is replaced only when its content differs.
 options:
   path:
-    description: Where the bundle is installed. A missing directory is created, with mode V(0755).
+    description:
+      - Where the bundle is installed. A missing directory is created, with mode V(0755).
+      - The ending decides the form of the bundle, PKCS #7 for C(.p7b), which applications on Windows may need, and PEM
+        for all others. Logins of this collection need PEM.
     type: path
     default: /etc/ssl/rds/global-bundle.pem
   bundle:
@@ -86,6 +89,10 @@ seealso:
 EXAMPLES = r"""
 - name: The roots of all commercial regions
   dbops.rds_iam.rds_ca_bundle:
+
+- name: The same as PKCS7, for an application on Windows
+  dbops.rds_iam.rds_ca_bundle:
+    path: /etc/ssl/rds/global-bundle.p7b
 
 - name: The roots of one Region, among which must be the one of the database
   dbops.rds_iam.rds_ca_bundle:
@@ -212,8 +219,8 @@ def read(path: str) -> bytes:
         return stream.read()
 
 
-def subjects(content: bytes) -> str:
-    return "".join(f"{root.subject}\n" for root in _ca_bundle.roots(content.decode("utf-8", "replace")))
+def subjects(path: str, content: bytes) -> str:
+    return "".join(f"{root.subject}\n" for root in _ca_bundle.roots(content, _ca_bundle.form(path)))
 
 
 def put(module, path: str, content: bytes) -> None:
@@ -227,9 +234,10 @@ def put(module, path: str, content: bytes) -> None:
 
 
 def present(module, path: str) -> dict:
-    url = module.params["url"] or _ca_bundle.address(module.params["bundle"])
+    ending = _ca_bundle.form(path)
+    url = module.params["url"] or _ca_bundle.address(module.params["bundle"], ending)
     content = fetch(url, module.params["checksum"], module.params["timeout"])
-    live, dead = _ca_bundle.live_roots(content.decode("utf-8", "replace"), url, time.time())
+    live, dead = _ca_bundle.live_roots(content, ending, url, time.time())
     before = read(path)
     changed = before != content
     if changed and not module.check_mode:
@@ -253,7 +261,7 @@ def present(module, path: str) -> dict:
             " bundle of its Region or partition, or have RDS issue the certificate with a current authority."
         )
     if before != content:
-        result["diff"] = {"before": subjects(before), "after": subjects(content)}
+        result["diff"] = {"before": subjects(path, before), "after": subjects(path, content)}
     return result
 
 
@@ -266,7 +274,7 @@ def absent(module, path: str) -> dict:
             os.rmdir(os.path.dirname(path))
         except OSError:
             pass  # others keep files there
-    return {"changed": changed, "diff": {"before": subjects(before), "after": ""}}
+    return {"changed": changed, "diff": {"before": subjects(path, before), "after": ""}}
 
 
 def main():

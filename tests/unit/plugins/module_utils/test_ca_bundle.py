@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
+import ssl
 
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle
@@ -11,7 +13,10 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
@@ -34,14 +39,33 @@ ODD = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICA
 
 
 def live_roots(text):
-    return _ca_bundle.live_roots(text, "the file", NOW.timestamp())
+    return _ca_bundle.live_roots(text.encode(), "pem", "the file", NOW.timestamp())
 
 
-def test_live_and_dead_roots_are_told_apart_and_one_odd_certificate_hides_no_other():
-    live, dead = live_roots("# a comment\n" + ODD + DEAD + LIVE + EARLY + pem("intermediate", -DAY, DAY, issuer="live"))
+def test_live_and_dead_roots_are_told_apart():
+    live, dead = live_roots("# a comment, é\n" + DEAD + LIVE + EARLY + pem("intermediate", -DAY, DAY, issuer="live"))
     assert [root.subject for root in live] == ["live"]
     assert [root.subject for root in dead] == ["dead", "early"]
     assert live[0].not_after == (NOW + DAY).timestamp()
+
+
+DAMAGED = {
+    "odd": ODD + LIVE,
+    "odd at the end": LIVE + ODD,
+    "cut": LIVE + EARLY[:-40],
+    "another letter": LIVE + LIVE.replace("MII", "MéI", 1),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_file_that_no_client_takes_is_refused(tmp_path, name):
+    file = tmp_path / "bundle.pem"
+    file.write_text(DAMAGED[name])
+    with pytest.raises(ssl.SSLError):
+        ssl.create_default_context(cafile=file)
+    with pytest.raises(RdsIamError, match="is damaged or cut off"):
+        live_roots(DAMAGED[name])
+    assert [root.subject for root in _ca_bundle.roots(DAMAGED[name].encode(), "pem")] == ["live"], "for the diff"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +80,56 @@ def test_live_and_dead_roots_are_told_apart_and_one_odd_certificate_hides_no_oth
 def test_what_is_no_bundle_is_refused(text, word):
     with pytest.raises(RdsIamError, match=word):
         live_roots(text)
+
+
+def as_pkcs7(text, encoding):
+    return pkcs7.serialize_certificates(x509.load_pem_x509_certificates(text.encode()), encoding)
+
+
+PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
+P7B = as_pkcs7(LIVE + DEAD, DER)
+
+
+@pytest.mark.parametrize("encoding", [PEM, DER])
+@pytest.mark.parametrize("text", [LIVE, DEAD + LIVE, LIVE * 3, LIVE + pem("é" * 30, -DAY, DAY)])
+def test_pkcs7_holds_what_pem_holds(text, encoding):
+    content = as_pkcs7(text, encoding)
+    assert set(_ca_bundle.roots(content, "p7b")) == set(_ca_bundle.roots(text.encode(), "pem"))
+    assert len(_ca_bundle.roots(content, "p7b")) == text.count("BEGIN")
+    live, _dead = _ca_bundle.live_roots(content, "p7b", "the file", NOW.timestamp())
+    assert live
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        LIVE.encode(),
+        P7B[:-1],
+        as_pkcs7(LIVE, PEM).replace(b"-----END PKCS7-----", b""),
+        b"-----BEGIN PKCS7-----\nno base64\n-----END PKCS7-----\n",
+        P7B.replace(bytes.fromhex("86f70d010702"), bytes.fromhex("86f70d010701")),  # another kind of content
+        bytes.fromhex("3080"),  # a length that is not told
+        bytes.fromhex("30ff"),
+        as_pkcs7(DEAD, DER),
+    ],
+)
+def test_what_is_no_pkcs7_bundle_is_refused(content):
+    with pytest.raises(RdsIamError, match=r"holds no root certificate in PKCS #7 form|All 1 root"):
+        _ca_bundle.live_roots(content, "p7b", "the file", NOW.timestamp())
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data())
+def test_no_bytes_break_the_parser(data):
+    changed, places = bytearray(P7B), st.integers(0, len(P7B) - 1)
+    for place, byte in data.draw(st.dictionaries(places, st.integers(0, 255), max_size=5)).items():
+        changed[place] = byte
+    cut = data.draw(places)
+    noise = data.draw(st.binary(max_size=40))
+    for content in (noise, bytes(changed), bytes(changed[:cut]) + noise, base64.b64encode(changed)):
+        for ending in ("p7b", "pem"):
+            assert len(_ca_bundle.roots(content, ending)) <= 2
 
 
 COMMERCIAL = "https://truststore.pki.rds.amazonaws.com"
@@ -76,7 +150,8 @@ CHINA = "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn"
     ],
 )
 def test_addresses(bundle, address):
-    assert _ca_bundle.address(bundle) == address
+    assert _ca_bundle.address(bundle, "pem") == address
+    assert _ca_bundle.address(bundle, "p7b") == address.removesuffix("pem") + "p7b"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +166,7 @@ def test_addresses(bundle, address):
 )
 def test_bundles_that_are_refused(bundle, word):
     with pytest.raises(RdsIamError, match=word):
-        _ca_bundle.address(bundle)
+        _ca_bundle.address(bundle, "pem")
 
 
 def named(subject):
