@@ -94,7 +94,7 @@ def _is_usable(pem: bytes) -> bool:
 
 
 def _in_pkcs7(content: bytes) -> list[bytes]:
-    """The certificates of a PKCS #7 file, in DER; none where it is no such file, or is cut off."""
+    """The certificates of a PKCS7 file, in DER; none where it is no such file, or is cut off."""
     armoured = _PKCS7.search(content)
     try:
         file, _rest = _take(_SEQUENCE, base64.b64decode(armoured[1]) if armoured else content)
@@ -119,7 +119,7 @@ def _take(tag: int, data: bytes) -> tuple[bytes, bytes]:
     """The content of the DER element at the beginning, which must have this tag, and what follows it."""
     size = data[1] & 0x7F if len(data) > 1 and data[1] & 0x80 else 0  # the bytes of a long length
     start = 2 + size
-    if len(data) < start or data[0] != tag or data[1] == 0x80:
+    if len(data) < start or data[0] != tag:
         raise ValueError("no such element")
     end = start + (int.from_bytes(data[2:start], "big") if size else data[1])
     if len(data) < end:
@@ -142,7 +142,7 @@ def live_roots(content: bytes, ending: str, where: str, now: float) -> tuple[lis
     live = [root for root in found if root.live(now)]
     dead = [root for root in found if not root.live(now)]
     if not found:
-        kind = {"pem": "PEM", "p7b": "PKCS #7"}[ending]
+        kind = {"pem": "PEM", "p7b": "PKCS7"}[ending]
         raise RdsIamError(f"{where} holds no root certificate in {kind} form; the file in place, if any, was kept.")
     if ending == "pem" and not _is_usable(content):
         raise RdsIamError(

@@ -14,6 +14,7 @@ import os
 import ssl
 import sys
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._endpoint import parse
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import VENV  # and looks for libraries there, too
 
@@ -116,7 +117,7 @@ def connect(*, host: str, port: int, user: str, secret: str, ca_file: str, conne
         connection.connect()
     except Exception as exc:  # whatever a server can make a driver raise becomes one sentence without the secret
         connection._force_close()  # older drivers leave it open
-        raise _explain(exc, where, user, secret, ca_file) from None
+        raise _explain(exc, host, where, user, secret, ca_file) from None
     finally:
         connection.password = b""
     connection._read_timeout = _STATEMENT_TIMEOUT
@@ -124,15 +125,20 @@ def connect(*, host: str, port: int, user: str, secret: str, ca_file: str, conne
     return connection
 
 
-def _explain(exc: Exception, where: str, user: str, secret: str, ca_file: str) -> RdsIamError:
+def _explain(exc: Exception, host: str, where: str, user: str, secret: str, ca_file: str) -> RdsIamError:
     cause = getattr(exc, "original_exception", None) or exc
     if isinstance(cause, _NoTls):
         return RdsIamError(f"The server at {where} does not offer TLS, so nothing was sent to it; check the endpoint.")
     if isinstance(cause, ssl.SSLCertVerificationError):
         reason = cause.verify_message.rstrip(".")
+        advice = "check that the file is the current RDS bundle and that the endpoint is the one that RDS shows"
+        if parse(host).kind == "proxy":
+            advice = (
+                "that of an RDS Proxy is issued by Amazon's public roots, so give the file of the system's authorities"
+                " as ca_file"
+            )
         return RdsIamError(
-            f"The certificate of {where} is not accepted with {ca_file}, so nothing was sent to it: {reason}; check"
-            " that the file is the current RDS bundle and that the endpoint is the one that RDS shows."
+            f"The certificate of {where} is not accepted with {ca_file}, so nothing was sent to it: {reason}; {advice}."
         )
     if isinstance(cause, ssl.SSLError):
         return RdsIamError(f"TLS with {where} failed, so nothing was sent to it: {cause.reason or cause}.")

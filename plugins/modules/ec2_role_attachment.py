@@ -139,14 +139,23 @@ instances:
       sample: it was not tried
 """
 
+import re
+
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _ec2 as ec2
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
+_PROFILE_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
+
 
 def run(module) -> dict:
     params = module.params
+    if not _PROFILE_NAME.fullmatch(params["instance_profile_name"]):
+        raise RdsIamError(
+            f"{params['instance_profile_name']!r} is not the name of an instance profile; give the name alone, without"
+            " its path and without the rest of its ARN."
+        )
     ids = list(dict.fromkeys(params["instance_ids"]))
     client = connect(module, "ec2")
     wish = ec2.Wish(params["instance_profile_name"], params["state"] == "present", params["replace"])

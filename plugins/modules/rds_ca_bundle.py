@@ -16,6 +16,8 @@ description:
     and puts it in place in one step if it has live roots.
   - If the download fails, or what arrives is not such a bundle, the file in place is kept and the module fails.
   - It warns half a year before the first of the live roots ends.
+  - The certificate of an RDS Proxy is not issued by these authorities, but by Amazon's public roots, which the system
+    has (package C(ca-certificates)).
   - Needs nothing on the host but Python.
 attributes:
   check_mode:
@@ -31,7 +33,7 @@ options:
   path:
     description:
       - Where the bundle is installed. A missing directory is created, with mode V(0755).
-      - The ending decides the form of the bundle, PKCS #7 for C(.p7b), which applications on Windows may need, and PEM
+      - The ending decides the form of the bundle, PKCS7 for C(.p7b), which applications on Windows may need, and PEM
         for all others. Logins of this collection need PEM.
     type: path
     default: /etc/ssl/rds/global-bundle.pem

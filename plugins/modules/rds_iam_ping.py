@@ -60,6 +60,9 @@ options:
         description: Name or address to dial in place of O(logins[].endpoint), for a tunnel or a port forwarding. The
           token and the certificate are those of O(logins[].endpoint) all the same.
         type: str
+      ca_file:
+        description: The file for this login, if not O(ca_file).
+        type: path
       expect:
         description:
           - V(allowed) expects the login to succeed.
@@ -72,6 +75,9 @@ options:
     description:
       - File with the certificates of the RDS certificate authorities.
       - The module M(dbops.rds_iam.rds_ca_bundle) installs it.
+      - An RDS Proxy has a certificate of Amazon's public roots, and so needs another file, such as that of the system's
+        certificate authorities, C(/etc/ssl/certs/ca-certificates.crt) on Debian and Ubuntu and
+        C(/etc/pki/tls/certs/ca-bundle.crt) on Amazon Linux and Red Hat Enterprise Linux.
     type: path
     default: /etc/ssl/rds/global-bundle.pem
   connect_timeout:
@@ -176,7 +182,7 @@ def log_in(params, login):
             port=target["port"],
             user=target["user"],
             secret=token,
-            ca_file=params["ca_file"],
+            ca_file=login["ca_file"] or params["ca_file"],
             connect_host=login["connect_host"],
             timeout=params["connect_timeout"],
         )
@@ -208,7 +214,8 @@ def judge(login, said):
 
 
 def try_logins(params):
-    _mysql.check_prerequisites(params["ca_file"])
+    for ca_file in {login["ca_file"] or params["ca_file"] for login in params["logins"]}:
+        _mysql.check_prerequisites(ca_file)
     for login in params["logins"]:
         try:
             said = log_in(params, login)
@@ -224,6 +231,7 @@ def main():
         "user": {"type": "str", "required": True},
         "region": {"type": "str"},
         "connect_host": {"type": "str"},
+        "ca_file": {"type": "path"},
         "expect": {"type": "str", "choices": ["allowed", "denied"], "default": "allowed"},
     }
     module = AnsibleModule(

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -26,6 +27,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
+
+import certificates
 
 BIN = Path(sys.executable).parent
 CACHE = Path(__file__).parents[2] / ".cache/ca-bundles"
@@ -44,6 +49,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         status, content = self.server.answer
         self.send_response(status)
+        if status == 302:
+            self.send_header("Location", self.server.elsewhere)
         self.send_header("Content-Length", str(len(content) + self.server.short))
         self.end_headers()
         self.wfile.write(content)
@@ -105,7 +112,7 @@ def install(tmp_path):
 
     def install(content, status=200, short=0, check=False, **options):
         server.answer, server.short = (status, content), short
-        arguments = {"path": str(path), "url": f"http://127.0.0.1:{server.server_port}/bundle"}
+        arguments = {"path": str(path), "url": install.url}
         arguments["checksum"] = f"sha256:{hashlib.sha256(content).hexdigest()}"
         command = [BIN / "ansible", "localhost", "-m", "dbops.rds_iam.rds_ca_bundle", *(["--check"] if check else [])]
         own = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "1"}
@@ -115,7 +122,7 @@ def install(tmp_path):
         assert "=>" in done.stdout, done.stdout + done.stderr
         return {**json.loads(done.stdout.split("=>", 1)[1]), "warned": " ".join(done.stderr.split())}
 
-    install.path = path
+    install.path, install.url = path, f"http://127.0.0.1:{server.server_port}/bundle"
     yield install
     server.shutdown()
     server.server_close()
@@ -143,9 +150,13 @@ def test_a_bundle_with_dead_roots_and_without_new_regions(install, old_bundle):
         ({"status": 500}, "500"),
         ({"short": 1000}, "was cut off"),
         ({"checksum": "sha256:" + "0" * 64}, "does not have the checksum"),
+        ({"checksum": "sha256:" + "0" * 63}, "is not sha256:"),
+        ({"checksum": None}, "over http only with a checksum"),
+        ({"url": "file:///etc/ssl/certs/ca-certificates.crt"}, "is not an https address"),
         ({"content": b"<html>Sign in</html>"}, "no root certificate"),
+        ({"content": b"#" * (8 * 1024 * 1024 + 1)}, "holds more than"),
     ],
-    ids=["error", "cut", "checksum", "no bundle"],
+    ids=["error", "cut", "checksum", "no checksum", "http", "file", "no bundle", "endless"],
 )
 def test_what_does_not_arrive_replaces_nothing(install, old_bundle, arrives, word):
     install.path.write_text("the file in place")
@@ -183,6 +194,30 @@ def test_real_bundles(install, tmp_path, package):
         first = min(one.not_valid_after_utc for one in live)
         assert result["not_after"] == first.strftime("%Y-%m-%dT%H:%M:%SZ")
         assert not install((pem if file.suffix == ".pem" else p7b).read_bytes(), path=str(file))["changed"]
+
+
+def test_https_that_leads_to_http_is_refused(install, tmp_path, monkeypatch):
+    """Even with the right content at its end, and a checksum."""
+    site = certificates.authority("A mirror", ec.generate_private_key(ec.SECP256R1()))
+    for name, text in zip(("mirror.pem", "mirror.key"), site.sign("localhost")):
+        (tmp_path / name).write_bytes(text)
+    (tmp_path / "ca.pem").write_bytes(site.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "mirror.pem", tmp_path / "mirror.key")
+    mirror = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    mirror.socket = context.wrap_socket(mirror.socket, server_side=True)
+    mirror.answer, mirror.short = (302, b""), 0
+    threading.Thread(target=mirror.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        for elsewhere, word in ((install.url, "which is not https"), (None, "could not be fetched")):
+            mirror.elsewhere = elsewhere or f"https://localhost:{mirror.server_port}/again"
+            result = install(ending_in(days=999), url=f"https://localhost:{mirror.server_port}/bundle")
+            assert word in result["msg"]
+            assert not install.path.exists()
+    finally:
+        mirror.shutdown()
+        mirror.server_close()
 
 
 def openssl(*arguments):

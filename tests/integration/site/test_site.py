@@ -8,8 +8,16 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
+from pathlib import Path
 
+import pymysql
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "lab"))
+
+import certificates
 
 ROLE = "rds-iam-lab"
 
@@ -75,6 +83,77 @@ def test_the_endpoint_is_signed_and_verified_whatever_is_dialled(lab):
 
     assert ping(orders).status == 0
     assert f"(through {billing})" in ping(billing).output
+
+
+@pytest.fixture
+def tls(lab):
+    """A function that has orders show a certificate of another authority; and what was there, at the end."""
+    place = lab.state / "databases" / "orders"
+    files = [place / "server.pem", place / "server.key", lab.state / "truststore/global/global-bundle.pem"]
+    before = [file.read_bytes() for file in files]
+
+    def reload():
+        with pymysql.connect(unix_socket=str(place / "mysqld.sock"), user="root") as root, root.cursor() as cursor:
+            cursor.execute("FLUSH SSL")
+
+    def show(authority):
+        for file, text in zip(files, authority.sign(lab.databases["orders"]["endpoint"])):
+            file.write_bytes(text)
+        reload()
+
+    yield show, files[-1]
+    for file, text in zip(files, before):
+        file.write_bytes(text)
+    reload()
+    lab.good("site.yml", "--tags", "step8,step9")
+
+
+def test_server_certificates_move_to_other_authorities(lab, tls):
+    """To one that only a newer bundle has, and then to another one of the bundle in place."""
+    show, bundle = tls
+    newer, newest = (
+        certificates.authority(f"Amazon RDS eu-west-1 Root CA {name}", rsa.generate_private_key(65537, 2048))
+        for name in ("RSA2048 G2", "RSA2048 G3")
+    )
+    command = f"{lab.wrapper('client1')} orders -e 'select current_user()'"
+
+    show(newer)
+    refused = lab.playbook("site.yml", "--tags", "step8,step9")
+    assert refused.status != 0 and "is not accepted" in refused.output
+    assert lab.ssh("client1", command).returncode != 0
+
+    bundle.write_bytes(bundle.read_bytes() + newer.pem + newest.pem)
+    assert sum(lab.good("site.yml", "--tags", "step8,step9").changed.values()) == len(lab.clients)
+    assert "app@%" in lab.ssh("client1", command).stdout
+
+    show(newest)
+    assert set(lab.good("site.yml", "--tags", "step8,step9").changed.values()) == {0}
+    assert "app@%" in lab.ssh("client1", command).stdout
+
+
+def test_a_database_with_a_ca_file_of_its_own(lab, tmp_path):
+    """As an RDS Proxy has, whose certificate is of other authorities: here the right file is the one of its own."""
+    system = "/etc/ssl/certs/ca-certificates.crt"
+    orders = {key: lab.databases["orders"][key] for key in ("endpoint", "port")} | {"region": "eu-west-1"}
+    databases = [
+        {**orders, "name": "proxy", "users": ["app"], "ca_file": lab.bundle("client1")},
+        {**orders, "name": "orders", "users": ["app"]},
+    ]
+    wrapper = "/tmp/rds-mysql-of-a-proxy"
+    play = tmp_path / "play.json"
+
+    def prove(databases):
+        variables = {"connect_databases": databases, "connect_ca_file": system, "connect_wrapper_path": wrapper}
+        role = {"role": "dbops.rds_iam.connect", **variables}
+        play.write_text(json.dumps([{"hosts": "client1", "gather_facts": False, "roles": [role]}]))
+        return lab.playbook(str(play))
+
+    assert prove(databases[:1]).status == 0
+    both = prove(databases)
+    assert both.status != 0 and f"is not accepted with {system}" in both.output
+    assert "app@%" in lab.ssh("client1", f"{wrapper} proxy -e 'select current_user()'").stdout
+    assert lab.ssh("client1", f"{wrapper} orders -e 'select current_user()'").returncode != 0
+    lab.ssh("client1", f"rm {wrapper}")
 
 
 def flag_off(lab):

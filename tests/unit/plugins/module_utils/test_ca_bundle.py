@@ -115,7 +115,7 @@ def test_pkcs7_holds_what_pem_holds(text, encoding):
     ],
 )
 def test_what_is_no_pkcs7_bundle_is_refused(content):
-    with pytest.raises(RdsIamError, match=r"holds no root certificate in PKCS #7 form|All 1 root"):
+    with pytest.raises(RdsIamError, match=r"holds no root certificate in PKCS7 form|All 1 root"):
         _ca_bundle.live_roots(content, "p7b", "the file", NOW.timestamp())
 
 

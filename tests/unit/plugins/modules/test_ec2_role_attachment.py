@@ -86,6 +86,13 @@ def test_changes_cost_one_call_for_each_instance_that_differs(run_module, stubbe
     assert {one["instance_id"] for one in result["instances"] if one["changed"]} == fresh
 
 
+@pytest.mark.parametrize("name", ["", "some/path/wanted", ARN + "wanted", "wänted", "wanted\n", "w" * 129])
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_is_no_name_of_a_profile_is_refused_before_any_call(run_module, stubbed, name, state):
+    result = run(run_module, stubbed, instance_profile_name=name, state=state)
+    assert result["failed"] and "give the name alone" in result["msg"]
+
+
 def test_no_instances_no_calls(run_module, stubbed):
     assert run(run_module, stubbed, ids=()) == {
         "changed": False,
