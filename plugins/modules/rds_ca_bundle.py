@@ -52,7 +52,7 @@ options:
   databases:
     description:
       - Databases whose server certificates the bundle has to cover. The module warns of those for which it has no live
-        root, since no login to them can be verified.
+        root, since no login to them can be verified, and fails if the file in place has one for them.
     type: list
     elements: dict
     default: []
@@ -235,12 +235,25 @@ def put(module, path: str, content: bytes) -> None:
     module.atomic_move(temporary, path)
 
 
+def check_loss(missing: list[dict], in_place: list[_ca_bundle.Root], url: str) -> None:
+    """Refuse a bundle that would end the logins to a database for which the file in place has a root."""
+    still = _ca_bundle.uncovered(missing, in_place)
+    lost = [database["identifier"] for database in missing if database not in still]
+    if lost:
+        raise RdsIamError(
+            f"{url} has no live root for {', '.join(lost)}, and the file in place has one, so it was kept; install the"
+            " bundle of the Region or the partition of these databases."
+        )
+
+
 def present(module, path: str) -> dict:
     ending = _ca_bundle.form(path)
     url = module.params["url"] or _ca_bundle.address(module.params["bundle"], ending)
     content = fetch(url, module.params["checksum"], module.params["timeout"])
     live, dead = _ca_bundle.live_roots(content, ending, url, time.time())
     before = read(path)
+    missing = _ca_bundle.uncovered(module.params["databases"], live)
+    check_loss(missing, [root for root in _ca_bundle.roots(before, ending) if root.live(time.time())], url)
     changed = before != content
     if changed and not module.check_mode:
         put(module, path, content)
@@ -254,9 +267,8 @@ def present(module, path: str) -> dict:
     result["not_after"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(first.not_after))
     if first.not_after < time.time() + _WARNING:
         module.warn(f"The root {first.subject} of {url} ends on {result['not_after'][:10]}; look for a newer bundle.")
-    result["uncovered"] = []
-    for database in _ca_bundle.uncovered(module.params["databases"], live):
-        result["uncovered"].append(database["identifier"])
+    result["uncovered"] = [database["identifier"] for database in missing]
+    for database in missing:
         module.warn(
             f"{url} has no live root for {database['identifier']}, whose server certificate is issued by"
             f" {database['ca_certificate_identifier']} of {database['region']}, so logins to it will fail; install the"

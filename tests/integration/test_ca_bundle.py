@@ -144,6 +144,16 @@ def test_a_bundle_with_dead_roots_and_without_new_regions(install, old_bundle):
     assert not install(old_bundle)["changed"]
 
 
+def test_a_bundle_that_would_end_logins_is_refused(install, old_bundle):
+    databases = [database("eu-west-1"), database("ca-west-1")]
+    install(old_bundle)
+    refused = install(ending_in(days=999), databases=databases)  # of eu-west-1, but of another kind
+    assert "no live root for orders in eu-west-1, and the file in place has one" in refused["msg"]
+    assert install.path.read_bytes() == old_bundle
+    install.path.write_bytes(ending_in(days=-1 / 24))
+    assert install(ending_in(days=999), databases=databases)["changed"], "there is nothing to lose"
+
+
 @pytest.mark.parametrize(
     ("arrives", "word"),
     [
