@@ -196,6 +196,7 @@ def test_none(run):
         ({"AWS_ACCESS_KEY_ID": "AKID"}, "Partial credentials"),
         ({"profile": "nowhere"}, "nowhere"),
         ({"AWS_PROFILE": "nowhere"}, "nowhere"),
+        ({**ENVIRONMENT, "AWS_PROFILE": "nowhere"}, "nowhere"),  # as with botocore, which reads it
         ({"profile": "circular"}, "nowhere"),
         ({"profile": "broken"}, "no-such-program"),
         ({"profile": "process", "process": "import sys; sys.exit('it\\nfailed')"}, "it failed"),
