@@ -418,3 +418,21 @@ def test_a_directory_of_somebody_else_is_left_alone(tmp_path, verb):
     assert done.returncode == 1
     assert "is not the state directory of a lab" in done.stderr
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_mysql_where_there_is_no_debian_mirror(tmp_path):
+    """As on Ubuntu."""
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /etc/apt && exec "$@"', "sh"]
+    if subprocess.run([*hidden, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("This machine allows no mounts.")
+    done = subprocess.run(
+        [*hidden, LAB, "up", "--state", tmp_path / "state", "--engine", "mysql"],
+        env={**os.environ, "LAB_CACHE": str(tmp_path / "cache")},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("no apt source of this machine is a Debian mirror: use --engine mariadb.\n")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "state").exists()

@@ -38,6 +38,7 @@ Dir::State::Status "{place}/status";
 Dir::Cache "{place}/cache";
 Dir::Log "{place}/log";
 Acquire::Check-Valid-Until "false";
+APT::Update::Error-Mode "any";
 APT::Sandbox::User "root";
 APT::Install-Recommends "false";
 """
@@ -73,6 +74,7 @@ def _fetched(cache: Path) -> Path:
     with (cache / "mysql.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
+            print(f"Fetching MySQL, once; it is kept in {cache}", flush=True)
             unfinished = cache / "mysql-sid.new"
             shutil.rmtree(unfinished, ignore_errors=True)
             unpack(PACKAGE, unfinished)
@@ -103,7 +105,10 @@ def _mirror() -> str:
         found = DEBIAN.search(file.read_text()) if file.is_file() else None
         if found and KEYRING.exists():
             return found[1]
-    raise NoMirror("MySQL comes from Debian's unstable release, and no apt source of this machine is a Debian mirror.")
+    raise NoMirror(
+        "The lab's MySQL comes from Debian's unstable release, and no apt source of this machine is a Debian mirror:"
+        " use --engine mariadb."
+    )
 
 
 def loader(root: Path) -> list[str]:

@@ -128,7 +128,7 @@ def _check_machine(state: State, hosts, wanted: dict) -> None:
         raise LabError(f"The lab needs {what}, which is missing here: apt-get install {' '.join(packages)}.")
     if set(str(state.root)) & set(':,"\\ \t\n'):
         raise LabError(f"The path {state.root} holds a character that mount or sshd do not take: use another --state.")
-    names = [_identifier(wanted["databases"] - 1), _cluster_identifier(wanted["clusters"] - 1)]
+    names = [*map(_identifier, range(wanted["databases"])), *map(_cluster_identifier, range(wanted["clusters"]))]
     longest = state.database(max(names, key=len)) / "mysqld.sock"
     # Ansible adds about 30 characters to the directory of its connections' sockets.
     excess = max(len(str(longest)), len(str(state.control)) + 30, len(str(state.verifier))) - SOCKET_PATH_LIMIT
