@@ -13,8 +13,10 @@ import botocore.session
 endpoint, port, region, user, ca_file = sys.argv[1:]
 rds = botocore.session.get_session().create_client("rds", region_name=region)
 token = rds.generate_db_auth_token(DBHostname=endpoint, Port=port, DBUsername=user)
-version = subprocess.run(["mysql", "--version"], stdout=subprocess.PIPE, check=True).stdout
-verify = ["--ssl-verify-server-cert"] if b"MariaDB" in version else ["--ssl-mode=VERIFY_IDENTITY", "--enable-cleartext-plugin"]
-command = ["mysql", "--no-defaults", f"--host={endpoint}", f"--port={port}", f"--user={user}", f"--ssl-ca={ca_file}", *verify]
-query = ["--batch", "--skip-column-names", "--execute=SELECT CURRENT_USER()"]
-sys.exit(subprocess.run([*command, *query], env={**os.environ, "MYSQL_PWD": token}, check=False).returncode)
+mariadb = b"MariaDB" in subprocess.run(["mysql", "--version"], stdout=subprocess.PIPE, check=True).stdout
+command = [
+    *("mysql", "--no-defaults", f"--host={endpoint}", f"--port={port}", f"--user={user}", f"--ssl-ca={ca_file}"),
+    *(["--ssl-verify-server-cert"] if mariadb else ["--ssl-mode=VERIFY_IDENTITY", "--enable-cleartext-plugin"]),
+    *("--batch", "--skip-column-names", "--execute=SELECT CURRENT_USER()"),
+]
+sys.exit(subprocess.run(command, env={**os.environ, "MYSQL_PWD": token}, check=False).returncode)

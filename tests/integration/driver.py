@@ -67,8 +67,8 @@ class Lab:
         )
         return Run(done.returncode, done.stdout)
 
-    def good(self, playbook: str, *arguments: str) -> Run:
-        run = self.playbook(playbook, *arguments)
+    def good(self, playbook: str, *arguments: str, **environment: str) -> Run:
+        run = self.playbook(playbook, *arguments, **environment)
         assert run.status == 0, run.output
         return run
 

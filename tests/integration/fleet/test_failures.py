@@ -10,11 +10,13 @@ import itertools
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "site"))
 
+from driver import ROOT
 from faults import Fault, Proxy
 
 USERS = ("app", "report")
@@ -121,3 +123,15 @@ def test_one_instance_does_not_take_the_profile(fleet, proven):
     with fleet.calls() as calls:
         fleet.converge()
     assert fleet.changing(calls) == ["ec2:AssociateIamInstanceProfile"]
+
+
+def test_the_master_password_is_in_no_file(fleet, more, proven):
+    """Not even while the module waits for a server, on hosts for which Ansible writes its modules to files."""
+    files = more(clients={client: {"ansible_pipelining": False} for client in fleet.clients})
+    command = ["ansible-playbook", ROOT / "playbooks/site.yml", "--tags", "step3", *files]
+    seen = set()
+    with silent(fleet, "orders"), subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as run:
+        while run.poll() is None:
+            seen.update(fleet.ssh("client1", "ls -A ~/.ansible/tmp").stdout.split())
+    assert run.returncode != 0
+    assert seen == set()

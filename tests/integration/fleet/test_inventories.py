@@ -61,9 +61,8 @@ def test_dynamic_inventories(fleet, proven, tmp_path):
 
     run = fleet.converge("-i", str(tmp_path))
     assert set(run.changed) == {*fleet.clients, *fleet.databases, "localhost"}
-    # The order of the databases, which is another one, is all that differs from the static inventory.
-    assert sum(run.changed.values()) == len(fleet.clients), run.output
-    fleet.proven = False
+    # Its order is another one than that of the static inventory, which nothing is about.
+    assert set(run.changed.values()) == {0}, run.output
 
 
 def test_only_what_has_the_tag(fleet, tmp_path):

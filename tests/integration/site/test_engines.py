@@ -33,17 +33,9 @@ def engines(lab):
         pytest.fail("These tests need a lab with --engine both --clusters 1; start them with: make integration")
 
 
-@pytest.fixture(scope="module")
-def run(lab, tmp_path_factory):
-    """A playbook that succeeds. client2 gets MariaDB's client; client1 has MySQL's, if it is a host of its own."""
-    variables = {"mysql_client_packages": ["default-mysql-client"]}
-    inventory = tmp_path_factory.mktemp("inventory") / "clients.json"
-    inventory.write_text(json.dumps({"rds_clients": {"hosts": {"client2": variables}}}))
-    return lambda playbook: lab.good(playbook, "-i", lab.info["inventory"], "-i", str(inventory))
-
-
 @pytest.fixture(params=["client1", "client2"])
 def client(lab, request):
+    """The first one has MySQL's client, the second one has MariaDB's."""
     if lab.info["form"] != "namespaces":
         pytest.skip("In the plain form the clients share the machine's own program and names.")
     return request.param
@@ -75,11 +67,11 @@ def test_the_lab_says_what_it_is(lab):
         assert described[member["identifier"]]["Endpoint"]["Address"] == member["endpoint"]
 
 
-def test_first_run_proves_every_login_and_a_second_changes_nothing(lab, run):
-    first = run("site.yml")
+def test_first_run_proves_every_login_and_a_second_changes_nothing(lab):
+    first = lab.good("site.yml")
     logins = 2 * len(lab.databases) * len(lab.clients)
     assert f"All {logins} logins went as they should." in first.output
-    assert set(run("site.yml").changed.values()) == {0}
+    assert set(lab.good("site.yml").changed.values()) == {0}
 
 
 def test_a_cluster_is_reached_by_all_its_endpoints(lab):
@@ -155,14 +147,14 @@ def test_rds_mysql_sends_no_token_without_tls(lab, client):
     assert not thread.is_alive() and received == []
 
 
-def test_what_drifts_is_repaired(lab, run):
+def test_what_drifts_is_repaired(lab):
     lab.aws("rds").modify_db_cluster(
         DBClusterIdentifier="sales", EnableIAMDatabaseAuthentication=False, ApplyImmediately=True
     )
     lab.until(lambda: not records(lab)["sales"][FLAG])
     lab.sql("billing", "ALTER USER app@'%' REQUIRE NONE")
     lab.sql("sales", "DROP USER app@'%'")
-    repaired = run("site.yml")
+    repaired = lab.good("site.yml")
     assert {host for host, changed in repaired.changed.items() if changed} == {"billing", "sales"}
     assert repaired.changed["sales"] == 2
     for database in lab.databases:
@@ -186,8 +178,8 @@ def test_a_dynamic_inventory_has_the_cluster_as_one_host(lab, tmp_path):
     assert listed["shop"]["hosts"] == ["sales"]
 
 
-def test_teardown_leaves_nothing(lab, run):
-    run("teardown.yml")
+def test_teardown_leaves_nothing(lab):
+    lab.good("teardown.yml")
     assert not any(record[FLAG] for record in records(lab).values())
     for database in lab.databases:
         assert "AWSAuthenticationPlugin" not in {account[2] for account in lab.accounts(database)}

@@ -16,7 +16,7 @@ def program(venv: Path) -> str:
     """The program for no database, with its libraries in this place."""
     text = (ROOT / "roles/connect/templates/rds-mysql.j2").read_text()
     token = (ROOT / "plugins/module_utils/_token.py").read_text()
-    body = text.split("\n\n", 2)[2].replace("{{ connect_ca_file | to_json(ensure_ascii=false) }}", '"/nowhere"')
+    body = text.split("\n\n", 2)[2]
     start, end = body.index("{% for"), body.index("{% endfor %}")
     body = body[:start] + body[end + len("{% endfor %}") :]
     place = 'VENV = "/opt/dbops-rds-iam"'
