@@ -75,8 +75,8 @@ def _judge_granted(target, role, granted, denied, unread, simulated) -> Link | N
     if granted and len({id(statement) for _policy, statement, _key in hopeless}) == len(granted):
         policy, statement, key = hopeless[0]
         return _broken(
-            f"{_named(policy, statement)} allows {ACTION} only under a condition on {key}, which RDS does not support for"
-            " logins",
+            f"{_named(policy, statement)} allows {ACTION} only under a condition on {key}, which RDS does not support"
+            " for logins",
             f"take the condition out of that statement, or {_REPAIR}",
         )
     if (free and not denied and not unread and simulated != "implicitDeny") or (granted and simulated == "allowed"):
