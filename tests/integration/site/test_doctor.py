@@ -231,12 +231,19 @@ def no_boundary(lab):
 
 
 def full_access(lab):
+    """What AWS's policy of that name allows, as far as it is about RDS."""
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "rds:*", "Resource": "*"}]}
+    lab.aws("iam").create_policy(PolicyName="AmazonRDSFullAccess", PolicyDocument=json.dumps(document))
+    lab.aws("iam").attach_role_policy(RoleName=ROLE, PolicyArn=FULL_ACCESS)
     lab.aws("iam").delete_role_policy(RoleName=ROLE, PolicyName=POLICY)
-    lab.aws("iam").attach_role_policy(RoleName=ROLE, PolicyArn="arn:aws:iam::aws:policy/AmazonRDSFullAccess")
 
 
 def no_full_access(lab):
-    lab.aws("iam").detach_role_policy(RoleName=ROLE, PolicyArn="arn:aws:iam::aws:policy/AmazonRDSFullAccess")
+    lab.aws("iam").detach_role_policy(RoleName=ROLE, PolicyArn=FULL_ACCESS)
+    lab.aws("iam").delete_policy(PolicyArn=FULL_ACCESS)
+
+
+FULL_ACCESS = f"arn:aws:iam::{ACCOUNT}:policy/AmazonRDSFullAccess"
 
 
 def stopped(lab):
@@ -313,9 +320,9 @@ IN_NAMESPACES = [
 def test_causes_of_a_host_or_a_database(lab, doctor, causes):
     if causes in IN_NAMESPACES and lab.info["form"] == "plain":
         pytest.skip("The clients of the plain form are one machine.")
-    for cause in causes:
-        cause.breaks(lab)
     try:
+        for cause in causes:
+            cause.breaks(lab)
         found = doctor()
         for cause in causes:
             for login in cause.logins:
