@@ -83,12 +83,12 @@ def _start(state: State, wanted: dict) -> None:
     hosts = _form()
     _check_machine(state, hosts, wanted)
     cache = Path(os.environ.get("LAB_CACHE") or CHECKOUT / ".cache" / "lab").absolute()
+    plugin = database.compile_plugin(cache)
+    servers = {engine: _server(cache, engine) for engine in ENGINES[wanted["engine"]]}
     bases = {}
     if hosts is hosts_namespaces:
         families = list(FAMILIES) if wanted["family"] == "both" else [wanted["family"]]
         bases = {name: base_tree.prepare(cache, FAMILIES[name], say) for name in families[: wanted["clients"]]}
-    plugin = database.compile_plugin(cache)
-    servers = {engine: _server(cache, engine) for engine in ENGINES[wanted["engine"]]}
     state.make()
     user = database.server_user(state.root, cache)
     shape = {**_shape(state, hosts, wanted, servers, bases), "server_user": user, "servers": servers}

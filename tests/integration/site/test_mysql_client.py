@@ -83,6 +83,8 @@ def test_modules_find_the_libraries_by_themselves(lab, role):
     assert run.status == 0, run.output
     assert "AWSAuthenticationPlugin" in run.output
     assert orders["master_password"] not in run.output
+    login = {"endpoint": orders["endpoint"], "user": "app"}
+    assert "No AWS credentials were found" in lab.module(client, "dbops.rds_iam.rds_auth_token", login).output
     assert "seen" not in {account[0] for account in lab.accounts("orders")}
 
 
@@ -117,15 +119,21 @@ def test_no_index_is_said(lab, role):
     assert good(role(client)) > 0
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_an_unknown_distribution_is_said(lab, role, family):
-    client = FAMILIES[family]
-    root(lab, client, "cp -P /etc/os-release /etc/os-release.away; rm /etc/os-release; echo ID=beos > /etc/os-release")
+@pytest.mark.parametrize(
+    ("release", "words"),
+    [
+        ("ID=beos", ["beos", "mysql_client_packages", "mysql_client_python_packages"]),
+        ("ID=amzn\nVERSION_ID=2", ["Amazon Linux 2 on client2 has no Python", "move it to Amazon Linux 2023"]),
+    ],
+)
+def test_a_distribution_that_will_not_do_is_said(lab, role, release, words):
+    client = FAMILIES["amazon"]
+    root(lab, client, "mv /etc/os-release /etc/os-release.away; cat > /etc/os-release", input=f"{release}\n")
     try:
         said = sentence(role(client))
     finally:
         root(lab, client, "mv /etc/os-release.away /etc/os-release")
-    assert "beos" in said and "mysql_client_packages" in said and "mysql_client_python_packages" in said
+    assert all(word in said for word in words)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

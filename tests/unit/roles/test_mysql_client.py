@@ -23,7 +23,7 @@ RELEASES = {
     'PRETTY_NAME="Debian GNU/Linux 12"\nVERSION_ID="12"\nID=debian\n': ("default-mysql-client", "debian 12", *DEBIAN),
     'PRETTY_NAME="Debian GNU/Linux forky/sid"\nID=debian\n': ("default-mysql-client", "debian", *DEBIAN),
     'NAME="Amazon Linux"\nID="amzn"\nID_LIKE="fedora"\nVERSION_ID="2023"\n': ("mariadb105", "amzn 2023", *WITH_PIP),
-    'NAME="Amazon Linux"\nID="amzn"\nID_LIKE="centos rhel fedora"\nVERSION_ID="2"\n': ("mariadb", "amzn 2", *WITH_PIP),
+    'NAME="Amazon Linux"\nID="amzn"\nID_LIKE="centos rhel fedora"\nVERSION_ID="2"\n': ("", "amzn 2", *WITH_PIP),
     'ID="rhel"\nID_LIKE="fedora"\nVERSION_ID="9.4"\nPLATFORM_ID="platform:el9"\n': ("mysql", "rhel 9", *WITH_PIP),
     'ID="rhel"\nID_LIKE="centos fedora"\nVERSION_ID="10.1"\n': ("mysql8.4", "rhel 10", *WITH_PIP),
     'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="8.10"\n': ("mysql", "rocky 8", *WITH_PIP),
