@@ -252,9 +252,9 @@ def _account(case: Case) -> Link:
     if account.get("conflict"):
         repair = f"set convert for {case.user} in db_users_accounts"
         return Link("account", BROKEN, account["msg"].split(";")[0], repair)
-    if account.get("failed"):
-        return Link("account", UNKNOWN, account["msg"].rstrip("."))
-    (user,) = account["users"]
+    if not account.get("users"):  # nothing was read
+        return Link("account", UNKNOWN, account.get("msg", "the account could not be read").rstrip("."))
+    user = account["users"][0]
     who, statements = f"'{user['name']}'@'{user['host']}'", " ".join(user["statements"])
     if statements.startswith("CREATE USER"):
         return Link("account", BROKEN, f"{case.name} has no account {who}", repair)

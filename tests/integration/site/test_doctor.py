@@ -174,20 +174,23 @@ class Cause:
 
     def __init__(self, link, words, breaks, mends=None, hosts=("client1", "client2"), databases=("orders", "billing")):
         self.link, self.words, self.breaks, self.mends = link, words, breaks, mends
-        self.logins = [(host, database, "app") for host in hosts for database in databases]
+        # That a login is refused, as that of report, is not proven either where the server or the keys cannot be had.
+        users = ("app",) if link in ("database", "flag", "permission") else ("app", "report")
+        self.logins = [(host, database, user) for host in hosts for database in databases for user in users]
 
 
 def on(client, command, undo=None):
     """A cause on one client, mended by another command or by site.yml."""
+
+    def run(lab, text):
+        addresses = {name: next(iter(database["addresses"])) for name, database in lab.databases.items()}
+        sudo(lab, client, text.format(bundle=lab.bundle(client), **addresses))
+
     return {
-        "breaks": lambda lab: sudo(lab, client, command.format(bundle=lab.bundle(client))),
-        "mends": (lambda lab: sudo(lab, client, undo.format(bundle=lab.bundle(client)))) if undo else None,
+        "breaks": lambda lab: run(lab, command),
+        "mends": (lambda lab: run(lab, undo)) if undo else None,
         "hosts": (client,),
     }
-
-
-def address(lab, identifier):
-    return lab.databases[identifier]["server_address"]
 
 
 def flag(lab, identifier, now):
@@ -256,7 +259,7 @@ def started(lab):
 
 KEYS = "[default]\\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\\naws_secret_access_key = wJalrXUtnFEMI/EXAMPLEKEY\\n"
 HOSTS = "cp /etc/hosts /etc/hosts.good; sed '/orders/d' /etc/hosts.good > /etc/hosts"
-OTHER = "cp /etc/hosts /etc/hosts.good; sed 's/ orders[.]/ x./; s/ billing[.]/ orders./' /etc/hosts.good > /etc/hosts"
+OTHER = "cp /etc/hosts /etc/hosts.good; sed 's/.* orders[.]/{billing} orders./' /etc/hosts.good > /etc/hosts"
 UNDO_HOSTS = "cat /etc/hosts.good > /etc/hosts; rm /etc/hosts.good"
 PYMYSQL = "/usr/lib/python3/dist-packages/pymysql"
 
@@ -302,7 +305,7 @@ ROUNDS = [
 IN_NAMESPACES = [
     [
         Cause("port", "cannot be reached", **on(
-            "client1", "ip route add unreachable 10.77.0.11/32", "ip route del unreachable 10.77.0.11/32"
+            "client1", "ip route add unreachable {orders}/32", "ip route del unreachable {orders}/32"
         ), **ORDERS),
         Cause("client", "lacks the Python libraries pymysql", **on(
             "client2", f"mv {PYMYSQL} {PYMYSQL}.away", f"mv {PYMYSQL}.away {PYMYSQL}"

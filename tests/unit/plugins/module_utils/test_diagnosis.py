@@ -138,6 +138,12 @@ def test_a_refusal_that_is_wanted():
     assert (state, sentence) == (OK, "")
 
 
+def test_an_account_that_could_not_be_read():
+    account = {"users": [], "conflict": False, "msg": "The server cannot be reached."}
+    (state, reason), _links = said(replace(CASE, account=account))
+    assert state == UNKNOWN and "account: The server cannot be reached" in reason
+
+
 def test_a_login_that_should_be_refused():
     login = {**DENIED, "verdict": "allowed"}
     (state, sentence), _links = said(replace(CASE, expect="denied", login=login))
