@@ -172,10 +172,9 @@ def sudo(lab, client, command):
 class Cause:
     """Something that is broken, how that is mended where site.yml cannot, and what the doctor says."""
 
-    def __init__(self, link, words, breaks, mends=None, hosts=("client1", "client2"), databases=("orders", "billing")):
+    def __init__(self, link, words, breaks, mends=None, hosts=("client1", "client2"), databases=("orders", "billing"),
+                 users=("app", "report")):
         self.link, self.words, self.breaks, self.mends = link, words, breaks, mends
-        # That a login is refused, as that of report, is not proven either where the server or the keys cannot be had.
-        users = ("app",) if link in ("database", "flag", "permission") else ("app", "report")
         self.logins = [(host, database, user) for host in hosts for database in databases for user in users]
 
 
@@ -263,6 +262,8 @@ OTHER = "cp /etc/hosts /etc/hosts.good; sed 's/.* orders[.]/{billing} orders./' 
 UNDO_HOSTS = "cat /etc/hosts.good > /etc/hosts; rm /etc/hosts.good"
 PYMYSQL = "/usr/lib/python3/dist-packages/pymysql"
 
+# Where the server decides, report is refused as it should be; where it cannot be asked, that is not proven either.
+DECIDED = {"users": ("app",)}
 ORDERS = {"databases": ("orders",)}
 # Actions, and the link that nobody can tell without them.
 RIGHTS = {
@@ -276,12 +277,12 @@ RIGHTS = {
 }
 ROUNDS = [
     [
-        Cause("flag", "is off", lambda lab: flag(lab, "orders", True), **ORDERS),
-        Cause("flag", "only pending", lambda lab: flag(lab, "billing", False), databases=("billing",)),
+        Cause("flag", "is off", lambda lab: flag(lab, "orders", True), **ORDERS, **DECIDED),
+        Cause("flag", "only pending", lambda lab: flag(lab, "billing", False), databases=("billing",), **DECIDED),
     ],
     [
-        Cause("database", "its status is stopped", stopped, started, **ORDERS),
-        Cause("permission", "none of them", full_access, no_full_access, databases=("billing",)),
+        Cause("database", "its status is stopped", stopped, started, **ORDERS, **DECIDED),
+        Cause("permission", "none of them", full_access, no_full_access, databases=("billing",), **DECIDED),
     ],
     [
         Cause("name", "cannot be reached", **on("client1", HOSTS, UNDO_HOSTS), **ORDERS),
@@ -295,20 +296,20 @@ ROUNDS = [
         Cause("profile", "no instance profile is attached", lambda lab: detach(lab, "client1"), hosts=("client1",)),
         Cause("credentials", "credentials from shared-credentials-file", **on(
             "client2", f"mkdir -p /root/.aws; printf '{KEYS}' > /root/.aws/credentials", "rm -r /root/.aws"
-        )),
+        ), **DECIDED),
     ],
     [Cause("profile", "has no role in it", empty_profile)],
     [Cause("profile", "does not let EC2 assume it", trust)],
-    [Cause("permission", "the permissions boundary limit", boundary, no_boundary)],
+    [Cause("permission", "the permissions boundary limit", boundary, no_boundary, **DECIDED)],
 ]
 # These change what the plain form, whose clients are one machine, has in common.
 IN_NAMESPACES = [
     [
         Cause("port", "cannot be reached", **on(
-            "client1", "ip route add unreachable {orders}/32", "ip route del unreachable {orders}/32"
+            "client2", "ip route add unreachable {orders}/32", "ip route del unreachable {orders}/32"
         ), **ORDERS),
         Cause("client", "lacks the Python libraries pymysql", **on(
-            "client2", f"mv {PYMYSQL} {PYMYSQL}.away", f"mv {PYMYSQL}.away {PYMYSQL}"
+            "client1", f"mv {PYMYSQL} {PYMYSQL}.away", f"mv {PYMYSQL}.away {PYMYSQL}"
         )),
     ],
     [
