@@ -252,8 +252,8 @@ def _account(case: Case) -> Link:
     if account.get("conflict"):
         repair = f"set convert for {case.user} in db_users_accounts"
         return Link("account", BROKEN, account["msg"].split(";")[0], repair)
-    if not account.get("users"):  # nothing was read
-        return Link("account", UNKNOWN, account.get("msg", "the account could not be read").rstrip("."))
+    if "accounts_left" not in account:  # the server was not read, and the plan is one for a server without accounts
+        return Link("account", UNKNOWN, account.get("msg", "the accounts could not be read").rstrip("."))
     user = account["users"][0]
     who, statements = f"'{user['name']}'@'{user['host']}'", " ".join(user["statements"])
     if statements.startswith("CREATE USER"):

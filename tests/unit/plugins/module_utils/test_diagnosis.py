@@ -42,7 +42,7 @@ HOST = {
     "libraries": {"botocore": "1.34.0", "pymysql": "1.1.0"},
     "target": {"endpoint": ENDPOINT, "port": 3306, "failed_at": None, "msg": None},
 }
-ACCOUNT = {"users": [{"name": "app", "host": "%", "statements": []}]}
+ACCOUNT = {"users": [{"name": "app", "host": "%", "statements": []}], "accounts_left": 2}
 CASE = Case(
     client="app1",
     database=RECORD,
@@ -62,7 +62,7 @@ def said(case):
 
 
 def statements(*texts):
-    return {"users": [{"name": "app", "host": "%", "statements": list(texts)}]}
+    return {"users": [{"name": "app", "host": "%", "statements": list(texts)}], "accounts_left": 2}
 
 
 BROKEN_CASES = {
@@ -104,7 +104,7 @@ BROKEN_CASES = {
     "locked": ({"account": statements("ALTER USER 'app'@'%' ACCOUNT UNLOCK")}, "account", "is locked"),
     "password": ({"account": {"failed": True, "conflict": True, "msg": "A password; do."}}, "account", "A password"),
     "other host": (
-        {"account": {"users": [{"name": "app", "host": "192.168.%", "statements": []}]}},
+        {"account": {"users": [{"name": "app", "host": "192.168.%", "statements": []}], "accounts_left": 2}},
         "account",
         "is not for 10.0.1.11",
     ),
@@ -142,6 +142,10 @@ def test_an_account_that_could_not_be_read():
     account = {"users": [], "conflict": False, "msg": "The server cannot be reached."}
     (state, reason), _links = said(replace(CASE, account=account))
     assert state == UNKNOWN and "account: The server cannot be reached" in reason
+    # Check mode shows a plan also where PyMySQL is missing, as if the server had no account.
+    account = {"users": [{"name": "app", "host": "%", "statements": ["CREATE USER 'app'@'%' ..."]}]}
+    (state, reason), _links = said(replace(CASE, account=account))
+    assert state == UNKNOWN and "account: the accounts could not be read" in reason
 
 
 def test_a_login_that_should_be_refused():
