@@ -240,9 +240,11 @@ def _permission(case: Case) -> Link:
     arn = f"{case.database['connect_arn_prefix']}/{case.user}"
     target = Target(arn, case.database["identifier"], case.member_resource_ids)
     found = judge(target, case.role.name, case.role.policies, case.role.simulated.get(arn))
-    if case.expect == "denied" and (case.login or {}).get("verdict") == "allowed" and found.state == OK:
+    if case.expect == "allowed" or found.state == UNKNOWN:
+        return found
+    if found.state == OK:
         return Link("permission", BROKEN, f"{found.text}, and it should not", "take the user out of that statement")
-    return found
+    return Link("permission", OK, f"{found.text}, as it should be")
 
 
 def _account(case: Case) -> Link:

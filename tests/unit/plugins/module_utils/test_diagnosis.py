@@ -156,6 +156,13 @@ def test_a_login_that_should_be_refused():
     assert state == BROKEN and "it is let in, and should not be" in sentence
 
 
+def test_a_user_whom_no_policy_names_and_who_should_be_refused():
+    """What keeps the refusal from being proven is named, and not what makes it."""
+    role, host = replace(CASE.role, policies=[]), {**HOST, "libraries": {"botocore": "1", "pymysql": None}}
+    (state, reason), _links = said(replace(CASE, expect="denied", login=None, role=role, host=host))
+    assert state == BROKEN and "lacks the Python libraries" in reason
+
+
 @pytest.mark.parametrize("what", ["database", "host", "instance", "role", "account"])
 def test_what_cannot_be_seen_is_unknown(what):
     (state, sentence), links = said(replace(CASE, **{what: Unread("these credentials are not allowed it")}))
