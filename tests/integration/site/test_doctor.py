@@ -55,6 +55,10 @@ def variables(tmp_path_factory):
     return path
 
 
+def without_null(given: dict) -> dict:
+    return {key: value for key, value in given.items() if value is not None}
+
+
 @pytest.fixture(scope="module")
 def doctor(lab, tmp_path_factory):
     """Run doctor.yml; the diagnosis of each login that does not go as it should, by host, database and user."""
@@ -83,7 +87,9 @@ def doctor(lab, tmp_path_factory):
     def arguments() -> dict:
         """What the playbook gives to the module."""
         assert doctor()
-        return {key: doctor.given[key] for key in ("logins", "hosts", "databases")}
+        given = {key: doctor.given[key] for key in ("logins", "hosts", "databases")}
+        # What was left out is null there.
+        return json.loads(json.dumps(given), object_hook=without_null)
 
     doctor.arguments = arguments
     return doctor
@@ -350,26 +356,39 @@ def test_a_database_that_does_not_exist(lab, doctor, tmp_path):
     assert {database for _host, database, _user in found} == {"ghost"}
 
 
-def test_rights_that_are_missing_are_unknown(lab, doctor):
-    """Each action that the doctor uses, taken away alone: nothing is called broken but what is."""
+@pytest.fixture
+def reader(lab):
+    """Run the doctor as a user who may do all but some actions."""
     iam = lab.aws("iam")
     iam.create_user(UserName="reader")
     key = iam.create_access_key(UserName="reader")["AccessKey"]
     keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+    def reader(arguments, *without):
+        statements = [
+            {"Effect": "Allow", "Action": "*", "Resource": "*"},
+            {"Effect": "Deny", "Action": list(without), "Resource": "*"},
+        ]
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        iam.put_user_policy(UserName="reader", PolicyName="rights", PolicyDocument=document)
+        run = lab.module("localhost", "dbops.rds_iam.rds_iam_doctor", {**arguments, "fail": False}, **keys)
+        assert run.status == 0, run.output
+        return json.loads(run.output.split("=>", 1)[1])["logins"]
+
+    yield reader
+    iam.delete_user_policy(UserName="reader", PolicyName="rights")
+    iam.delete_access_key(UserName="reader", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName="reader")
+
+
+def test_rights_that_are_missing_are_unknown(lab, doctor, reader):
+    """Each action that the doctor uses, taken away alone: nothing is called broken but what is."""
     put(lab, POLICY, allow(arn(lab, GOOD, "other")))
     arguments = doctor.arguments()
     for action, link in RIGHTS.items():
-        statements = [{"Effect": effect, "Action": what, "Resource": "*"} for effect, what in
-                      (("Allow", "*"), ("Deny", [action, "iam:SimulatePrincipalPolicy"]))]
-        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        iam.put_user_policy(UserName="reader", PolicyName="rights", PolicyDocument=document)
-        done = lab.module("localhost", "dbops.rds_iam.rds_iam_doctor", {**arguments, "fail": False}, **keys)
-        one = json.loads(done.output.split("=>", 1)[1])["logins"][0]
+        one = reader(arguments, action, "iam:SimulatePrincipalPolicy")[0]
         found = next(found for found in one["links"] if found["name"] == link)
         assert found["state"] == "unknown" and action in found["text"], one
         assert broken(one) in (None, "permission"), one
         assert one["state"] != "ok" and (broken(one) or action in one["reason"]), one
-    iam.delete_user_policy(UserName="reader", PolicyName="rights")
-    iam.delete_access_key(UserName="reader", AccessKeyId=key["AccessKeyId"])
-    iam.delete_user(UserName="reader")
     lab.good("site.yml")
