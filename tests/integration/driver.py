@@ -19,11 +19,20 @@ from pathlib import Path
 
 import boto3
 import pymysql
+import pytest
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
 READS = ("Describe", "Get", "List", "Simulate")
+
+
+def state_of_the_lab() -> Path:
+    """Where the lab is inside which these tests run."""
+    state = os.environ.get("LAB_STATE")
+    if not state:
+        pytest.fail("These tests run inside a lab; start them with: make integration")
+    return Path(state)
 
 
 @dataclass

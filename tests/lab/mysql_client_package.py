@@ -23,10 +23,7 @@ Conflicts: virtual-mysql-client, virtual-mysql-client-core
 Provides: virtual-mysql-client, virtual-mysql-client-core
 Description: MySQL database client of Debian's unstable release, with its own libraries
 """
-LAUNCHER = """\
-#!/bin/sh
-exec /{home}/{loader} --library-path /{home} --argv0 mysql /{home}/mysql "$@"
-"""
+LAUNCHER = '#!/bin/sh\nexec /{home}/{loader} --library-path /{home} --argv0 mysql /{home}/mysql "$@"\n'
 RECIPE = CONTROL, LAUNCHER
 
 

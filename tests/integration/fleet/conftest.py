@@ -18,7 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from driver import BIN, ROOT, Lab, Run
+from driver import BIN, ROOT, Lab, Run, state_of_the_lab
 
 ROLE = "rds-iam-lab"
 
@@ -79,10 +79,7 @@ class Fleet(Lab):
 
 @pytest.fixture(scope="session")
 def fleet() -> Fleet:
-    state = os.environ.get("LAB_STATE")
-    if not state:
-        pytest.fail("These tests run inside a lab; start them with: make integration")
-    return Fleet(Path(state))
+    return Fleet(state_of_the_lab())
 
 
 @pytest.fixture

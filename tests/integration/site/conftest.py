@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -13,12 +12,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from driver import Lab
+from driver import Lab, state_of_the_lab
 
 
 @pytest.fixture(scope="session")
 def lab() -> Lab:
-    state = os.environ.get("LAB_STATE")
-    if not state:
-        pytest.fail("These tests run inside a lab; start them with: make integration")
-    return Lab(Path(state))
+    return Lab(state_of_the_lab())
