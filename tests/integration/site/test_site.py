@@ -195,14 +195,21 @@ def bundle_of_another_authority(lab):
 
 
 @pytest.mark.parametrize(
-    "breaks",
-    [flag_off, policy_removed, profile_detached, account_dropped, bundle_deleted, bundle_of_another_authority],
+    ("breaks", "reason"),
+    [
+        (flag_off, "is off; to repair it, let the role dbops.rds_iam.iam_auth"),
+        (policy_removed, "no policy of the IAM role"),
+        (profile_detached, "no instance profile is attached"),
+        (account_dropped, "orders has no account 'app'@'%'"),
+        (bundle_deleted, "does not exist on this host"),
+        (bundle_of_another_authority, "unable to get local issuer certificate"),
+    ],
 )
-def test_what_breaks_is_seen_and_repaired(lab, breaks):
+def test_what_breaks_is_seen_and_repaired(lab, breaks, reason):
     breaks(lab)
     seen = lab.playbook("site.yml", "--tags", "step9")
     assert seen.status != 0, seen.output
-    assert re.search(r"logins are not proven: .*client1 to orders as app[,:]", seen.output)
+    assert re.search(rf"logins are not proven: .*client1 to orders as app[,:].*{re.escape(reason)}", seen.output)
     repaired = lab.good("site.yml")
     assert sum(repaired.changed.values()) > 0
 
