@@ -23,6 +23,7 @@ RECIPE = 2  # raise it when this file makes another tree
 INSTALLED = ["python3", "openssh-server", "sudo", "ca-certificates", "iproute2", "procps", "mount"]
 LIBRARIES = ["botocore", "PyMySQL"]
 DPKG_OPTIONS = ["force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*"]
+SPACE = 1 << 30  # bytes that making a tree takes at most
 USER = "ec2-user"
 USER_ID = 1000
 REPOSITORY_HOST = "10.77.0.1"
@@ -137,6 +138,13 @@ def prepare(cache: Path, family, say) -> BaseTree:
         if not base.place.exists():
             if not shutil.which("mmdebstrap"):
                 raise LabError("The lab needs mmdebstrap to make its clients: apt-get install mmdebstrap.")
+            # Asked for beforehand: apt does not come back from a disk that fills up under it.
+            free = shutil.disk_usage(cache).free
+            if free < SPACE:
+                raise LabError(
+                    f"The file system of the {family.NAME} clients needs {SPACE >> 20} MB in {cache}, where"
+                    f" {free >> 20} MB are free; free more, or name another directory in LAB_CACHE."
+                )
             say(f"Making the file system of the {family.NAME} clients ({release}), once; it is kept in {cache}")
             unfinished = BaseTree(base.place.with_suffix(".new"), family.NAME)
             shutil.rmtree(unfinished.place, ignore_errors=True)
@@ -146,7 +154,7 @@ def prepare(cache: Path, family, say) -> BaseTree:
             except (LabError, OSError) as exc:
                 raise LabError(
                     f"The file system of the {family.NAME} clients could not be made: {str(exc).rstrip('.')}; it needs"
-                    f" the apt sources and the Python package index of this machine, and 1 GB in {cache}."
+                    f" the apt sources and the Python package index of this machine, and room in {cache}."
                 ) from None
             unfinished.place.rename(base.place)
     return base
