@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._database import FLAG, title
 from ansible_collections.dbops.rds_iam.plugins.module_utils._ec2 import Instance
@@ -66,6 +66,7 @@ def diagnose(case: Case) -> list[Link]:
         return _proven(case)
     links = [_database(case), _flag(case), *_network(case), _clock(case), _profile(case), _credentials(case)]
     links += [_permission(case), _account(case), _token(case), _programs(case)]
+    links = _by_elimination(case, links)
     return [*links, _answer(case, links)]
 
 
@@ -218,16 +219,21 @@ def _credentials(case: Case) -> Link:
         return Link("credentials", BROKEN, text, f"renew them where they come from ({found['source']})")
     role = case.role.name if isinstance(case.role, Role) else None
     if found["source"] != "iam-role":
-        return Link(
-            "credentials",
-            BROKEN,
-            f"{case.client} signs with credentials from {found['source']}, and not with those of its instance profile",
-            "remove them from the host, or give their owner the permission",
-        )
+        text = f"{case.client} signs with credentials from {found['source']}, and not with those of its instance profile"
+        return Link("credentials", UNKNOWN, text)
     if role and found["role_name"] != role:
         text = f"{case.client} is still served credentials of the IAM role {found['role_name']}, and not of {role}"
         return Link("credentials", BROKEN, text, "wait a minute until the metadata service serves the new profile")
     return Link("credentials", OK, f"{case.client} has credentials of the IAM role {found['role_name']}")
+
+
+def _by_elimination(case: Case, links: list[Link]) -> list[Link]:
+    """Credentials of others may have the permission; where they are refused and all else is good, they have it not."""
+    doubtful = [link for link in links if link.state != OK]
+    if (case.login or {}).get("verdict") != "denied" or [link.name for link in doubtful] != ["credentials"]:
+        return links
+    repair = "remove them from the host, or give their owner the permission"
+    return [replace(link, state=BROKEN, repair=repair) if link in doubtful else link for link in links]
 
 
 def _permission(case: Case) -> Link:

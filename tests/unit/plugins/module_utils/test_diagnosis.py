@@ -156,6 +156,14 @@ def test_a_login_that_should_be_refused():
     assert state == BROKEN and "it is let in, and should not be" in sentence
 
 
+def test_credentials_of_others_may_be_good_ones():
+    host = {**HOST, "credentials": {**HOST["credentials"], "source": "env", "role_name": None}}
+    (state, reason), _links = said(replace(CASE, host=host, account=statements("CREATE USER ...")))
+    assert state == BROKEN and "no account 'app'@'%'" in reason
+    (state, reason), _links = said(replace(CASE, host=host, account=Unread("no right")))
+    assert state == UNKNOWN and "credentials from env" in reason and "no right" in reason
+
+
 def test_a_user_whom_no_policy_names_and_who_should_be_refused():
     """What keeps the refusal from being proven is named, and not what makes it."""
     role, host = replace(CASE.role, policies=[]), {**HOST, "libraries": {"botocore": "1", "pymysql": None}}
