@@ -219,7 +219,7 @@ def _credentials(case: Case) -> Link:
         return Link("credentials", BROKEN, text, f"renew them where they come from ({found['source']})")
     role = case.role.name if isinstance(case.role, Role) else None
     if found["source"] != "iam-role":
-        text = f"{case.client} signs with credentials from {found['source']}, and not with those of its instance profile"
+        text = f"{case.client} signs with credentials from {found['source']}, and not with those of its profile"
         return Link("credentials", UNKNOWN, text)
     if role and found["role_name"] != role:
         text = f"{case.client} is still served credentials of the IAM role {found['role_name']}, and not of {role}"
