@@ -10,7 +10,6 @@ import importlib
 import os
 import re
 import shutil
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -70,18 +69,17 @@ def credentials(role_name: str | None) -> dict:
     }
 
 
-def programs() -> list[dict]:
+def programs(run_command) -> list[dict]:
     """The database clients of this host."""
     found = {}
     for path in filter(None, map(shutil.which, _CLIENTS)):
         found.setdefault(os.path.realpath(path), path)
-    return [_program(path) for path in found.values()]
+    return [_program(path, run_command([path, "--version"])[1]) for path in found.values()]
 
 
-def _program(path: str) -> dict:
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    version = re.search(r"(?:Distrib|Ver|from) (\d[\w.]*)", done.stdout)
-    family = "MariaDB" if "MariaDB" in done.stdout else "MySQL"
+def _program(path: str, said: str) -> dict:
+    version = re.search(r"(?:Distrib|Ver|from) (\d[\w.]*)", said)
+    family = "MariaDB" if "MariaDB" in said else "MySQL"
     return {"path": path, "family": family, "version": version[1] if version else "of unknown version"}
 
 

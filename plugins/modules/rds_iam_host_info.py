@@ -217,7 +217,8 @@ def reach(params, target):
     return record
 
 
-def run(params):
+def run(module):
+    params = module.params
     metadata, libraries = _host.metadata(), _host.libraries()
     # Without the driver there is no way to go there, and that it is missing is said already.
     targets = params["targets"] if libraries["pymysql"] else []
@@ -227,7 +228,7 @@ def run(params):
         "metadata_error": metadata["error"],
         "credentials": _host.credentials(metadata["role_name"]),
         "ca_bundle": _host.bundle(params["ca_file"]),
-        "programs": _host.programs(),
+        "programs": _host.programs(module.run_command),
         "libraries": libraries,
         "targets": [reach(params, target) for target in targets],
     }
@@ -248,7 +249,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    module.exit_json(changed=False, **run(module.params))
+    module.exit_json(changed=False, **run(module))
 
 
 if __name__ == "__main__":
