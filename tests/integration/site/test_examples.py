@@ -24,9 +24,10 @@ TRUST = {
 }
 # What Ansible itself adds to a result.
 COMMON = {"ansible_facts", "changed", "deprecations", "diff", "failed", "invocation", "warnings"}
-TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
+TYPES = {"str": str, "float": float, "int": int, "bool": bool, "list": list, "dict": dict}
 ON_THE_CONTROLLER = [
-    *("rds_iam_auth", "rds_iam_auth_info", "rds_iam_role_info", "ec2_role_attachment", "connect_policy"),
+    *("rds_iam_auth", "rds_iam_auth_info", "rds_iam_role_info", "rds_iam_doctor"),
+    *("ec2_role_attachment", "connect_policy"),
 ]
 ON_A_HOST = ["rds_ca_bundle", "rds_iam_db_user", "rds_auth_token", "rds_iam_ping", "rds_iam_host_info", "lookup"]
 
