@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._database import FLAG, title
 from ansible_collections.dbops.rds_iam.plugins.module_utils._ec2 import Instance
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host import FROM_PROFILE
 from ansible_collections.dbops.rds_iam.plugins.module_utils._links import BROKEN, OK, UNKNOWN, Link
 from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Policy, Target, judge
 
@@ -218,7 +219,7 @@ def _credentials(case: Case) -> Link:
         text = f"the credentials of {case.client} ended at {found['expires_at']}"
         return Link("credentials", BROKEN, text, f"renew them where they come from ({found['source']})")
     role = case.role.name if isinstance(case.role, Role) else None
-    if found["source"] != "iam-role":
+    if found["source"] != FROM_PROFILE:
         text = f"{case.client} signs with credentials from {found['source']}, and not with those of its profile"
         return Link("credentials", UNKNOWN, text)
     if role and found["role_name"] != role:
