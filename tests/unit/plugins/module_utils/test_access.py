@@ -14,7 +14,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import P
 
 SCHEMA = json.loads((Path(__file__).parents[4] / "docs/access-map.schema.json").read_text())
 PREFIX = "arn:aws:rds-db:eu-west-1:123456789012:dbuser:"
-EC2 = ["ec2.amazonaws.com"]
+EC2 = ("ec2.amazonaws.com",)
 
 
 def record(identifier, **more):
@@ -44,7 +44,7 @@ def account(name, host="%", **more):
     return {**iam, "locked": False, "system": False, **more}
 
 
-RECORDS = [record("orders"), record("billing")]
+RECORDS = (record("orders"), record("billing"))
 SEEN = {"db_instance_identifier": "orders", "unseen": "", "accounts": [account("app"), account("report")]}
 
 
@@ -59,7 +59,7 @@ def policy(resource, effect="Allow", action="rds-db:connect", name="connect", bo
 
 
 GOOD = policy([f"{PREFIX}db-ORDERS/app", f"{PREFIX}db-ORDERS/report"])
-HOSTS = [Host("i-1", "app1", "running", "app-rds")]
+HOSTS = (Host("i-1", "app1", "running", "app-rds"),)
 
 
 def drawn(principals, given=(SEEN,), hosts=HOSTS, records=RECORDS, only=False):
