@@ -11,6 +11,7 @@ from pathlib import Path
 import gaps
 import gateway
 import imds
+import rights
 import seed
 import static
 import verifier
@@ -32,6 +33,7 @@ class AwsSide:
     async def start(self) -> None:
         plan = self.plan
         gaps.apply(trusted_root=Path(plan["truststore"]["root"]) / "global" / "global-bundle.pem")
+        rights.apply()
         seeded = seed.create(plan)
         (self.state / "seed.json").write_text(json.dumps(seeded, indent=2) + "\n")
         self._start(verifier.Server(plan, self.state / "verifier.jsonl"))

@@ -1,0 +1,366 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The policies in docs/policies. With exactly these rights a playbook passes; with one action less it fails, and says
+which one is missing.
+
+The whole site comes first, from nothing; then scenes, each of which needs some actions: what is there before, and the
+part of the run that needs them. The tests build on each other, in order.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Callable
+
+import pytest
+from driver import ROOT
+
+POLICIES = ROOT / "docs" / "policies"
+ROLE, POLICY, ACCOUNT = "rds-iam-lab", "rds-iam-connect", "123456789012"
+TAGS = [{"Key": "ManagedBy", "Value": "dbops.rds_iam"}]
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+
+
+def policy(playbook: str, *without: str) -> dict:
+    """The policy of a playbook, for the role of the lab, without some of its actions."""
+    found = json.loads((POLICIES / f"{playbook}.json").read_text().replace("app-rds", ROLE))
+    for statement in found["Statement"]:
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        statement["Action"] = [action for action in actions if action not in without]
+    found["Statement"] = [statement for statement in found["Statement"] if statement["Action"]]
+    return found
+
+
+def actions(playbook: str) -> list[str]:
+    return sorted(action for statement in policy(playbook)["Statement"] for action in statement["Action"])
+
+
+def document(**statement) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
+
+
+def allowing(action: str) -> str:
+    return document(Action=action, Resource="*")
+
+
+def trusting(service: str) -> str:
+    return document(Action="sts:AssumeRole", Principal={"Service": service})
+
+
+def flag(lab, enabled):
+    rds = lab.aws("rds")
+    rds.modify_db_instance(
+        DBInstanceIdentifier="orders", EnableIAMDatabaseAuthentication=enabled, ApplyImmediately=True
+    )
+    found = "IAMDatabaseAuthenticationEnabled"
+    lab.until(lambda: rds.describe_db_instances(DBInstanceIdentifier="orders")["DBInstances"][0][found] == enabled)
+
+
+def flag_of_the_cluster(lab, enabled):
+    rds = lab.aws("rds")
+    rds.modify_db_cluster(DBClusterIdentifier="ledger", EnableIAMDatabaseAuthentication=enabled, ApplyImmediately=True)
+    found = "IAMDatabaseAuthenticationEnabled"
+    lab.until(lambda: rds.describe_db_clusters(DBClusterIdentifier="ledger")["DBClusters"][0][found] == enabled)
+
+
+def detached(lab, *clients):
+    ec2 = lab.aws("ec2")
+    ids = [lab.clients[name]["instance_id"] for name in clients or lab.clients]
+    found = ec2.describe_iam_instance_profile_associations(Filters=[{"Name": "instance-id", "Values": ids}])
+    for one in found["IamInstanceProfileAssociations"]:
+        ec2.disassociate_iam_instance_profile(AssociationId=one["AssociationId"])
+
+
+def attached(lab, profile):
+    detached(lab, "client1")
+    lab.aws("ec2").associate_iam_instance_profile(
+        IamInstanceProfile={"Name": profile}, InstanceId=lab.clients["client1"]["instance_id"]
+    )
+
+
+def no_role(lab):
+    detached(lab)
+    iam = lab.aws("iam")
+    for profile in iam.list_instance_profiles()["InstanceProfiles"]:
+        if profile["InstanceProfileName"] == ROLE:
+            for role in profile["Roles"]:
+                iam.remove_role_from_instance_profile(InstanceProfileName=ROLE, RoleName=role["RoleName"])
+            iam.delete_instance_profile(InstanceProfileName=ROLE)
+    if ROLE in {role["RoleName"] for role in iam.list_roles()["Roles"]}:
+        for name in iam.list_role_policies(RoleName=ROLE)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=ROLE, PolicyName=name)
+        iam.delete_role(RoleName=ROLE)
+
+
+def role(lab, service="ec2.amazonaws.com"):
+    """The role with its profile and its policy, attached to nothing."""
+    no_role(lab)
+    iam = lab.aws("iam")
+    iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=trusting(service), Tags=TAGS)
+    iam.create_instance_profile(InstanceProfileName=ROLE, Tags=TAGS)
+    iam.add_role_to_instance_profile(InstanceProfileName=ROLE, RoleName=ROLE)
+    iam.put_role_policy(RoleName=ROLE, PolicyName=POLICY, PolicyDocument=allowing("*"))
+
+
+def stopped_with_another(lab):
+    attached(lab, "another")
+    lab.aws("ec2").stop_instances(InstanceIds=[lab.clients["client1"]["instance_id"]])
+
+
+@dataclass
+class Scene:
+    """A part of a playbook, what is there before it runs, and the actions without which it fails."""
+
+    playbook: str
+    arguments: tuple[str, ...]
+    before: Callable
+    actions: tuple[str, ...]
+
+
+READS = ("iam:GetRole", "iam:GetInstanceProfile")
+ONE_CLIENT, ONE_DATABASE = ("--limit", "client1"), ("--limit", "orders,localhost")
+ATTACH = ("--tags", "step6", *ONE_CLIENT)
+REPLACE = (*ATTACH, "-e", "role_attachment_replace=true")
+# No server stands behind the cluster, so its step 3 is not run: that it has no account is said instead.
+EMPTY = json.dumps({"_db_users_result": {"accounts_left": 0}})
+SCENES = {
+    "site: an instance": Scene(
+        "site",
+        ("--tags", "step1", *ONE_DATABASE),
+        lambda lab: flag(lab, False),
+        ("rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:DescribeOrderableDBInstanceOptions"),
+    ),
+    "site: a cluster": Scene(
+        "site",
+        ("--tags", "step1", "--limit", "ledger,localhost"),
+        lambda lab: flag_of_the_cluster(lab, False),
+        ("rds:DescribeDBClusters", "rds:ModifyDBCluster"),
+    ),
+    "site: a password that RDS keeps": Scene(
+        "site",
+        ("--tags", "step3", "--limit", "client1,billing"),
+        lambda lab: None,
+        ("secretsmanager:GetSecretValue",),
+    ),
+    "site: a new role": Scene(
+        "site",
+        ("--tags", "step4,step5", *ONE_CLIENT),
+        no_role,
+        (
+            *READS,
+            *("iam:CreateRole", "iam:TagRole", "iam:ListAttachedRolePolicies", "iam:CreateInstanceProfile"),
+            *("iam:TagInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:PassRole", "iam:GetRolePolicy"),
+            *("iam:ListRolePolicies", "iam:PutRolePolicy"),
+        ),
+    ),
+    "site: a role to repair": Scene(
+        "site",
+        ("--tags", "step4", *ONE_CLIENT, "-e", f"iam_role_permissions_boundary={BOUNDARY}"),
+        lambda lab: role(lab, "lambda.amazonaws.com"),
+        ("iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:PutRolePermissionsBoundary"),
+    ),
+    "site: a host without a profile": Scene(
+        "site",
+        ATTACH,
+        lambda lab: detached(lab, "client1"),
+        ("ec2:DescribeInstances", "ec2:AssociateIamInstanceProfile", "iam:PassRole"),
+    ),
+    "site: another profile": Scene(
+        "site",
+        REPLACE,
+        lambda lab: attached(lab, "another"),
+        ("ec2:DescribeIamInstanceProfileAssociations", "ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole"),
+    ),
+    "site: another profile on a stopped host": Scene(
+        "site", REPLACE, stopped_with_another, ("ec2:DisassociateIamInstanceProfile",)
+    ),
+    "teardown: a profile": Scene(
+        "teardown",
+        ATTACH,
+        lambda lab: attached(lab, ROLE),
+        (
+            *("ec2:DescribeInstances", "ec2:DescribeIamInstanceProfileAssociations"),
+            "ec2:DisassociateIamInstanceProfile",
+        ),
+    ),
+    "teardown: the role": Scene(
+        "teardown",
+        ("--tags", "step4,step5"),
+        role,
+        (
+            *READS,
+            *("iam:ListRolePolicies", "iam:ListAttachedRolePolicies", "iam:ListInstanceProfilesForRole"),
+            *("iam:DeleteRolePolicy", "iam:RemoveRoleFromInstanceProfile", "iam:DeleteInstanceProfile"),
+            "iam:DeleteRole",
+        ),
+    ),
+    "teardown: an instance": Scene(
+        "teardown",
+        ("--tags", "step1,step3", "--limit", "client1,orders"),
+        lambda lab: flag(lab, True),
+        ("rds:DescribeDBInstances", "rds:ModifyDBInstance"),
+    ),
+    "teardown: a cluster": Scene(
+        "teardown",
+        ("--tags", "step1", "--limit", "ledger,localhost", "-e", EMPTY),
+        lambda lab: flag_of_the_cluster(lab, True),
+        ("rds:DescribeDBClusters", "rds:ModifyDBCluster"),
+    ),
+    "teardown: a password that RDS keeps": Scene(
+        "teardown",
+        ("--tags", "step3", "--limit", "client1,billing"),
+        lambda lab: None,
+        ("secretsmanager:GetSecretValue",),
+    ),
+}
+
+
+def test_every_action_has_a_scene():
+    assert {path.stem for path in POLICIES.glob("*.json")} == {"site", "teardown", "doctor"}
+    for playbook in ("site", "teardown"):
+        scenes = [scene.actions for scene in SCENES.values() if scene.playbook == playbook]
+        assert sorted({action for found in scenes for action in found}) == actions(playbook)
+
+
+@pytest.fixture(scope="module")
+def operator(lab):
+    """The environment of a user who has the rights of a playbook, or all of them but one."""
+    iam = lab.aws("iam")
+    iam.create_user(UserName="operator")
+    key = iam.create_access_key(UserName="operator")["AccessKey"]
+
+    def environment(playbook, *without):
+        rights = json.dumps(policy(playbook, *without))
+        iam.put_user_policy(UserName="operator", PolicyName="rights", PolicyDocument=rights)
+        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+    yield environment
+    iam.delete_user_policy(UserName="operator", PolicyName="rights")
+    iam.delete_access_key(UserName="operator", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName="operator")
+
+
+# amazon.aws.iam_policy reads what it deletes, for its diff, and goes on without.
+FOR_A_DIFF = {"site": set(), "doctor": set(), "teardown": {"GetRolePolicy"}}
+
+
+def good(lab, operator, playbook, *arguments):
+    """It passes, and nothing that it asks for on its way is denied."""
+    environment = operator(playbook)
+    with lab.calls() as calls:
+        run = lab.good(f"{playbook}.yml", *arguments, **environment)
+    assert {call["caller"] for call in calls} == {f"arn:aws:iam::{ACCOUNT}:user/operator"}
+    assert {call["action"] for call in calls if call["outcome"] in DENIED} <= FOR_A_DIFF[playbook]
+    return run
+
+
+@pytest.fixture(scope="module")
+def inventory(lab, tmp_path_factory):
+    """That of the lab and one more cluster, a boundary, and another instance profile."""
+    iam, rds = lab.aws("iam"), lab.aws("rds")
+    rds.create_db_cluster(
+        DBClusterIdentifier="ledger",
+        Engine="aurora-mysql",
+        MasterUsername="admin",
+        MasterUserPassword="not used here",
+    )
+    iam.create_policy(PolicyName="boundary", PolicyDocument=allowing("*"))
+    iam.create_role(RoleName="another", AssumeRolePolicyDocument=trusting("ec2.amazonaws.com"))
+    iam.create_instance_profile(InstanceProfileName="another")
+    iam.add_role_to_instance_profile(InstanceProfileName="another", RoleName="another")
+    path = tmp_path_factory.mktemp("rights") / "more.json"
+    ledger = {"db_cluster_identifier": "ledger", "iam_role_users": ["app"]}
+    path.write_text(json.dumps({"rds_databases": {"hosts": {"ledger": ledger}}}))
+    yield ("-i", lab.info["inventory"], "-i", str(path))
+    no_role(lab)
+    lab.aws("ec2").start_instances(InstanceIds=[lab.clients["client1"]["instance_id"]])
+    iam.remove_role_from_instance_profile(InstanceProfileName="another", RoleName="another")
+    iam.delete_instance_profile(InstanceProfileName="another")
+    iam.delete_role(RoleName="another")
+    iam.delete_policy(PolicyArn=BOUNDARY)
+    rds.delete_db_cluster(DBClusterIdentifier="ledger", SkipFinalSnapshot=True)
+    lab.good("teardown.yml")
+
+
+def test_there_and_back_with_exactly_these_rights(lab, operator):
+    for _run in range(2):
+        site = good(lab, operator, "site")
+    assert set(site.changed.values()) == {0}, site.output
+    good(lab, operator, "doctor")
+    good(lab, operator, "teardown")
+    good(lab, operator, "site")
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_one_action_less(lab, operator, inventory, name):
+    scene = SCENES[name]
+    for action in scene.actions:
+        scene.before(lab)
+        less = operator(scene.playbook, action)
+        run = lab.playbook(f"{scene.playbook}.yml", *inventory, *scene.arguments, **less)
+        assert run.status != 0, f"{action}\n{run.output}"
+        assert action in run.output, f"{action}\n{run.output}"
+        assert "Traceback" not in run.output, run.output
+    scene.before(lab)
+    good(lab, operator, scene.playbook, *inventory, *scene.arguments)
+
+
+# Without these the doctor finds less, and says nothing of it.
+HELPFUL = {"rds:DescribeOrderableDBInstanceOptions", "iam:SimulatePrincipalPolicy"}
+
+
+@pytest.fixture(scope="module")
+def broken(lab, inventory):
+    """Broken in such a way that the doctor reads all that it can: the flag is off, and in place of the inline policy
+    there are a managed one, which allows the login, and an inline one about something else."""
+    lab.good("site.yml")
+    flag(lab, False)
+    iam = lab.aws("iam")
+    iam.delete_role_policy(RoleName=ROLE, PolicyName=POLICY)
+    iam.put_role_policy(RoleName=ROLE, PolicyName="other", PolicyDocument=allowing("s3:GetObject"))
+    managed = iam.create_policy(PolicyName="managed", PolicyDocument=allowing("rds-db:connect"))["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=ROLE, PolicyArn=managed)
+    yield
+    iam.delete_role_policy(RoleName=ROLE, PolicyName="other")
+    iam.detach_role_policy(RoleName=ROLE, PolicyArn=managed)
+    iam.delete_policy(PolicyArn=managed)
+
+
+def test_the_doctor_with_exactly_these_rights(lab, operator, broken):
+    environment = operator("doctor")
+    with lab.calls() as calls:
+        run = lab.playbook("doctor.yml", **environment)
+    assert run.status != 0
+    assert "IAM database authentication of the DB instance orders is off; to repair it" in run.output
+    assert [call for call in calls if call["outcome"] in DENIED] == []
+    assert "not allowed" not in run.output
+
+
+def test_the_doctor_without_the_master_password(lab, operator, broken):
+    run = lab.playbook("doctor.yml", **operator("doctor", "secretsmanager:GetSecretValue"))
+    assert "secretsmanager:GetSecretValue" in run.output
+    assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize("action", sorted({*actions("doctor")} - HELPFUL - {"secretsmanager:GetSecretValue"}))
+def test_the_doctor_with_one_action_less(lab, operator, broken, action):
+    """It says of a link that it is unknown, with the action; and nothing is called broken but what is."""
+    databases = [
+        {"name": "orders", "db_instance_identifier": "orders"},
+        {"name": "ledger", "db_cluster_identifier": "ledger"},
+    ]
+    arguments = {
+        "hosts": [{"name": "client1", "instance_id": lab.clients["client1"]["instance_id"]}],
+        "databases": databases,
+        "logins": [{"host": "client1", "database": one["name"], "user": "app"} for one in databases],
+        "fail": False,
+    }
+    less = operator("doctor", action, "iam:SimulatePrincipalPolicy")
+    run = lab.module("localhost", "dbops.rds_iam.rds_iam_doctor", arguments, **less)
+    assert run.status == 0, run.output
+    links = [link for one in json.loads(run.output.split("=>", 1)[1])["logins"] for link in one["links"]]
+    assert [link for link in links if link["state"] == "unknown" and action in link["text"]], links
+    assert {link["name"] for link in links if link["state"] == "broken"} <= {"flag"}
