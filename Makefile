@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-.PHONY: demo lab lab-down test lint unit sanity molecule integration soak bench setup clean
+.PHONY: demo picture lab lab-down test lint unit sanity molecule integration soak bench setup clean
 .NOTPARALLEL:
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The lab needs root.
@@ -10,6 +10,10 @@ newest = @if [ -d .venv-newest ]; then set -x; $(1); else echo "No newer Python 
 
 demo: setup
 	$(sudo) tests/tools/demo
+# The picture in README.md, from what the demo prints.
+picture: setup
+	$(sudo) tests/tools/demo > .cache/demo.txt
+	tests/tools/picture < .cache/demo.txt > docs/demo.svg
 lab: setup
 	$(sudo) tests/lab/lab up
 lab-down: setup

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pymysql
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from driver import ROOT
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "lab"))
 
@@ -51,7 +53,7 @@ def test_check_from_nothing_touches_nothing(lab, before):
 
 
 def test_first_run_proves_every_login(lab, before):
-    run = lab.good("site.yml", "--diff")
+    run = lab.good("site.yml", "--diff", ANSIBLE_CALLBACK_RESULT_FORMAT="yaml")
     lines = [line for line in run.output.splitlines() if "client1" in line or "client2" in line]
     for client in lab.clients:
         for identifier in lab.databases:
@@ -59,6 +61,9 @@ def test_first_run_proves_every_login(lab, before):
             assert any(all(part in line for part in (client, identifier, "report", "denied")) for line in lines)
     for identifier in lab.databases:
         assert ("app", "%", "AWSAuthenticationPlugin", "RDS", "ANY") in lab.accounts(identifier)
+    # The picture in README.md is that of this end; if it is not any more: make picture
+    drawn = subprocess.run([ROOT / "tests/tools/picture"], input=run.output, capture_output=True, text=True, check=True)
+    assert drawn.stdout == (ROOT / "docs/demo.svg").read_text()
 
 
 def test_second_run_changes_nothing(lab):
