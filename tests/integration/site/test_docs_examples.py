@@ -54,7 +54,7 @@ def test_static_inventory(lab, site, reach):
     assert set(lab.good("site.yml", *reach).changed.values()) == {0}
 
 
-def test_two_roles_in_a_playbook_of_ones_own(lab, reach):
+def test_roles_in_a_playbook_of_ones_own(lab, reach):
     lab.good(str(EXAMPLES / "fleet.yml"), *reach)
     run = lab.good(str(EXAMPLES / "fleet.yml"), *reach)
     assert "All 2 logins went as they should." in run.output
