@@ -219,32 +219,20 @@ SCENES = {
 
 
 def test_every_action_has_a_scene():
-    assert {path.stem for path in POLICIES.glob("*.json")} == {"site", "teardown", "doctor"}
+    assert {path.stem for path in POLICIES.glob("*.json")} == {"site", "teardown", "doctor", "report"}
     for playbook in ("site", "teardown"):
         scenes = [scene.actions for scene in SCENES.values() if scene.playbook == playbook]
         assert sorted({action for found in scenes for action in found}) == actions(playbook)
 
 
-@pytest.fixture(scope="module")
-def operator(lab):
-    """The environment of a user who has the rights of a playbook, or all of them but one."""
-    iam = lab.aws("iam")
-    iam.create_user(UserName="operator")
-    key = iam.create_access_key(UserName="operator")["AccessKey"]
-
-    def environment(playbook, *without):
-        rights = json.dumps(policy(playbook, *without))
-        iam.put_user_policy(UserName="operator", PolicyName="rights", PolicyDocument=rights)
-        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-
-    yield environment
-    iam.delete_user_policy(UserName="operator", PolicyName="rights")
-    iam.delete_access_key(UserName="operator", AccessKeyId=key["AccessKeyId"])
-    iam.delete_user(UserName="operator")
+@pytest.fixture
+def operator(with_rights):
+    """The environment of a user who has the rights of a playbook, or all of them but some."""
+    return lambda playbook, *without: with_rights(*policy(playbook, *without)["Statement"])
 
 
 # amazon.aws.iam_policy reads what it deletes, for its diff, and goes on without.
-FOR_A_DIFF = {"site": set(), "doctor": set(), "teardown": {"GetRolePolicy"}}
+FOR_A_DIFF = {"teardown": {"GetRolePolicy"}}
 
 
 def good(lab, operator, playbook, *arguments):
@@ -252,8 +240,8 @@ def good(lab, operator, playbook, *arguments):
     environment = operator(playbook)
     with lab.calls() as calls:
         run = lab.good(f"{playbook}.yml", *arguments, **environment)
-    assert {call["caller"] for call in calls} == {f"arn:aws:iam::{ACCOUNT}:user/operator"}
-    assert {call["action"] for call in calls if call["outcome"] in DENIED} <= FOR_A_DIFF[playbook]
+    assert {call["caller"] for call in calls} == {f"arn:aws:iam::{ACCOUNT}:user/limited"}
+    assert {call["action"] for call in calls if call["outcome"] in DENIED} <= FOR_A_DIFF.get(playbook, set())
     return run
 
 
@@ -285,11 +273,13 @@ def inventory(lab, tmp_path_factory):
     lab.good("teardown.yml")
 
 
-def test_there_and_back_with_exactly_these_rights(lab, operator):
+def test_there_and_back_with_exactly_these_rights(lab, operator, tmp_path):
     for _run in range(2):
         site = good(lab, operator, "site")
     assert set(site.changed.values()) == {0}, site.output
     good(lab, operator, "doctor")
+    good(lab, operator, "report", "-e", f"rds_iam_report_directory={tmp_path}")
+    assert "not allowed" not in (tmp_path / "access-map.json").read_text()
     good(lab, operator, "teardown")
     good(lab, operator, "site")
 
@@ -343,10 +333,18 @@ def test_the_doctor_with_exactly_these_rights(lab, operator, broken):
     assert "not allowed" not in run.output
 
 
-def test_the_doctor_without_the_master_password(lab, operator, broken):
-    run = lab.playbook("doctor.yml", **operator("doctor", "secretsmanager:GetSecretValue"))
-    assert "secretsmanager:GetSecretValue" in run.output
-    assert "Traceback" not in run.output
+def test_the_doctor_and_the_access_map_without_the_master_password(lab, operator, broken, tmp_path):
+    action = "secretsmanager:GetSecretValue"
+    run = lab.playbook("doctor.yml", **operator("doctor", action))
+    assert action in run.output and "Traceback" not in run.output
+    lab.good("report.yml", "-e", f"rds_iam_report_directory={tmp_path}", **operator("report", action))
+    assert action in (tmp_path / "access-map.json").read_text()
+
+
+@pytest.mark.parametrize("action", sorted({*actions("report")} - {"secretsmanager:GetSecretValue"}))
+def test_the_access_map_with_one_action_less(lab, operator, action):
+    run = lab.module("localhost", "dbops.rds_iam.rds_iam_access_map", {}, **operator("report", action))
+    assert action in run.output and "Traceback" not in run.output
 
 
 @pytest.mark.parametrize("action", sorted({*actions("doctor")} - NOT_HERE))
