@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 import sysconfig
 from importlib.metadata import distribution
@@ -25,11 +26,15 @@ def requirements(lines) -> list[str]:
     return [one.name for one in found if not one.marker or one.marker.evaluate({"extra": ""})]
 
 
-def python_packages() -> dict[str, list[str]]:
-    """What the collection needs on the controller, and what that needs, each with what it needs itself."""
+def direct() -> list[str]:
+    """The Python packages that the collection needs on the controller."""
     lines = (ROOT / "meta" / "requirements.txt").read_text().splitlines()
-    waiting = ["ansible-core", *requirements(line for line in lines if line and not line.startswith("#"))]
-    found = {}
+    return ["ansible-core", *requirements(line for line in lines if line and not line.startswith("#"))]
+
+
+def packages() -> dict[str, list[str]]:
+    """These and what they need, each with what it needs itself."""
+    waiting, found = direct(), {}
     while waiting:
         package = distribution(waiting.pop())
         if package.name not in found:
@@ -38,11 +43,15 @@ def python_packages() -> dict[str, list[str]]:
     return found
 
 
+def purl(name: str) -> str:
+    package = distribution(name)
+    return f"pkg:pypi/{re.sub(r'[-_.]+', '-', package.name).lower()}@{package.version}"
+
+
 def component(name: str) -> dict:
     package = distribution(name)
-    normal = package.name.lower().replace("_", "-").replace(".", "-")
-    purl = f"pkg:pypi/{normal}@{package.version}"
-    return {"type": "library", "bom-ref": purl, "name": package.name, "version": package.version, "purl": purl}
+    named = {"name": package.name, "version": package.version}
+    return {"type": "library", "bom-ref": purl(name), **named, "purl": purl(name)}
 
 
 def collections() -> list[dict]:
@@ -66,19 +75,17 @@ def main() -> None:
         "licenses": [{"license": {"id": "GPL-3.0-or-later"}}],
         "hashes": [{"alg": "SHA-256", "content": checksum}],
     }
-    packages = python_packages()
-    components = {name: component(name) for name in sorted(packages, key=str.lower)}
-    direct = [one["bom-ref"] for one in collections()]
-    direct += [components[distribution(name).name]["bom-ref"] for name in ("ansible-core", "boto3", "botocore", "PyMySQL")]
-    bom = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "metadata": {"component": itself}}
-    bom["components"] = [*collections(), *components.values()]
-    bom["dependencies"] = [{"ref": itself["bom-ref"], "dependsOn": direct}] + [
-        {
-            "ref": components[name]["bom-ref"],
-            "dependsOn": sorted({components[distribution(need).name]["bom-ref"] for need in needs}),
-        }
-        for name, needs in packages.items()
-    ]
+    found, others = packages(), collections()
+    needed = {itself["bom-ref"]: [one["bom-ref"] for one in others] + [purl(name) for name in direct()]}
+    needed |= {purl(name): sorted({purl(need) for need in needs}) for name, needs in found.items()}
+    bom = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": itself},
+        "components": [*others, *(component(name) for name in sorted(found, key=str.lower))],
+        "dependencies": [{"ref": ref, "dependsOn": needs} for ref, needs in needed.items()],
+    }
     json.dump(bom, sys.stdout, indent=2)
 
 

@@ -95,6 +95,23 @@ PY
   printf '%s\n' "$stamp" > "$venv/.stamp"
 }
 
+# The versions of PyMySQL that hosts have, for a test of the connection.
+install_drivers() {
+  local version checksum
+  while read -r version checksum; do
+    [ ! -d ".cache/pymysql/$version" ] || continue
+    rm -rf .cache/pymysql.new
+    VIRTUAL_ENV=$PWD/.venv .venv/bin/uv pip install -q --no-deps --require-hashes --target .cache/pymysql.new -r - \
+      <<< "PyMySQL==$version --hash=sha256:$checksum"
+    mkdir -p .cache/pymysql
+    mv .cache/pymysql.new ".cache/pymysql/$version"
+  done << LIST
+1.0.2 41fc3a0c5013d5f039639442321185532e3e2c8924687abe6537de157d403641
+1.1.0 8969ec6d763c856f7073c4c64662882675702efcb114b4bcbb955aea3a069fa7
+1.2.0 62169ce6d5510f08e140c5e7990ee884a9764024e4a9a27b2cc11f1099322ae0
+LIST
+}
+
 install_missing_packages
 main=$(main_python)
 newest=$(newest_python)
@@ -104,3 +121,4 @@ if [ "${newest%% *}" -gt "${main%% *}" ] 2> /dev/null; then
 else
   rm -rf .venv-newest
 fi
+install_drivers
