@@ -44,8 +44,8 @@ build: setup
 	rm -rf dist
 	tests/tools/build dist
 # The HTML pages.
-docs: setup
-	tests/tools/docs dist/docs
+docs: build
+	tests/tools/docs dist/*.tar.gz dist/docs
 
 # What make test does as a sample, in full: an hour and more.
 soak: setup
