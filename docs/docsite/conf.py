@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How Sphinx makes HTML of the files of the archive, and of the pages that antsibull-docs writes for plugins and roles."""
+"""How Sphinx makes HTML of the files in the archive and of the pages that antsibull-docs writes."""
 
 from __future__ import annotations
 
