@@ -9,7 +9,7 @@ from __future__ import annotations
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _ec2, _rds
 from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import Role, Unread
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error
-from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import ACTION, Policy
+from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import ACTION, Policy, trusted
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -135,10 +135,4 @@ class Roles:
 
 def trusts_ec2(document: dict) -> bool:
     """Whether the trust policy of a role lets EC2 assume it."""
-    statements = document.get("Statement", [])
-    for statement in statements if isinstance(statements, list) else [statements]:
-        services = (statement.get("Principal") or {}).get("Service", []) if statement.get("Effect") == "Allow" else []
-        for service in services if isinstance(services, list) else [services]:
-            if service in ("ec2.amazonaws.com", "ec2.amazonaws.com.cn"):
-                return True
-    return False
+    return not {"ec2.amazonaws.com", "ec2.amazonaws.com.cn"}.isdisjoint(trusted(document))

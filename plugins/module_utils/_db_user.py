@@ -84,13 +84,18 @@ class Account:
     def logs_in_with(self) -> str:
         return self.plugin if self.factors == 1 else "several factors"
 
+    @property
+    def require(self) -> str:
+        """What it requires of a connection, in the words of CREATE USER."""
+        return {"": "NONE", "ANY": "SSL"}.get(self.tls, self.tls)
+
     def __str__(self) -> str:
         return f"{quote(self.name)}@{quote(self.host)}"
 
     def shown(self) -> dict:
         """The account for a diff."""
         result = {"plugin": self.plugin, "as": self.auth_string if self.is_iam else "(not shown)"}
-        result["require"] = {"": "NONE", "ANY": "SSL"}.get(self.tls, self.tls)
+        result["require"] = self.require
         if self.locked:
             result["locked"] = True
         if self.privileges is not None:
@@ -211,6 +216,11 @@ def wanted(users: list[dict]) -> list[Wanted]:
     return result
 
 
+def is_system(name: str) -> bool:
+    """Whether an account belongs to the server or to RDS."""
+    return name.lower() in _SYSTEM_ACCOUNTS or name.lower().startswith(_SYSTEM_PREFIXES)
+
+
 def _wanted(user: dict) -> Wanted:
     name, host = user["name"], (user.get("host") or "%").lower()  # servers keep hosts in lower case
     check_user_name(name)
@@ -220,7 +230,7 @@ def _wanted(user: dict) -> Wanted:
             f"{host!r} is not the host part of an account (asked for {name}); write a name, an address or a network,"
             " with % for any part."
         )
-    if name.lower() in _SYSTEM_ACCOUNTS or name.lower().startswith(_SYSTEM_PREFIXES):
+    if is_system(name):
         raise RdsIamError(f"The account {name} belongs to the server or to RDS; this module does not touch it.")
     privileges = user.get("privileges")
     if privileges is not None:

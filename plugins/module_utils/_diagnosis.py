@@ -246,7 +246,7 @@ def _permission(case: Case) -> Link:
         return Link("permission", UNKNOWN, case.role.policies.reason)
     arn = f"{case.database['connect_arn_prefix']}/{case.user}"
     target = Target(arn, case.database["identifier"], case.member_resource_ids)
-    found = judge(target, case.role.name, case.role.policies, case.role.simulated.get(arn))
+    found = judge(target, f"the IAM role {case.role.name}", case.role.policies, case.role.simulated.get(arn))
     if case.expect == "allowed" or found.state == UNKNOWN:
         return found
     if found.state == OK:

@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which statement lets a role connect as a database user, or keeps it from that. Pure, private to this collection."""
+"""Which statement lets a role or user connect as a database user, or keeps it from that. Pure, private here."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._links import BROKEN, OK, UNKNOWN, Link
 
@@ -41,131 +42,147 @@ class Target:
     member_resource_ids: tuple[str, ...] = ()
 
 
-def judge(target: Target, role: str, policies: list[Policy], simulated: str | None) -> Link:
-    """The link between the role and the database user. C(simulated) is what IAM itself says, if it was asked."""
+def judge(target: Target, who: str, policies: list[Policy], simulated: str | None) -> Link:
+    """The link between a role or user and a database user. C(simulated) is what IAM itself says, if it was asked."""
     identity = [policy for policy in policies if not policy.boundary]
-    statements = [(policy, one) for policy in policies for one in _statements(policy)]
+    found = [(policy, one) for policy in policies for one in statements(policy)]
     unread = [policy for policy in policies if policy.document is None]
-    denied = [(p, s) for p, s in statements if s.get("Effect") == "Deny" and _applies(s, target.arn)]
+    denied = [(p, s) for p, s in found if s.get("Effect") == "Deny" and applies(s, target.arn)]
     for policy, statement in denied:
         if not statement.get("Condition") or simulated == "explicitDeny":
             return _broken(
-                f"{_named(policy, statement)} denies {ACTION} on {target.arn} to the IAM role {role}",
+                f"{named(policy, statement)} denies {ACTION} on {target.arn} to {who}",
                 f"take the database user out of that Deny of {policy}",
             )
     if simulated == "explicitDeny":
         return _broken(
-            f"IAM says that a Deny, which is in no policy of the IAM role {role}, keeps it from {target.arn}",
+            f"IAM says that a Deny, which is in no policy of {who}, keeps it from {target.arn}",
             "have that Deny changed in the policies of the organization",
         )
-    allowing = [(p, s) for p, s in statements if s.get("Effect") == "Allow" and _applies(s, target.arn)]
+    allowing = [(p, s) for p, s in found if s.get("Effect") == "Allow" and applies(s, target.arn)]
     granted = [(p, s) for p, s in allowing if not p.boundary]
     for boundary in (policy for policy in policies if policy.boundary and policy.document is not None):
         if granted and not any(policy is boundary for policy, _statement in allowing):
             return _broken(
-                f"{boundary} of the IAM role {role} does not allow {ACTION} on {target.arn}",
+                f"{boundary} of {who} does not allow {ACTION} on {target.arn}",
                 f"add {ACTION} to that boundary, or set iam_role_permissions_boundary to another",
             )
-    return _judge_granted(target, role, granted, denied, unread, simulated) or _near_miss(target, role, identity)
+    return _judge_granted(target, who, granted, denied, unread, simulated) or _near_miss(target, who, identity)
 
 
-def _judge_granted(target, role, granted, denied, unread, simulated) -> Link | None:
+def _judge_granted(target, who, granted, denied, unread, simulated) -> Link | None:
     free = [(policy, statement) for policy, statement in granted if not statement.get("Condition")]
-    hopeless = [(policy, statement, key) for policy, statement in granted for key in _unsupported_keys(statement)]
+    hopeless = [(policy, statement, key) for policy, statement in granted for key in unsupported_keys(statement)]
     if granted and len({id(statement) for _policy, statement, _key in hopeless}) == len(granted):
         policy, statement, key = hopeless[0]
         return _broken(
-            f"{_named(policy, statement)} allows {ACTION} only under a condition on {key}, which RDS does not support"
+            f"{named(policy, statement)} allows {ACTION} only under a condition on {key}, which RDS does not support"
             " for logins",
             f"take the condition out of that statement, or {_REPAIR}",
         )
     if (free and not denied and not unread and simulated != "implicitDeny") or (granted and simulated == "allowed"):
         policy, statement = (free or granted)[0]
-        return Link("permission", OK, f"{_named(policy, statement)} allows {ACTION} on {target.arn}")
+        return Link("permission", OK, f"{named(policy, statement)} allows {ACTION} on {target.arn}")
     if free and simulated == "implicitDeny":
         return _broken(
-            f"{_named(*free[0])} allows {ACTION} on {target.arn}, and IAM says that the IAM role {role} is not allowed"
+            f"{named(*free[0])} allows {ACTION} on {target.arn}, and IAM says that {who} is not allowed"
             " it all the same",
             "have the policies of the organization allow it",
         )
     if free and unread:
-        return Link("permission", UNKNOWN, f"{unread[0]} of the IAM role {role} may deny it: {unread[0].reason}")
+        return Link("permission", UNKNOWN, f"{unread[0]} of {who} may deny it: {unread[0].reason}")
     if granted:
-        keys = ", ".join(sorted({key for _policy, one in granted + denied for key in _condition_keys(one)}))
+        keys = ", ".join(sorted({key for _policy, one in granted + denied for key in condition_keys(one)}))
         return Link("permission", UNKNOWN, f"it depends on conditions ({keys}) that only AWS can judge")
     if unread:
-        return Link("permission", UNKNOWN, f"{unread[0]} of the IAM role {role} may allow it: {unread[0].reason}")
+        return Link("permission", UNKNOWN, f"{unread[0]} of {who} may allow it: {unread[0].reason}")
     return None
 
 
-def _unsupported_keys(statement: dict) -> list[str]:
-    return [key for key in _condition_keys(statement) if key.lower() in _UNSUPPORTED_KEYS]
+def unsupported_keys(statement: dict) -> list[str]:
+    return [key for key in condition_keys(statement) if key.lower() in _UNSUPPORTED_KEYS]
 
 
 def _broken(text: str, repair: str) -> Link:
     return Link("permission", BROKEN, text, repair)
 
 
-def _named(policy: Policy, statement: dict) -> str:
+def named(policy: Policy, statement: dict) -> str:
     sid = statement.get("Sid")
     return f"the statement {sid} of {policy}" if sid else f"a statement of {policy}"
 
 
-def _statements(policy: Policy) -> list[dict]:
+def statements(policy: Policy) -> list[dict]:
     found = (policy.document or {}).get("Statement", [])
     return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, dict)]
 
 
-def _texts(statement: dict, key: str) -> list[str]:
+def trusted(document: dict) -> list[str]:
+    """Who may assume a role by its trust policy: services, ARNs, account numbers and providers."""
+    found = {}
+    for statement in statements(Policy("trust", document)):
+        principal = statement.get("Principal") or {} if statement.get("Effect") == "Allow" else {}
+        for value in principal.values() if isinstance(principal, dict) else [principal]:
+            found.update(dict.fromkeys(value if isinstance(value, list) else [value]))
+    return list(found)
+
+
+def texts(statement: dict, key: str) -> list[str]:
     value = statement.get(key, [])
     return [str(one) for one in (value if isinstance(value, list) else [value])]
 
 
-def _condition_keys(statement: dict) -> list[str]:
+def condition_keys(statement: dict) -> list[str]:
     blocks = statement.get("Condition") or {}
     return [key for block in blocks.values() if isinstance(block, dict) for key in block]
 
 
+@cache
+def _compiled(pattern: str) -> re.Pattern:
+    return re.compile("".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern), re.S)
+
+
 def matches(pattern: str, text: str) -> bool:
     """Whether a pattern of IAM with * and ? is met. Case counts in resources; actions are given in lower case."""
-    expression = "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
-    return re.fullmatch(expression, text, re.S) is not None
+    return _compiled(pattern).fullmatch(text) is not None
 
 
-def _applies(statement: dict, arn: str) -> bool:
-    return _about_connect(statement) and _covers(statement, arn)
+def applies(statement: dict, arn: str) -> bool:
+    """Whether a statement is about connecting as this database user."""
+    return about_connect(statement) and _covers(statement, arn)
 
 
-def _about_connect(statement: dict) -> bool:
+def about_connect(statement: dict) -> bool:
+    """Whether a statement is about connecting as some database user."""
     if "NotAction" in statement:
-        return not any(matches(action.lower(), ACTION) for action in _texts(statement, "NotAction"))
-    return any(matches(action.lower(), ACTION) for action in _texts(statement, "Action"))
+        return not any(matches(action.lower(), ACTION) for action in texts(statement, "NotAction"))
+    return any(matches(action.lower(), ACTION) for action in texts(statement, "Action"))
 
 
 def _covers(statement: dict, arn: str) -> bool:
     if "NotResource" in statement:
-        return not any(matches(resource, arn) for resource in _texts(statement, "NotResource"))
-    return any(matches(resource, arn) for resource in _texts(statement, "Resource"))
+        return not any(matches(resource, arn) for resource in texts(statement, "NotResource"))
+    return any(matches(resource, arn) for resource in texts(statement, "Resource"))
 
 
-def _near_miss(target: Target, role: str, policies: list[Policy]) -> Link:
+def _near_miss(target: Target, who: str, policies: list[Policy]) -> Link:
     """Nothing allows the login; the statement that looks most as if it should is named, with its mistake."""
     guesses = []
     for policy in policies:
-        for statement in _statements(policy):
+        for statement in statements(policy):
             if statement.get("Effect") != "Allow":
                 continue
-            if _about_connect(statement):
-                for resource in _texts(statement, "Resource"):
-                    guesses.append((*_mistake(target, resource), policy, statement))
-            elif any(action.lower().startswith("rds:") for action in _texts(statement, "Action")):
+            if about_connect(statement):
+                for resource in texts(statement, "Resource"):
+                    guesses.append((*mistake(target, resource), policy, statement))
+            elif any(action.lower().startswith("rds:") for action in texts(statement, "Action")):
                 why = f"allows actions that begin with rds:, and {ACTION} is none of them"
                 guesses.append((1, why, policy, statement))
-    nothing = f"no policy of the IAM role {role} allows {ACTION} on {target.arn}"
+    nothing = f"no policy of {who} allows {ACTION} on {target.arn}"
     if not guesses:
         return _broken(nothing, _REPAIR)
     _likeness, why, policy, statement = max(guesses, key=lambda guess: guess[0])
-    return _broken(f"{nothing}: {_named(policy, statement)} {why}", _REPAIR)
+    return _broken(f"{nothing}: {named(policy, statement)} {why}", _REPAIR)
 
 
 _PARTS = ("partition", "service", "region", "account")
@@ -178,7 +195,7 @@ _WHY = {
 _SAME_USER = 10  # counts for more than all parts of an ARN together: other users are other people's business
 
 
-def _mistake(target: Target, resource: str) -> tuple[int, str]:
+def mistake(target: Target, resource: str) -> tuple[int, str]:
     """How like the wanted ARN a resource is, and the first thing that is wrong about it."""
     _arn, *parts, kind, rest = (*resource.split(":", 6), *[""] * 7)[:7]
     _arn, *wanted, wanted_kind, wanted_rest = target.arn.split(":", 6)
@@ -189,6 +206,8 @@ def _mistake(target: Target, resource: str) -> tuple[int, str]:
     wrong = [name for name, mine, theirs in zip(_PARTS, parts, wanted) if not matches(mine, theirs)]
     likeness = len(_PARTS) - len(wrong) + (kind == wanted_kind) + matches(resource_id, wanted_id)
     likeness += _SAME_USER * (matches(user.lower(), wanted_user.lower()))
+    likeness += resource_id.lower() in (target.identifier.lower(), wanted_id.lower())
+    likeness += resource_id in target.member_resource_ids
     if wrong:
         found = dict(zip(_PARTS, parts))[wrong[0]] or "none"
         return likeness, _WHY[wrong[0]].format(found=found, wanted=dict(zip(_PARTS, wanted))[wrong[0]])

@@ -18,8 +18,6 @@ description:
   - The login of the master user is sent only over TLS, after the certificate and the host name were verified.
   - The login user itself, C(rdsadmin) and other accounts of the server, and roles, are never touched.
   - An account that is locked is unlocked. Resource limits, default roles, and the roles granted to an account stay.
-requirements:
-  - PyMySQL >= 1.0.2 on the host that runs the module
 attributes:
   check_mode:
     support: full
@@ -32,37 +30,6 @@ attributes:
     support: full
     description: Only statements that are needed are sent.
 options:
-  login_host:
-    description:
-      - Endpoint of the DB instance or of the cluster's writer, as RDS shows it.
-      - The certificate of the server must carry this name.
-    type: str
-    required: true
-  login_port:
-    description: TCP port of the database.
-    type: int
-    default: 3306
-  login_user:
-    description: The master user, or another user who may create accounts and grant the privileges.
-    type: str
-    required: true
-  login_password:
-    description: The password of O(login_user).
-    type: str
-    required: true
-  ca_file:
-    description:
-      - File with the certificates of the RDS certificate authorities.
-      - The module M(dbops.rds_iam.rds_ca_bundle) installs it.
-    type: path
-    default: /etc/ssl/rds/global-bundle.pem
-  connect_host:
-    description: Name or address to dial in place of O(login_host), for a tunnel or a port forwarding.
-    type: str
-  connect_timeout:
-    description: Seconds to wait for the server while connecting.
-    type: int
-    default: 10
   users:
     description: The accounts.
     type: list
@@ -111,6 +78,8 @@ options:
           - An account with several ways to log in, IAM among them, loses the others.
         type: bool
         default: false
+extends_documentation_fragment:
+  - dbops.rds_iam.login
 seealso:
   - module: dbops.rds_iam.rds_iam_auth
   - module: dbops.rds_iam.rds_iam_ping
@@ -207,7 +176,13 @@ accounts_left:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _account_changes, _accounts, _db_user, _mysql
+from ansible_collections.dbops.rds_iam.plugins.module_utils import (
+    _account_changes,
+    _accounts,
+    _db_user,
+    _login,
+    _mysql,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
@@ -240,15 +215,7 @@ def report(module, items, current, plans):
 def run(module, result):
     params = module.params
     items = _db_user.wanted(params["users"])
-    with _mysql.connect(
-        host=params["login_host"],
-        port=params["login_port"],
-        user=params["login_user"],
-        secret=params["login_password"],
-        ca_file=params["ca_file"],
-        connect_host=params["connect_host"],
-        timeout=params["connect_timeout"],
-    ) as connection:
+    with _login.log_in(params) as connection:
         _account_changes.send(connection, _db_user.SESSION_MODE)
         where = params["login_host"]
         if any(item.account.privileges for item in items):
@@ -274,13 +241,7 @@ def unread(module, missing):
 def main():
     module = AnsibleModule(
         argument_spec={
-            "login_host": {"type": "str", "required": True},
-            "login_port": {"type": "int", "default": 3306},
-            "login_user": {"type": "str", "required": True},
-            "login_password": {"type": "str", "required": True, "no_log": True},
-            "ca_file": {"type": "path", "default": "/etc/ssl/rds/global-bundle.pem"},
-            "connect_host": {"type": "str"},
-            "connect_timeout": {"type": "int", "default": 10},
+            **_login.ARGUMENTS,
             "users": {
                 "type": "list",
                 "elements": "dict",
@@ -307,9 +268,7 @@ def main():
     except RdsIamError as exc:
         module.fail_json(msg=str(exc), conflict=isinstance(exc, _db_user.Conflict), **result)
     except _mysql.DriverError as exc:
-        where, why = module.params["login_host"], _mysql.server_error(exc)[1]
-        who = module.params["login_user"]
-        module.fail_json(msg=f"The accounts of {where} could not be read as {who}: {why}.", **result)
+        module.fail_json(msg=_login.unreadable(module.params, exc), **result)
     module.exit_json(**result)
 
 

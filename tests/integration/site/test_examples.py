@@ -27,10 +27,13 @@ TRUST = {
 COMMON = {"ansible_facts", "changed", "deprecations", "diff", "failed", "invocation", "warnings"}
 TYPES = {"str": str, "float": float, "int": int, "bool": bool, "list": list, "dict": dict}
 ON_THE_CONTROLLER = [
-    *("rds_iam_auth", "rds_iam_auth_info", "rds_iam_role_info", "rds_iam_doctor"),
+    *("rds_iam_auth", "rds_iam_auth_info", "rds_iam_role_info", "rds_iam_doctor", "rds_iam_access_map"),
     *("ec2_role_attachment", "connect_policy"),
 ]
-ON_A_HOST = ["rds_ca_bundle", "rds_iam_db_user", "rds_auth_token", "rds_iam_ping", "rds_iam_host_info", "lookup"]
+ON_A_HOST = [
+    *("rds_ca_bundle", "rds_iam_db_user", "rds_iam_db_user_info", "rds_auth_token", "rds_iam_ping"),
+    *("rds_iam_host_info", "lookup"),
+]
 
 
 def documentation(name: str) -> dict:

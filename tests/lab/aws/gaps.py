@@ -56,6 +56,10 @@ def apply(trusted_root: Path) -> None:
         _simulate, iam._IAM_HANDLERS["SimulatePrincipalPolicy"],
     )
 
+    iam._IAM_HANDLERS["GetAccountAuthorizationDetails"] = functools.partial(
+        _authorization_details, iam._IAM_HANDLERS["GetAccountAuthorizationDetails"],
+    )
+
     actions = ec2._ACTION_MAP
     actions["DisassociateIamInstanceProfile"] = functools.partial(
         _disassociate, actions["DisassociateIamInstanceProfile"],
@@ -310,6 +314,22 @@ def _simulate(original, params):
         f"<SimulatePrincipalPolicyResult><EvaluationResults>{members}</EvaluationResults>"
         "<IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult>", ns="iam",
     )
+
+
+def _authorization_details(original, params):
+    """With the permissions boundaries, which ministack leaves out."""
+    status, headers, body = original(params)
+    for kind, entities in (("Role", iam._roles), ("User", iam._users)):
+        for name, entity in entities.items():
+            if entity.get("PermissionsBoundary"):
+                start = f"<{kind}Name>{name}</{kind}Name>".encode()
+                boundary = (
+                    "<PermissionsBoundary><PermissionsBoundaryType>Policy</PermissionsBoundaryType>"
+                    f"<PermissionsBoundaryArn>{escape(entity['PermissionsBoundary'])}</PermissionsBoundaryArn>"
+                    "</PermissionsBoundary>"
+                ).encode()
+                body = body.replace(start, start + boundary)
+    return status, headers, body
 
 
 # EC2

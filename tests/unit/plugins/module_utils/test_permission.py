@@ -16,7 +16,7 @@ def document(resource=ARN, effect="Allow", action="rds-db:connect", **more):
 
 
 def found(*policies, simulated=None):
-    return judge(TARGET, "app-rds", list(policies), simulated)
+    return judge(TARGET, "the IAM role app-rds", list(policies), simulated)
 
 
 GOOD = Policy("connect", document())

@@ -1,0 +1,220 @@
+#!/usr/bin/python
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rds_iam_access_map
+short_description: Map who can log in to which database as which user with IAM
+version_added: 0.1.0
+author:
+  - dbops.rds_iam contributors (@dbops)
+description:
+  - Reads all databases of an account and region, all IAM roles and users with their policies, and the EC2 instances,
+    and returns which of them may log in where, with the state of every link between them.
+  - Marks statements that are wider than a list of users on databases, permissions that point at nothing, accounts that
+    nobody may use, and accounts that still have passwords.
+  - The playbook C(dbops.rds_iam.report) reads the accounts of the databases, and writes the map as a page and as JSON.
+  - It changes nothing, and says what it could not see.
+options:
+  databases:
+    description:
+      - What is known of databases besides what RDS says. Others are on the map without their accounts.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name for the database on the map. By default its identifier.
+        type: str
+      db_instance_identifier:
+        description: The DB instance, by its identifier.
+        type: str
+      db_cluster_identifier:
+        description: The DB cluster, by its identifier.
+        type: str
+      accounts:
+        description: The accounts, as M(dbops.rds_iam.rds_iam_db_user_info) returns them.
+        type: list
+        elements: dict
+      unseen:
+        description: Why there are no O(databases[].accounts).
+        type: str
+        default: nobody has read them
+  only_databases:
+    description: Whether the map is about O(databases) alone, and not about all of the region.
+    type: bool
+    default: false
+notes:
+  - The permissions are judged by the documents of the policies and of permissions boundaries. Policies of the
+    organization, of sessions and of resources are not seen.
+  - The AWS actions needed are C(rds:DescribeDBInstances) and C(rds:DescribeDBClusters). With
+    C(iam:GetAccountAuthorizationDetails) and C(ec2:DescribeInstances) the map is complete.
+  - It costs as many AWS calls as there are pages, that is about one for each hundred databases, roles or users, and
+    for each thousand EC2 instances.
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in either mode.
+  diff_mode:
+    support: none
+    description: Changes nothing.
+  idempotent:
+    support: N/A
+    description: Changes nothing.
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+seealso:
+  - module: dbops.rds_iam.rds_iam_db_user_info
+  - module: dbops.rds_iam.rds_iam_doctor
+"""
+
+EXAMPLES = r"""
+- name: Map who can log in where
+  dbops.rds_iam.rds_iam_access_map:
+    region: eu-west-1
+  register: access
+
+- name: Show what is wrong with it
+  ansible.builtin.debug:
+    msg: "{{ access.map.findings | map(attribute='text') }}"
+"""
+
+RETURN = r"""
+map:
+  description: >-
+    The map, as C(docs/access-map.schema.json) in this collection describes it in full.
+  returned: success
+  type: dict
+  contains:
+    version:
+      description: The version of the schema.
+      returned: always
+      type: int
+      sample: 1
+    generated_at:
+      description: When the map was made, in UTC.
+      returned: always
+      type: str
+      sample: "2026-11-25T09:00:00Z"
+    account_id:
+      description: The AWS account; empty where it has no database.
+      returned: always
+      type: str
+      sample: "123456789012"
+    region:
+      description: The region.
+      returned: always
+      type: str
+      sample: eu-west-1
+    databases:
+      description: The databases by name, each with its flag, its engine, its certificate authority and its accounts.
+      returned: always
+      type: list
+      elements: dict
+      sample: [{"name": "orders", "engine": "mysql", "iam_auth": "on", "accounts": []}]
+    principals:
+      description: The IAM roles and users that some statement lets connect, and the EC2 instances that have the roles.
+      returned: always
+      type: list
+      elements: dict
+      sample: [{"kind": "role", "name": "app-rds", "hosts": []}]
+    grants:
+      description: >-
+        Which of them may connect as which user of which database, with the state of every link, and together V(open),
+        V(closed) or V(unknown).
+      returned: always
+      type: list
+      elements: dict
+      sample: [{"principal": "arn:aws:iam::123456789012:role/app-rds", "database": "orders", "user": "app",
+        "state": "open"}]
+    findings:
+      description: >-
+        What to look at, the worst first. The severity is V(risk) where more is allowed than needed, V(broken) where
+        something cannot work, and V(note).
+      returned: always
+      type: list
+      elements: dict
+      sample: [{"kind": "flag_off", "severity": "broken", "subject": "orders"}]
+    unseen:
+      description: What could not be seen, and why.
+      returned: always
+      type: list
+      elements: str
+      sample: []
+    totals:
+      description: How many there are of what.
+      returned: always
+      type: dict
+      sample: {"databases": 2, "open": 4}
+"""
+
+from datetime import datetime, timezone
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _access_map, _iam_account, _rds
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+
+
+def run(module) -> dict:
+    client = connect(module, "rds")
+    records, unseen = _rds.describe_all(client), []
+
+    def seen(read, service):
+        """What AWS says, or None and a word on why not."""
+        try:
+            return read(connect(module, service))
+        except RdsIamError as exc:
+            unseen.append(str(exc))
+            return None
+
+    principals = seen(_iam_account.read_principals, "iam")
+    hosts = seen(_iam_account.read_hosts, "ec2")
+    params = module.params
+    known, missing = _access_map.databases(records, params["databases"])
+    asked = [one for one in known if one.given] if params["only_databases"] else known
+    result = {
+        "version": 1,
+        "generated_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": client.meta.region_name,
+        **_access_map.draw(asked, known, principals, hosts, unseen + missing),
+    }
+    return {"changed": False, "map": result}
+
+
+def main() -> None:
+    database = {
+        "name": {"type": "str"},
+        "db_instance_identifier": {"type": "str"},
+        "db_cluster_identifier": {"type": "str"},
+        "accounts": {"type": "list", "elements": "dict"},
+        "unseen": {"type": "str", "default": "nobody has read them"},
+    }
+    module = AnsibleAWSModule(
+        argument_spec={
+            "databases": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": database,
+                "mutually_exclusive": [("db_instance_identifier", "db_cluster_identifier")],
+                "required_one_of": [("db_instance_identifier", "db_cluster_identifier")],
+            },
+            "only_databases": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module)
+    except RdsIamError as exc:
+        module.fail_json(msg=str(exc))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

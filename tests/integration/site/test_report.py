@@ -1,0 +1,299 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The access map of fifty databases and twenty roles, with names that are made to break pages."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs/access-map.schema.json").read_text())
+DATABASES, ROLES = 50, 20
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+EVIL = "</td></script><script>document.title='evil'</script><img src=x onerror=document.title='evil'>'\"&{{ 7 * 7 }}"
+EVIL_USER = "<b onclick=x>&'\"{{ 7 * 7 }}"  # as long as the name of an account may be
+
+
+@pytest.fixture(scope="module")
+def estate(lab):
+    """Databases that nobody has accounts on, roles that may connect to some, and names of bad intent."""
+    iam, rds, ec2 = lab.aws("iam"), lab.aws("rds"), lab.aws("ec2")
+    lab.good("site.yml")
+    names = [f"extra{number}" for number in range(DATABASES - len(lab.databases))]
+    for name in names:
+        rds.create_db_instance(
+            DBInstanceIdentifier=name,
+            Engine="mysql",
+            DBInstanceClass="db.t4g.micro",
+            AllocatedStorage=20,
+            MasterUsername="admin",
+            MasterUserPassword="not used here",
+            EnableIAMDatabaseAuthentication=True,
+        )
+    ids = {one["DBInstanceIdentifier"]: one["DbiResourceId"] for one in rds.describe_db_instances()["DBInstances"]}
+    existing = len(iam.list_roles()["Roles"])
+    roles = [f"team{number}" for number in range(ROLES - existing)]
+    for number, role in enumerate(roles):
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))
+        mine = names[number * 2 : number * 2 + 3]
+        resources = [f"arn:aws:rds-db:eu-west-1:123456789012:dbuser:{ids[name]}/app" for name in mine]
+        document = {"Version": "2012-10-17", "Statement": [statement(resources)]}
+        iam.put_role_policy(RoleName=role, PolicyName="connect", PolicyDocument=json.dumps(document))
+    here = f"arn:aws:rds-db:eu-west-1:123456789012:dbuser:{ids['orders']}"
+    evil = [statement([f"{here}/{EVIL_USER}", f"{here}/{EVIL}"], Sid=EVIL), statement([f"{here[:-3]}X/app"])]
+    evil.append(statement(f"{here}/nobody"))
+    document = json.dumps({"Version": "2012-10-17", "Statement": evil})
+    iam.put_role_policy(RoleName=roles[0], PolicyName="evil", PolicyDocument=document)
+    boundary = json.dumps({"Version": "2012-10-17", "Statement": [dict(statement("*"), Action="s3:*")]})
+    boundary = iam.create_policy(PolicyName="limits", PolicyDocument=boundary)["Policy"]["Arn"]
+    iam.put_role_permissions_boundary(RoleName=roles[1], PermissionsBoundary=boundary)
+    document = json.dumps({"Version": "2012-10-17", "Statement": statement([f"{here}/report"])})
+    iam.create_group(GroupName="readers")
+    iam.put_group_policy(GroupName="readers", PolicyName="connect", PolicyDocument=document)
+    iam.create_user(UserName="jane")
+    iam.add_user_to_group(GroupName="readers", UserName="jane")
+    instance = lab.clients["client1"]["instance_id"]
+    ec2.create_tags(Resources=[instance], Tags=[{"Key": "Name", "Value": EVIL}])
+    quoted = EVIL_USER.replace("'", "''")
+    lab.sql("orders", f"CREATE USER '{quoted}'@'%' IDENTIFIED BY 'Passw0rd-of-theirs'")
+    yield
+    lab.sql("orders", f"DROP USER '{quoted}'@'%'")
+    ec2.create_tags(Resources=[instance], Tags=[{"Key": "Name", "Value": "client1"}])
+    iam.remove_user_from_group(GroupName="readers", UserName="jane")
+    iam.delete_user(UserName="jane")
+    iam.delete_group_policy(GroupName="readers", PolicyName="connect")
+    iam.delete_group(GroupName="readers")
+    iam.delete_role_permissions_boundary(RoleName=roles[1])
+    iam.delete_policy(PolicyArn=boundary)
+    for role in roles:
+        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=role, PolicyName=policy)
+        iam.delete_role(RoleName=role)
+    for name in names:
+        rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+    lab.good("teardown.yml")
+
+
+def statement(resources, **more):
+    return {"Effect": "Allow", "Action": "rds-db:connect", "Resource": resources, **more}
+
+
+@pytest.fixture(scope="module")
+def report(lab, estate, tmp_path_factory):
+    """The directory with both files."""
+    place = tmp_path_factory.mktemp("report") / "out"
+    with lab.calls() as calls:
+        run = lab.good("report.yml", "-e", f"rds_iam_report_directory={place}")
+    assert lab.changing(calls) == []
+    assert f"Databases: {DATABASES}." in run.output
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in place.iterdir()} == {
+        "access-map.html": "0o600",
+        "access-map.json": "0o600",
+    }
+    return place
+
+
+@pytest.fixture(scope="module")
+def access(report):
+    found = json.loads((report / "access-map.json").read_text())
+    jsonschema.validate(found, SCHEMA)
+    return found
+
+
+def test_its_numbers_are_those_of_the_api(lab, access):
+    iam, totals = lab.aws("iam"), access["totals"]
+    instances = lab.aws("rds").describe_db_instances()["DBInstances"]
+    assert totals["databases"] == len(instances) == DATABASES
+    assert totals["databases_with_iam"] == sum(one["IAMDatabaseAuthenticationEnabled"] for one in instances)
+    assert totals["roles"] == len(iam.list_roles()["Roles"]) == ROLES
+    assert totals["users"] == len(iam.list_users()["Users"])
+    assert totals["hosts"] == len(lab.clients)
+    assert totals["databases_seen"] == len(lab.databases)
+    wanted = sum(len(users) for users in map(with_iam, map(lab.accounts, lab.databases)))
+    assert totals["accounts_with_iam"] == wanted > 0
+    authorities = {one["DBInstanceIdentifier"]: one["CACertificateIdentifier"] for one in instances}
+    assert {one["name"]: one["ca_certificate_identifier"] for one in access["databases"]} == authorities
+
+
+def with_iam(accounts):
+    return [one for one in accounts if one[2] == "AWSAuthenticationPlugin"]
+
+
+def test_its_logins_are_those_that_work(lab, access):
+    """As site.yml has proven, app gets in with the role of the hosts, and report does not; IAM itself is asked, too."""
+    grants = [one for one in access["grants"] if one["principal"].endswith("role/rds-iam-lab")]
+    of_hosts = {(one["database"], one["user"]): one["state"] for one in grants}
+    assert of_hosts == {(name, "app"): "open" for name in lab.databases}
+    iam, by_role = lab.aws("iam"), {}
+    for grant in access["grants"]:
+        by_role.setdefault(grant["principal"], []).append(grant)
+    prefixes = {one["name"]: one["resource_id"] for one in access["databases"]}
+    for arn, grants in by_role.items():
+        if ":role/" not in arn:
+            continue
+        start = "arn:aws:rds-db:eu-west-1:123456789012:dbuser:"
+        arns = [f"{start}{prefixes[one['database']]}/{one['user']}" for one in grants]
+        said = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=["rds-db:connect"], ResourceArns=arns)
+        allowed = [one["EvalDecision"] == "allowed" for one in said["EvaluationResults"]]
+        links = [link for one in grants for link in one["links"] if link["name"] == "permission"]
+        assert allowed == [link["state"] == "ok" for link in links], arn
+    assert len(by_role) == ROLES + 2, "and the operator, who may do everything, and jane"
+
+
+def test_what_a_group_gives_and_a_boundary_takes(access):
+    of_jane = [one for one in access["grants"] if one["principal"].endswith("user/jane")]
+    assert [(one["database"], one["user"], one["state"]) for one in of_jane] == [("orders", "report", "open")]
+    [jane] = [one for one in access["principals"] if one["name"] == "jane"]
+    assert jane["policies"] == ["connect of the group readers"]
+    limited = [one for one in access["grants"] if one["principal"].endswith("role/team1")]
+    permissions = {(link["state"], link["text"].split(" of ")[0]) for one in limited for link in one["links"][2:3]}
+    assert permissions == {("broken", "the permissions boundary limits")}
+
+
+def test_it_says_what_it_could_not_see(lab, access):
+    assert [one for one in access["unseen"] if "extra0, " in one and "the inventory does not have" in one]
+    unseen = {one["name"] for one in access["databases"] if one["accounts"] is None and one["unseen"]}
+    assert unseen == {one["name"] for one in access["databases"]} - set(lab.databases)
+
+
+def test_what_is_wrong_is_marked(access):
+    found = {(one["kind"], one["subject"]) for one in access["findings"]}
+    assert {("wide", "lab-admin"), ("dangling", "team0"), ("no_account", "team0"), ("password", "orders")} <= found
+
+
+class Page(HTMLParser):
+    """The elements of a page with their attributes."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+
+def test_the_page_refers_to_nothing_outside(report):
+    text = (report / "access-map.html").read_text()
+    for tag, attributes in Page(text).elements:
+        assert tag not in ("link", "img", "iframe", "object", "base", "a"), tag
+        assert not {"src", "href", "action", "srcset", "style"} & attributes.keys(), (tag, attributes)
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp|https?:", text)
+
+
+def browser(page: Path, place: Path) -> str:
+    """The page as it stands in a browser once its scripts have run."""
+    program = shutil.which("chromium")
+    if not program:
+        pytest.skip("There is no Chromium here.")
+    command = [program, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={place}", "--dump-dom"]
+    done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, check=True, timeout=120)
+    return done.stdout
+
+
+def rows(text: str) -> list[bool]:
+    """For each row of a table whether it is hidden."""
+    return ["hidden" in attributes for tag, attributes in Page(text).elements if tag == "tr" and attributes]
+
+
+def test_it_opens_in_a_browser(report, access, tmp_path):
+    text = browser(report / "access-map.html", tmp_path)
+    assert "<title>Access map of 123456789012 in eu-west-1</title>" in text
+    assert [tag for tag, _attributes in Page(text).elements].count("script") == 1
+    assert "49" not in re.findall(r"b onclick=x&gt;[^<]{0,30}", text)[0], "no name is taken for a template"
+    assert "{{ 7 * 7 }}" in text
+    shown = len(access["grants"]) + len(access["databases"]) + len(access["findings"]) + 2 * len(access["principals"])
+    assert rows(text) == [False] * shown
+    columns = text.count('<th scope="col">', text.index('id="map"'), text.index("</thead>", text.index('id="map"')))
+    assert columns == DATABASES + 1
+    assert "<form>" in text, "the filter is there once its script runs"
+
+
+def test_its_filter_works(report, access, tmp_path):
+    """A script that types in the page stands for a reader."""
+    page = tmp_path / "typed.html"
+    typing = """<script>search.value = "Team3 EXTRA6"; form.querySelector("[value=closed]").click();</script>"""
+    page.write_text((report / "access-map.html").read_text().replace("</body>", f"{typing}</body>"))
+    text = browser(page, tmp_path / "profile")
+    logins = text[text.index('id="logins"') : text.index('id="databases"')]
+    assert rows(logins).count(False) == 0, "what is closed is hidden"
+    page.write_text(page.read_text().replace("=closed", "=open"))
+    text = browser(page, tmp_path / "profile")
+    logins = text[text.index('id="logins"') : text.index('id="databases"')]
+    assert rows(logins).count(False) == 1, "team3 to extra6"
+
+
+def test_only_the_inventory(lab, estate, tmp_path):
+    lab.good("report.yml", "-e", f"rds_iam_report_directory={tmp_path}", "-e", "rds_iam_report_only_inventory=true")
+    found = json.loads((tmp_path / "access-map.json").read_text())
+    assert {one["name"] for one in found["databases"]} == set(lab.databases)
+
+
+def test_without_an_inventory(lab, estate, tmp_path):
+    empty = tmp_path / "empty.yml"
+    empty.write_text("all: {}\n")
+    lab.good("report.yml", "-i", str(empty), "-e", f"rds_iam_report_directory={tmp_path}")
+    found = json.loads((tmp_path / "access-map.json").read_text())
+    assert found["totals"]["databases"] == DATABASES
+    assert found["totals"]["databases_seen"] == 0
+
+
+def test_check_mode_writes_nothing(lab, estate, tmp_path):
+    lab.good("report.yml", "--check", "-e", f"rds_iam_report_directory={tmp_path}/out")
+    assert list(tmp_path.iterdir()) == []
+
+
+RIGHTS = [
+    *("rds:DescribeDBInstances", "rds:DescribeDBClusters"),
+    *("iam:GetAccountAuthorizationDetails", "ec2:DescribeInstances"),
+]
+
+
+def test_rights_that_are_missing_are_said(lab, estate, with_rights):
+    """With these rights the map is complete; without one it says which, and claims nothing that it cannot know."""
+
+    def drawn(actions):
+        rights = with_rights({"Effect": "Allow", "Action": actions, "Resource": "*"})
+        return lab.module("localhost", "dbops.rds_iam.rds_iam_access_map", {"only_databases": False}, **rights)
+
+    def seen(actions):
+        run = drawn(actions)
+        assert run.status == 0, run.output
+        return json.loads(run.output.split("=>", 1)[1])["map"]
+
+    whole = seen(RIGHTS)
+    assert [one for one in whole["unseen"] if "not allowed" in one] == []
+    for action in RIGHTS[:2]:
+        run = drawn([one for one in RIGHTS if one != action])
+        assert run.status != 0 and action in run.output, run.output
+    without_iam = seen([*RIGHTS[:2], RIGHTS[3]])
+    assert [one for one in without_iam["unseen"] if RIGHTS[2] in one]
+    assert (without_iam["totals"]["roles"], without_iam["grants"], without_iam["findings"]) == (None, [], [])
+    without_ec2 = seen(RIGHTS[:3])
+    assert [one for one in without_ec2["unseen"] if RIGHTS[3] in one]
+    assert without_ec2["totals"]["hosts"] is None
+    hosts = [one for one in without_ec2["grants"] if one["principal"].endswith("role/rds-iam-lab")]
+    assert hosts and {one["links"][1]["state"] for one in hosts} == {"unknown"}
+
+
+def test_databases_that_cannot_be_asked_are_said(lab, estate, tmp_path):
+    """Without a master password, and with a wrong one."""
+    variables = {"db_users_login_password": "{{ {'orders': 'wrong-one', 'billing': ''}.get(inventory_hostname, '') }}"}
+    lab.good("report.yml", "-e", json.dumps({**variables, "rds_iam_report_directory": str(tmp_path / "out")}))
+    text = (tmp_path / "out/access-map.json").read_text()
+    found = {one["name"]: one for one in json.loads(text)["databases"]}
+    assert "refused the login of admin" in found["orders"]["unseen"]
+    assert "wrong-one" not in text
+    assert [one["name"] for one in found.values() if one["accounts"] is not None] == ["billing"]
