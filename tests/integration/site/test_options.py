@@ -142,10 +142,17 @@ def test_how_far_a_host_gets(lab):
     assert "timed out" in stuck["msg"]
 
 
-def test_what_the_doctor_is_told(lab):
+@pytest.fixture
+def cluster(lab):
+    """A cluster that nobody uses."""
     rds = lab.aws("rds")
     master = {"MasterUsername": "admin", "MasterUserPassword": PASSWORD}
     rds.create_db_cluster(DBClusterIdentifier=NAME, Engine="aurora-mysql", **master)
+    yield NAME
+    rds.delete_db_cluster(DBClusterIdentifier=NAME, SkipFinalSnapshot=True)
+
+
+def test_what_the_doctor_is_told(lab, cluster):
     login = {"host": "client1", "database": "cluster", "user": "app"}
     options = {
         "logins": [
@@ -153,12 +160,41 @@ def test_what_the_doctor_is_told(lab):
             {**login, "user": "report", "expect": "denied", "result": {"verdict": "denied"}},
         ],
         "hosts": [{"name": "client1", "info": {"msg": "the host said nothing"}}],
-        "databases": [{"name": "cluster", "db_cluster_identifier": NAME}],
+        "databases": [{"name": "cluster", "db_cluster_identifier": cluster}],
         "fail": False,
     }
     told, denied = lab.result("localhost", "rds_iam_doctor", options)["logins"]
-    rds.delete_db_cluster(DBClusterIdentifier=NAME, SkipFinalSnapshot=True)
     assert denied["state"] == "ok"
-    assert f"DB cluster {NAME}" in json.dumps(told["links"])
+    assert f"DB cluster {cluster}" in json.dumps(told["links"])
     assert "the host said nothing" in json.dumps(told["links"])
     assert "the run ended before it" in json.dumps(told["links"])
+
+
+def test_a_map_of_some_databases(lab, cluster):
+    orders = lab.databases["orders"]
+    login = {
+        "login_host": orders["endpoint"],
+        "login_port": orders["port"],
+        "login_user": orders["master_username"],
+        "login_password": orders["master_password"],
+        "ca_file": lab.info["ca_file"],
+        "connect_host": socket.gethostbyname(orders["endpoint"]),
+        "connect_timeout": 3,
+    }
+    accounts = lab.result("localhost", "rds_iam_db_user_info", login)["accounts"]
+    astray = {**login, "login_host": lab.databases["billing"]["endpoint"]}
+    refused = lab.module("localhost", "dbops.rds_iam.rds_iam_db_user_info", astray)
+    assert refused.status != 0 and f"(through {login['connect_host']})" in refused.output
+    options = {
+        "databases": [
+            {"name": "ours", "db_instance_identifier": "orders", "accounts": accounts},
+            {"name": "theirs", "db_cluster_identifier": cluster, "unseen": "the vault was locked"},
+        ],
+        "only_databases": True,
+    }
+    found = lab.result("localhost", "rds_iam_access_map", options)["map"]
+    ours, theirs = found["databases"]
+    assert (ours["name"], ours["identifier"], ours["kind"]) == ("ours", "orders", "instance")
+    assert {one["name"] for one in ours["accounts"]} == {one["name"] for one in accounts} >= {"admin"}
+    assert (theirs["name"], theirs["identifier"], theirs["kind"]) == ("theirs", cluster, "cluster")
+    assert theirs["accounts"] is None and found["unseen"] == ["The accounts of theirs: the vault was locked."]
