@@ -17,8 +17,8 @@ class Page(HTMLParser):
         self.links, self.places = set(), set()
         self.feed(path.read_text())
 
-    def handle_starttag(self, tag, attributes):
-        for name, value in attributes:
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
             if name in ("href", "src") and tag != "base":
                 self.links.add(value)
             if name == "id" or (name == "name" and tag == "a"):

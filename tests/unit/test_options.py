@@ -108,7 +108,8 @@ class Source:
     """A Python file, as pieces: its functions, classes and constants, and the fixtures that it can use."""
 
     def __init__(self, path: Path):
-        trees = [ast.parse(file.read_text()) for file in {path, path.with_name("conftest.py")} if file.exists()]
+        around = [path.with_name("conftest.py")] if path.name != "conftest.py" else []
+        trees = [ast.parse(file.read_text()) for file in [path, *around] if file.exists()]
         imports = (ast.Import, ast.ImportFrom)
         self.pieces = [piece for tree in trees for piece in tree.body if not isinstance(piece, imports)]
         self.names = {id(piece): names_of(piece) for piece in self.pieces}
