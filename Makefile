@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-.PHONY: demo picture lab lab-down test lint unit sanity molecule integration soak bench setup clean
+.PHONY: demo picture lab lab-down test lint unit sanity molecule integration build docs soak bench changelog lock setup clean
 .NOTPARALLEL:
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The lab needs root.
@@ -26,10 +26,15 @@ lint: setup
 	ruff check -q
 	git grep --untracked -lE '^#!.*(bash|/sh)$$' -- ':!*.md' | xargs shellcheck
 	yamllint .
+	reuse lint -q || reuse lint
 	ansible-lint -q
+	antsibull-changelog lint
+	antsibull-changelog generate --output .cache/CHANGELOG.md
+	diff CHANGELOG.md .cache/CHANGELOG.md
+	antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs all .
 unit: setup
-	pytest -q tests/unit
-	$(call newest,.venv-newest/bin/pytest -q tests/unit)
+	tests/tools/ansible-test .venv units
+	$(call newest,tests/tools/ansible-test .venv-newest units)
 sanity: setup
 	tests/tools/ansible-test .venv sanity
 	$(call newest,tests/tools/ansible-test .venv-newest sanity)
@@ -37,6 +42,14 @@ molecule: setup
 	$(sudo) tests/tools/molecule
 integration: setup
 	$(sudo) tests/tools/integration
+
+# The archive for Galaxy and AWX, and the list of what it depends on.
+build: setup
+	rm -rf dist
+	tests/tools/build dist
+# The HTML pages.
+docs: build
+	tests/tools/docs dist/*.tar.gz dist/docs
 
 # What make test does as a sample, in full: an hour and more.
 soak: setup
@@ -46,8 +59,14 @@ soak: setup
 bench: setup
 	$(sudo) tests/tools/bench
 
+# Writes the version in galaxy.yml, with the fragments that no version has yet, to CHANGELOG.md.
+changelog: setup
+	antsibull-changelog release --refresh --update-existing
+lock: setup
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements-dev.in -o requirements-dev.txt
+
 setup:
 	tests/tools/setup.sh
 clean:
 	[ ! -d .lab ] || $(sudo) tests/lab/lab down
-	$(sudo) rm -rf .venv .venv-newest .cache .ansible .hypothesis .pytest_cache .ruff_cache tests/output
+	$(sudo) rm -rf .venv .venv-newest .cache .ansible .hypothesis .pytest_cache .ruff_cache dist tests/output

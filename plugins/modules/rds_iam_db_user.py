@@ -176,18 +176,14 @@ accounts_left:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _accounts, _db_user, _login, _mysql
+from ansible_collections.dbops.rds_iam.plugins.module_utils import (
+    _account_changes,
+    _accounts,
+    _db_user,
+    _login,
+    _mysql,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-
-
-def read(connection, items):
-    """The accounts of the server, the given ones with their privileges."""
-    accounts = _accounts.read_accounts(connection)
-    ours = [accounts[item.account.key] for item in items if item.account.key in accounts]
-    held = _accounts.read_privileges(connection, ours) if ours else {}
-    for account in ours:
-        accounts[account.key] = _db_user.with_privileges(account, held.get(account.key, {}))
-    return accounts
 
 
 def report(module, items, current, plans):
@@ -216,101 +212,30 @@ def report(module, items, current, plans):
     return result
 
 
-def apply(connection, items, current, result, where):
-    """Send the statements; the first that fails ends the run, and the result says how far it came."""
-    users = {(user["name"], user["host"]): user for user in result["users"]}
-    changing = [item for item in items if users[item.account.key]["changed"]]
-    for item in changing:
-        users[item.account.key].update(outcome="not tried", changed=False)
-    for group in _db_user.together(changing, current):
-        ours = [users[item.account.key] for item in group]
-        todo = [user["statements"] for user in ours]
-        if len(group) > 1:
-            todo = apply_together(connection, group, ours, result, where)
-        for user, statements in zip(ours, todo):
-            user["outcome"] = "failed"
-            for statement in statements:
-                try:
-                    send(connection, statement)
-                except _mysql.DriverError as exc:
-                    fail(result, unconfirmed(where, repr(statement), exc))
-                user["changed"] = True
-            user["outcome"] = "done"
-
-
-def apply_together(connection, group, users, result, where):
-    """Make or drop several accounts at once; if the server refuses, return what is left to do for each."""
-    for user in users:
-        user.update(outcome="failed", changed=True)
-    try:
-        for statement in _db_user.plan_together(group):
-            send(connection, statement)
-        return [[] for user in users]
-    except _mysql.DriverError as exc:
-        try:
-            accounts = read(connection, group)
-        except _mysql.DriverError:  # the connection is gone
-            fail(result, unconfirmed(where, f"the statements for {group[0].account} to {group[-1].account}", exc))
-    left = []
-    for item, user in zip(group, users):
-        existing = accounts.get(item.account.key)
-        # One that somebody has made meanwhile, with a password, is no case for anything but the same refusal.
-        left.append(_db_user.plan(item, existing) if not existing or existing.is_iam else user["statements"])
-        user.update(outcome="not tried", changed=left[-1] != user["statements"])
-    return left
-
-
-def send(connection, statement):
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-
-
-def unconfirmed(where, what, exc):
-    return (
-        f"{where} did not confirm {what}: {_mysql.server_error(exc)[1]}; users whose outcome is done are done, so"
-        " remove the cause, and another run does the rest."
-    )
-
-
-def fail(result, message):
-    """End a run half-way, with a result that says only what is known."""
-    for key in ("accounts_left", "diff"):
-        result.pop(key, None)
-    result["changed"] = any(user["changed"] for user in result["users"])
-    raise RdsIamError(message)
-
-
 def run(module, result):
     params = module.params
     items = _db_user.wanted(params["users"])
     with _login.log_in(params) as connection:
-        send(connection, _db_user.SESSION_MODE)
+        _account_changes.send(connection, _db_user.SESSION_MODE)
         where = params["login_host"]
         if any(item.account.privileges for item in items):
             items = _db_user.on_server(items, _accounts.read_dialect(connection), where)
-        current = read(connection, items)
+        current = _account_changes.read(connection, items)
         _db_user.check_conflicts(items, current, params["login_user"], where)
         plans = {item.account.key: _db_user.plan(item, current.get(item.account.key)) for item in items}
         result.update(report(module, items, current, plans))
         if result["changed"] and not module.check_mode:
-            apply(connection, items, current, result, where)
-            verify(items, read(connection, items), result, where)
+            _account_changes.apply(connection, items, current, result, where)
+            _account_changes.verify(items, _account_changes.read(connection, items), result, where)
 
 
-def verify(items, accounts, result, where):
-    left = {}
-    for item, user in zip(items, result["users"]):
-        missing = _db_user.plan(item, accounts.get(item.account.key))
-        if missing:
-            user["outcome"] = "failed"
-            left[str(item.account)] = missing[0]
-    for account, statement in left.items():
-        others = f", and something for {len(left) - 1} more" if len(left) > 1 else ""
-        fail(
-            result,
-            f"{where} took all statements, but reading {account} back shows that this is still to do: {statement}"
-            f"{others}; see whether something else changes its accounts, and run again.",
-        )
+def unread(module, missing):
+    """What check mode says where earlier tasks would have installed what is missing."""
+    items = _db_user.wanted(module.params["users"])
+    result = report(module, items, {}, {item.account.key: _db_user.plan(item, None) for item in items})
+    del result["accounts_left"]
+    module.warn(f"{missing} The accounts could not be read; what would change is shown as if none of them existed.")
+    return result
 
 
 def main():
@@ -339,11 +264,7 @@ def main():
     except _mysql.MissingPrerequisite as exc:
         if not module.check_mode:
             module.fail_json(msg=str(exc), **result)
-        items = _db_user.wanted(module.params["users"])
-        plans = {item.account.key: _db_user.plan(item, None) for item in items}
-        result = report(module, items, {}, plans)
-        del result["accounts_left"]
-        module.warn(f"{exc} The accounts could not be read; what would change is shown as if none of them existed.")
+        result = unread(module, exc)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc), conflict=isinstance(exc, _db_user.Conflict), **result)
     except _mysql.DriverError as exc:

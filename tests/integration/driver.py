@@ -35,6 +35,32 @@ def state_of_the_lab() -> Path:
     return Path(state)
 
 
+def run(*command, **options) -> str:
+    """What a command prints; it must succeed. That of a tool is the one beside this Python."""
+    done = subprocess.run(
+        [BIN / command[0], *command[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        **options,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def build(place: Path) -> Path:
+    """The archive of the collection, made there."""
+    return Path(run(ROOT / "tests/tools/build", place).splitlines()[-1])
+
+
+def install(archive: Path, place: Path) -> None:
+    # By force, since the environment of the tests has it, as a link to the checkout; and the other collections.
+    options = ("--force", "--no-deps", "--offline", "--collections-path")
+    run("ansible-galaxy", "collection", "install", archive, *options, place)
+
+
 @dataclass
 class Run:
     """A finished ansible-playbook."""

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -130,6 +131,20 @@ def install(tmp_path):
 
 def database(region, authority="rds-ca-rsa2048-g1"):
     return {"identifier": f"orders in {region}", "region": region, "ca_certificate_identifier": authority}
+
+
+def test_removed(install, old_bundle):
+    install(old_bundle)
+    assert install(b"", state="absent", check=True)["changed"] and install.path.exists()
+    assert install(b"", state="absent")["changed"]
+    assert not install.path.parent.exists()
+    assert not install(b"", state="absent")["changed"]
+
+
+def test_a_server_that_says_nothing(install):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        result = install(b"", url=f"http://127.0.0.1:{silent.getsockname()[1]}/bundle", timeout=1)
+    assert "timed out" in result["msg"]
 
 
 def test_a_bundle_with_dead_roots_and_without_new_regions(install, old_bundle):

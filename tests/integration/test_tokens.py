@@ -61,3 +61,16 @@ def test_one_token(credentials, port, user):
 
     lookup = f"{{{{ lookup('dbops.rds_iam.rds_auth_token', '{HOST}', port={port}, user='{user}') }}}}"
     assert ansible(environment, "ansible.builtin.debug", {"msg": lookup})["msg"] == expected
+
+
+def test_a_profile_and_a_region(tmp_path):
+    """The endpoint of a global database names no region."""
+    (tmp_path / "credentials").write_text("[other]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secret\n")
+    environment = {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+    endpoint = "orders.global-cabc1.global.rds.amazonaws.com"
+    boto3 = [sys.executable, "-c", BOTO3, endpoint, "3306", "app", "eu-central-1"]
+    expected = frozen({**environment, "AWS_PROFILE": "other"}, *boto3).strip()
+    options = {"endpoint": endpoint, "user": "app", "region": "eu-central-1", "profile": "other"}
+    assert ansible(environment, "dbops.rds_iam.rds_auth_token", options)["token"] == expected
+    call = f"lookup('dbops.rds_iam.rds_auth_token', '{endpoint}', user='app', region='eu-central-1', profile='other')"
+    assert ansible(environment, "ansible.builtin.debug", {"msg": f"{{{{ {call} }}}}"})["msg"] == expected

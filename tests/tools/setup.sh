@@ -52,7 +52,7 @@ main_python() {
   die "no Python 3.11 or later is here; install one, or name it in the variable PYTHON"
 }
 
-# The newest of those that ansible-core in requirements-dev.txt supports.
+# The newest of those that ansible-core in requirements-dev.in supports.
 newest_python() {
   local python
   for python in python3.12 python3.13 "$HOME"/.pyenv/versions/3.1[23].*/bin/python3; do
@@ -62,20 +62,26 @@ newest_python() {
 
 # make_venv DIRECTORY PYTHON
 make_venv() {
-  local venv=$PWD/$1 python=$2 stamp site ansible wheel
+  local venv=$PWD/$1 python=$2 stamp site ansible checksum wheel
   # A virtual environment holds its own path, so a copied one is not valid.
   stamp=$(printf '%s\n' "$venv" "$python" | cat - requirements-dev.txt tests/tools/setup.sh | sha256sum)
   [ "$(cat "$venv/.stamp" 2> /dev/null)" != "$stamp" ] || return 0
   say "making $1 with $("$python" --version)"
   "$python" -m venv --clear "$venv"
-  "$venv/bin/pip" install -q --disable-pip-version-check uv==0.13.9
-  VIRTUAL_ENV=$venv "$venv/bin/uv" pip install -q --compile-bytecode -r requirements-dev.txt
+  # uv, with which the rest is a matter of seconds.
+  awk '/^[^ #]/ { on = /^uv==/ } on' requirements-dev.txt > .cache/uv.txt
+  "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r .cache/uv.txt
+  VIRTUAL_ENV=$venv "$venv/bin/uv" pip install -q --compile-bytecode --require-hashes -r requirements-dev.txt
   site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 
   # No package index holds amazon.aws but inside the `ansible` wheel: take it out, and leave the other 200 MB.
-  ansible=$("$venv/bin/python" -c 'import sys; print("14.5.0" if sys.version_info >= (3, 12) else "12.3.0")')
+  ansible=12.3.0 checksum=cd156f82fa87f7a899212b0efa9f7ca3a24d609212de9f78428a572eb01e5414
+  if "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then
+    ansible=14.5.0 checksum=245623ccc2d31d0f6f4bdb63168d550cad305fb032cc43d96e8f61ce8ab0ba84
+  fi
   wheel=.cache/ansible-$ansible-py3-none-any.whl
   [ -f "$wheel" ] || "$venv/bin/pip" download -q --disable-pip-version-check --no-deps --only-binary :all: -d .cache "ansible==$ansible"
+  sha256sum --quiet --check <<< "$checksum  $wheel" || die "$wheel is not the file that it should be; remove it"
   "$venv/bin/python" - "$wheel" "$site" << 'PY'
 import sys
 import zipfile
@@ -89,6 +95,23 @@ PY
   printf '%s\n' "$stamp" > "$venv/.stamp"
 }
 
+# The versions of PyMySQL that hosts have, for a test of the connection.
+install_drivers() {
+  local version checksum
+  while read -r version checksum; do
+    [ ! -d ".cache/pymysql/$version" ] || continue
+    rm -rf .cache/pymysql.new
+    VIRTUAL_ENV=$PWD/.venv .venv/bin/uv pip install -q --no-deps --require-hashes --target .cache/pymysql.new -r - \
+      <<< "PyMySQL==$version --hash=sha256:$checksum"
+    mkdir -p .cache/pymysql
+    mv .cache/pymysql.new ".cache/pymysql/$version"
+  done << LIST
+1.0.2 41fc3a0c5013d5f039639442321185532e3e2c8924687abe6537de157d403641
+1.1.0 8969ec6d763c856f7073c4c64662882675702efcb114b4bcbb955aea3a069fa7
+1.2.0 62169ce6d5510f08e140c5e7990ee884a9764024e4a9a27b2cc11f1099322ae0
+LIST
+}
+
 install_missing_packages
 main=$(main_python)
 newest=$(newest_python)
@@ -98,3 +121,4 @@ if [ "${newest%% *}" -gt "${main%% *}" ] 2> /dev/null; then
 else
   rm -rf .venv-newest
 fi
+install_drivers

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
-from fnmatch import fnmatch
+import tokenize
 from pathlib import Path
 
 import pytest
-import tomllib
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,6 @@ def tracked() -> list[Path]:
 
 
 FILES = tracked()
-REUSE = tomllib.loads((ROOT / "REUSE.toml").read_text())
 
 
 def found(pattern: str, files: list[Path]) -> list[str]:
@@ -60,17 +59,6 @@ def test_no_file_names_one_machine_or_a_registry():
 def test_no_file_holds_an_access_key():
     key = r"A[KS]IA(?!.{0,15}EXAMPLE)[A-Z0-9]{16}(?![A-Z0-9])"
     assert found(key, below("plugins", "roles", "playbooks", "README.md")) == []
-
-
-def test_every_file_names_its_licence():
-    patterns = [pattern for item in REUSE["annotations"] for pattern in item["path"]]
-    unlicensed = [
-        str(path.relative_to(ROOT))
-        for path in FILES
-        if "SPDX-License-Identifier: GPL-3.0-or-later" not in path.read_text(errors="replace")[:1000]
-        and not any(fnmatch(str(path.relative_to(ROOT)), pattern) for pattern in patterns)
-    ]
-    assert unlicensed == []
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".md"], ids=str)
@@ -123,3 +111,34 @@ def test_aws_modules_are_in_the_action_group():
     modules = (ROOT / "plugins" / "modules").glob("*.py")
     aws = {path.stem for path in modules if "amazon.aws.common.modules" in path.read_text()}
     assert {name for name in group if isinstance(name, str)} == aws
+
+
+def code_lines(path: Path) -> int:
+    """How many lines have code, which is neither a comment nor documentation."""
+    documentation = {
+        line
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.Expr, ast.Assign)) and isinstance(node.value, ast.Constant)
+        if isinstance(node, ast.Expr) or ast.unparse(node.targets[0]) in ("DOCUMENTATION", "EXAMPLES", "RETURN")
+        for line in range(node.lineno, node.end_lineno + 1)
+    }
+    blank = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    with path.open() as source:
+        tokens = [token for token in tokenize.generate_tokens(source.readline) if token.type not in blank]
+    return len({line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - documentation)
+
+
+def test_modules_are_short():
+    sizes = {path.name: code_lines(path) for path in (ROOT / "plugins" / "modules").glob("*.py")}
+    assert {name: lines for name, lines in sizes.items() if lines > 150} == {}
+
+
+def test_functions_are_short():
+    long = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in FILES
+        if path.suffix == ".py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno - node.lineno >= 40
+    ]
+    assert long == []

@@ -8,26 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
-from driver import BIN, ROOT
-
-
-def run(*command, **options) -> str:
-    done = subprocess.run(
-        [BIN / command[0], *command[1:]],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        **options,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+from driver import ROOT, build, install, run
 
 
 def printed(words: str) -> str:
@@ -38,15 +23,7 @@ def printed(words: str) -> str:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory) -> Path:
-    place = tmp_path_factory.mktemp("archive")
-    run("ansible-galaxy", "collection", "build", ROOT, "--output-path", place)
-    return next(place.glob("dbops-rds_iam-*.tar.gz"))
-
-
-def install(archive: Path, place: Path) -> None:
-    # By force, since the environment of the tests has it, as a link to the checkout; and the other collections.
-    options = ("--force", "--no-deps", "--offline", "--collections-path")
-    run("ansible-galaxy", "collection", "install", archive, *options, place)
+    return build(tmp_path_factory.mktemp("archive"))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 
 import pymysql
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.modules import rds_iam_db_user
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _account_changes
 
 GOOD = ("AWSAuthenticationPlugin", "RDS", "SSL", False)
 
@@ -125,13 +125,13 @@ def test_a_refused_statement_of_several_accounts(server):
 def test_one_of_several_that_somebody_else_makes_meanwhile(server, monkeypatch, password):
     """MariaDB makes the others all the same, MySQL none of them."""
     how = "IDENTIFIED BY 'a password'" if password else "IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
-    together = rds_iam_db_user.apply_together
+    together = _account_changes._apply_together
 
     def too_late(*arguments):
         server.sql(f"CREATE USER b@'%' {how}")
         return together(*arguments)
 
-    monkeypatch.setattr(rds_iam_db_user, "apply_together", too_late)
+    monkeypatch.setattr(_account_changes, "_apply_together", too_late)
     users = [{"name": name, "privileges": {"app.*": ["SELECT"]}} for name in "abc"]
     if password:
         result = server.run(users, fails=True)

@@ -7,18 +7,35 @@ from __future__ import annotations
 
 import json
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from driver import Lab, state_of_the_lab
+from driver import Lab, build, install, state_of_the_lab
 
 
 @pytest.fixture(scope="session")
 def lab() -> Lab:
     return Lab(state_of_the_lab())
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory) -> Path:
+    """A collections path with what a user installs: the archive, and what it depends on."""
+    place = tmp_path_factory.mktemp("installed")
+    install(build(tmp_path_factory.mktemp("archive")), place)
+    amazon = Path(sysconfig.get_path("purelib")) / "ansible_collections/amazon"
+    (place / "ansible_collections/amazon").symlink_to(amazon)
+    return place
+
+
+@pytest.fixture(scope="session")
+def user(installed) -> dict:
+    """The environment of a user, without the checkout, which the environment of the tests has as a collection."""
+    return {"ANSIBLE_COLLECTIONS_PATH": str(installed), "ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "false"}
 
 
 @pytest.fixture

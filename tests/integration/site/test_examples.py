@@ -3,7 +3,8 @@
 
 """The examples of each plugin as they are printed: first in check mode, then in earnest; and what RETURN says of them.
 
-The lab has the names that they have: databases orders and billing, hosts client1 and client2. The rest is made here.
+They run with the collection from its archive. The lab has the names that they have: databases orders and billing, hosts
+client1 and client2. The rest is made here.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def test_every_plugin_is_here():
 
 
 @pytest.fixture(scope="module")
-def world(lab, tmp_path_factory):
+def world(lab, installed):
     """What the examples take for granted."""
     if lab.info["form"] == "plain":
         pytest.skip("In the plain form the hosts share one machine, and so have paths of their own.")
@@ -66,12 +67,11 @@ def world(lab, tmp_path_factory):
     iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(TRUST))
     iam.create_instance_profile(InstanceProfileName=NAME)
     iam.add_role_to_instance_profile(InstanceProfileName=NAME, RoleName=NAME)
-    collections = tmp_path_factory.mktemp("collections")
     [wheel] = sorted(CACHE.glob("ansible-*.whl"))[:1]
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if name.startswith("ansible_collections/community/mysql/")]
-        archive.extractall(collections, names)
-    yield collections
+        archive.extractall(installed, names)
+    yield
     iam.delete_role_policy(RoleName=NAME, PolicyName="rds-iam-connect")
     iam.remove_role_from_instance_profile(InstanceProfileName=NAME, RoleName=NAME)
     iam.delete_instance_profile(InstanceProfileName=NAME)
@@ -80,7 +80,7 @@ def world(lab, tmp_path_factory):
 
 
 @pytest.fixture
-def examples(lab, world, tmp_path):
+def examples(lab, world, user, tmp_path):
     """Run the examples of a plugin on a host; return the results of its own tasks."""
     secret = tmp_path / "vault.json"
     secret.write_text(json.dumps({"vault_orders_master_password": lab.databases["orders"]["master_password"]}))
@@ -97,7 +97,7 @@ def examples(lab, world, tmp_path):
             RESULTS=str(results),
             ANSIBLE_CALLBACK_PLUGINS=str(Path(__file__).with_name("callbacks")),
             ANSIBLE_CALLBACKS_ENABLED="results",
-            ANSIBLE_COLLECTIONS_PATH=str(world),
+            **user,
         )
         assert done.status == 0, done.output
         return [json.loads(line) for line in results.read_text().splitlines()]

@@ -142,6 +142,10 @@ def test_server(lab, role, family):
     assert good(role(client, "--check", mysql_client_server=True)) > 0
     assert good(role(client, mysql_client_server=True)) > 0
     assert good(role(client, mysql_client_server=True)) == 0
+    missing = role(client, mysql_client_server=True, mysql_client_server_packages=["no-such-server"])
+    assert missing.status != 0 and "no-such-server" in missing.output
+    missing = role(client, mysql_client_server=True, mysql_client_server_service="no-such-service")
+    assert missing.status != 0 and "no-such-service" in missing.output
     secure = root(lab, client, "mariadb -N", input=LEFT)
     assert secure.split() == ["root@localhost"]
     root(lab, client, "mariadb", input=INSECURE)

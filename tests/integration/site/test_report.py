@@ -26,9 +26,9 @@ EVIL_USER = "<b onclick=x>&'\"{{ 7 * 7 }}"  # as long as the name of an account 
 
 
 @pytest.fixture(scope="module")
-def estate(lab):
-    """Databases that nobody has accounts on, roles that may connect to some, and names of bad intent."""
-    iam, rds, ec2 = lab.aws("iam"), lab.aws("rds"), lab.aws("ec2")
+def extras(lab):
+    """Databases that nobody has accounts on, besides those of the site."""
+    rds = lab.aws("rds")
     lab.good("site.yml")
     names = [f"extra{number}" for number in range(DATABASES - len(lab.databases))]
     for name in names:
@@ -41,23 +41,40 @@ def estate(lab):
             MasterUserPassword="not used here",
             EnableIAMDatabaseAuthentication=True,
         )
-    ids = {one["DBInstanceIdentifier"]: one["DbiResourceId"] for one in rds.describe_db_instances()["DBInstances"]}
-    existing = len(iam.list_roles()["Roles"])
-    roles = [f"team{number}" for number in range(ROLES - existing)]
+    yield names
+    for name in names:
+        rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+    lab.good("teardown.yml")
+
+
+@pytest.fixture(scope="module")
+def teams(lab, extras):
+    """Roles that may connect to some of them."""
+    iam = lab.aws("iam")
+    roles = [f"team{number}" for number in range(ROLES - len(iam.list_roles()["Roles"]))]
     for number, role in enumerate(roles):
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))
-        mine = names[number * 2 : number * 2 + 3]
-        resources = [f"arn:aws:rds-db:eu-west-1:123456789012:dbuser:{ids[name]}/app" for name in mine]
+        resources = [f"{users_of(lab, name)}/app" for name in extras[number * 2 : number * 2 + 3]]
         document = {"Version": "2012-10-17", "Statement": [statement(resources)]}
         iam.put_role_policy(RoleName=role, PolicyName="connect", PolicyDocument=json.dumps(document))
-    here = f"arn:aws:rds-db:eu-west-1:123456789012:dbuser:{ids['orders']}"
+    yield roles
+    for role in roles:
+        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=role, PolicyName=policy)
+        iam.delete_role(RoleName=role)
+
+
+@pytest.fixture(scope="module")
+def estate(lab, teams):
+    """A boundary, a user in a group, a database that is gone, and names of bad intent."""
+    iam, ec2, here = lab.aws("iam"), lab.aws("ec2"), users_of(lab, "orders")
     evil = [statement([f"{here}/{EVIL_USER}", f"{here}/{EVIL}"], Sid=EVIL), statement([f"{here[:-3]}X/app"])]
     evil.append(statement(f"{here}/nobody"))
     document = json.dumps({"Version": "2012-10-17", "Statement": evil})
-    iam.put_role_policy(RoleName=roles[0], PolicyName="evil", PolicyDocument=document)
+    iam.put_role_policy(RoleName=teams[0], PolicyName="evil", PolicyDocument=document)
     boundary = json.dumps({"Version": "2012-10-17", "Statement": [dict(statement("*"), Action="s3:*")]})
     boundary = iam.create_policy(PolicyName="limits", PolicyDocument=boundary)["Policy"]["Arn"]
-    iam.put_role_permissions_boundary(RoleName=roles[1], PermissionsBoundary=boundary)
+    iam.put_role_permissions_boundary(RoleName=teams[1], PermissionsBoundary=boundary)
     document = json.dumps({"Version": "2012-10-17", "Statement": statement([f"{here}/report"])})
     iam.create_group(GroupName="readers")
     iam.put_group_policy(GroupName="readers", PolicyName="connect", PolicyDocument=document)
@@ -74,15 +91,14 @@ def estate(lab):
     iam.delete_user(UserName="jane")
     iam.delete_group_policy(GroupName="readers", PolicyName="connect")
     iam.delete_group(GroupName="readers")
-    iam.delete_role_permissions_boundary(RoleName=roles[1])
+    iam.delete_role_permissions_boundary(RoleName=teams[1])
     iam.delete_policy(PolicyArn=boundary)
-    for role in roles:
-        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
-            iam.delete_role_policy(RoleName=role, PolicyName=policy)
-        iam.delete_role(RoleName=role)
-    for name in names:
-        rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
-    lab.good("teardown.yml")
+
+
+def users_of(lab, identifier: str) -> str:
+    """The ARN of a database's users, without their names."""
+    [found] = lab.aws("rds").describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
+    return f"arn:aws:rds-db:eu-west-1:123456789012:dbuser:{found['DbiResourceId']}"
 
 
 def statement(resources, **more):

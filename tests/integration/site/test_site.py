@@ -90,6 +90,29 @@ def test_the_endpoint_is_signed_and_verified_whatever_is_dialled(lab):
     assert f"(through {billing})" in ping(billing).output
 
 
+def test_logins_with_a_profile(lab, tmp_path):
+    """That of the operator, who may do everything, also log in."""
+    admin, orders = lab.info["admin"], lab.databases["orders"]
+    keys = {"aws_access_key_id": admin["access_key_id"], "aws_secret_access_key": admin["secret_access_key"]}
+    (tmp_path / "credentials").write_text("\n".join(["[operator]", *(f"{key} = {keys[key]}" for key in keys)]))
+    environment = {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+    environment |= {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+
+    def ping(login, **options):
+        login = {"endpoint": orders["endpoint"], "port": orders["port"], "user": "app", **login}
+        options = {"logins": [login], "ca_file": lab.info["ca_file"], **options}
+        return lab.module("localhost", "dbops.rds_iam.rds_iam_ping", options, **environment)
+
+    done = ping({"region": lab.info["region"]}, profile="operator")
+    assert done.status == 0, done.output
+    assert "us-east-1" in ping({"region": "us-east-1"}, profile="operator").output
+    assert "nobody" in ping({}, profile="nobody").output
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        login = {"connect_host": "127.0.0.1", "port": silent.getsockname()[1]}
+        slow = ping(login, profile="operator", connect_timeout=1)
+    assert slow.status != 0 and "timed out" in slow.output
+
+
 @pytest.fixture
 def tls(lab):
     """A function that has orders show a certificate of another authority; and what was there, at the end."""
