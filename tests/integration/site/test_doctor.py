@@ -313,6 +313,7 @@ def near_to_metadata(lab):
 KEYS = "[default]\\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\\naws_secret_access_key = wJalrXUtnFEMI/EXAMPLEKEY\\n"
 HOSTS = "cp /etc/hosts /etc/hosts.good; sed '/orders/d' /etc/hosts.good > /etc/hosts"
 OTHER = "cp /etc/hosts /etc/hosts.good; sed 's/.* orders[.]/{billing} orders./' /etc/hosts.good > /etc/hosts"
+ENVIRONMENT, SUDO = "/etc/environment.of.sudo", "/etc/sudoers.d/environment"
 UNDO_HOSTS = "cat /etc/hosts.good > /etc/hosts; rm /etc/hosts.good"
 
 # Where the server decides, report is refused as it should be; where it cannot be asked, that is not proven either.
@@ -372,8 +373,9 @@ IN_NAMESPACES = [
         Cause("credentials", "--http-put-response-hop-limit 2", far_from_metadata, near_to_metadata,
               hosts=("client1",)),
         Cause("credentials", "AWS_EC2_METADATA_DISABLED keeps client2 from", **on(
-            "client2", "echo AWS_EC2_METADATA_DISABLED=true >> /etc/environment",
-            "sed -i /AWS_EC2_METADATA_DISABLED/d /etc/environment",
+            "client2",
+            f"echo AWS_EC2_METADATA_DISABLED=true > {ENVIRONMENT}; echo Defaults env_file={ENVIRONMENT} > {SUDO}",
+            f"rm {SUDO} {ENVIRONMENT}",
         )),
     ],
 ]
