@@ -6,16 +6,19 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import NO_REGION, RdsIamError
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import get_aws_connection_info
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import NO_REGION, RdsIamError, aws_error
 
 try:
     import boto3
     from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
 except ImportError:
-    boto3 = None  # AnsibleAWSModule says so when it starts
+    boto3 = BotoCoreError = None  # AnsibleAWSModule says so when it starts
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.5, 10.0, 1.5  # seconds, seconds, factor
 
@@ -27,10 +30,23 @@ def connect(module, service: str):
     minute; an API that takes a call and never answers is given up after three. The user's aws_config has the last word.
     """
     _check_profile(module.params.get("profile"))
-    if not module.region:
+    region, endpoint, options = get_aws_connection_info(module)
+    if not region:
         raise RdsIamError(f"Failed to connect to AWS: {NO_REGION}.")
     retries = {"mode": "standard", "total_max_attempts": 8}
-    return module.client(service, config=Config(retries=retries, connect_timeout=10, read_timeout=20))
+    config = Config(retries=retries, connect_timeout=10, read_timeout=20, user_agent_extra="dbops.rds_iam")
+    config = config.merge(options.pop("aws_config", Config()))
+    session = _session(options.pop("profile_name", None))
+    try:
+        return session.client(service, region_name=region, endpoint_url=endpoint, config=config, **options)
+    except (BotoCoreError, ValueError) as exc:
+        raise aws_error("connect to AWS", exc) from None
+
+
+@functools.cache
+def _session(profile: str | None):
+    """One session for the clients of all services: what it loads takes longer than the first calls."""
+    return boto3.session.Session(profile_name=profile)
 
 
 def _check_profile(profile: str | None) -> None:

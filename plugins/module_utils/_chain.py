@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _ec2, _rds
+from datetime import datetime
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _auth_log, _ec2, _rds
 from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import Role, Unread
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error, error_code
 from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import ACTION, Policy, trusted
 
 try:
@@ -50,6 +52,19 @@ def read_instances(client, instance_ids: list[str]) -> dict | Unread:
         return _ec2.read(client, instance_ids)
     except RdsIamError as exc:
         return Unread(_reason(exc))
+
+
+def read_log(client, record: dict, times: list[datetime]) -> list[_auth_log.Refusal] | Unread:
+    """What RDS has logged of the IAM logins to a database that were refused at about these times."""
+    group, (start, end) = _auth_log.group(record), _auth_log.window(times)
+    arguments = {"startTime": int(start.timestamp() * 1000), "endTime": int(end.timestamp() * 1000)}
+    try:
+        pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, **arguments)
+        return _auth_log.parse([event for page in pages for event in page["events"]])
+    except (ClientError, BotoCoreError) as exc:
+        if error_code(exc) == "ResourceNotFoundException":  # the first line makes the log group
+            return []
+        return Unread(_reason(aws_error(f"read the log group {group}", exc, "logs")))
 
 
 class Roles:

@@ -77,6 +77,7 @@ def _record(raw: dict, kind: str, identifier: str, arn: str, resource_id: str | 
         "master_user_secret_arn": (raw.get("MasterUserSecret") or {}).get("SecretArn"),
         "iam_auth_enabled": bool(raw.get(FLAG)),
         "pending": _pending(raw.get("PendingModifiedValues") or {}),
+        "log_exports": sorted(raw.get("EnabledCloudwatchLogsExports") or []),
     }
 
 

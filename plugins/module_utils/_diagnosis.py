@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._auth_log import LOG, Refusal, about, tried_at
 from ansible_collections.dbops.rds_iam.plugins.module_utils._database import FLAG, title
 from ansible_collections.dbops.rds_iam.plugins.module_utils._ec2 import Instance
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import FROM_PROFILE
@@ -22,6 +23,14 @@ _NETWORK = ("name", "port", "tls", "certificate")
 # What a login needs besides the way to the server.
 _REST = ("clock", "profile", "credentials", "permission", "account", "token", "client")
 _PROVEN = "the login proves it"
+# What to do about the codes in RDS's log, where nothing else is wrong.
+_LOGGED = {
+    "InvalidToken": "see that the credentials of the host are still valid, and of the account of the database",
+    "ExpiredToken": "see that the clock of the host is right, since the token was made just before the login",
+    "NotAuthorized": "have the policies of the organization, and those of the session of that caller, allow it",
+    "ThrottlingException": "open fewer than 200 new IAM connections a second, or keep them in a pool",
+    "InternalError": "try again, and ask AWS Support if it stays",
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class Case:
     role: Role | Unread | None = None
     account: dict | Unread | None = None  # what rds_iam_db_user would do for the account
     member_resource_ids: tuple[str, ...] = ()
+    refusals: list[Refusal] | Unread | None = None  # what RDS logged at that time, of this login and of others
 
 
 def diagnose(case: Case) -> list[Link]:
@@ -68,7 +78,7 @@ def diagnose(case: Case) -> list[Link]:
     links = [_database(case), _flag(case), *_network(case), _clock(case), _profile(case), _credentials(case)]
     links += [_permission(case), _account(case), _token(case), _programs(case)]
     links = _by_elimination(case, links)
-    return [*links, _answer(case, links)]
+    return [*links, *_log(case), _answer(case, links)]
 
 
 def verdict(links: list[Link]) -> tuple[str, str]:
@@ -79,7 +89,8 @@ def verdict(links: list[Link]) -> tuple[str, str]:
     if links[-1].state == OK:
         return OK, ""
     unseen = "; ".join(f"{link.name}: {link.text}" for link in links if link.state == UNKNOWN)
-    return UNKNOWN, f"no link was found broken, and not all could be seen ({unseen})"
+    logged = "".join(f"; {link.text}" for link in links if link.name == "log" and link.state == OK)
+    return UNKNOWN, f"no link was found broken, and not all could be seen ({unseen}){logged}"
 
 
 def _proven(case: Case) -> list[Link]:
@@ -99,20 +110,24 @@ def _database(case: Case) -> Link:
     if isinstance(record, Unread):
         return Link("database", UNKNOWN, record.reason)
     if record["status"] in _CLOSED or str(record["status"]).startswith(("inaccessible", "incompatible")):
-        return Link(
-            "database",
-            BROKEN,
-            f"the {title(record)} does not take logins, since its status is {record['status']}",
-            "wait until it is available, or start it",
-        )
+        repair = "wait until it is available, or do what its events in RDS ask for"
+        if record["status"] == "stopped":
+            repair = f"start it ({_command('start', record)})"
+        text = f"the {title(record)} does not take logins, since its status is {record['status']}"
+        return Link("database", BROKEN, text, repair)
     return Link("database", OK, f"the {title(record)} is {record['status']}")
+
+
+def _command(verb: str, record: dict) -> str:
+    """A command of the AWS CLI for a database."""
+    return f"aws rds {verb}-db-{record['kind']} --db-{record['kind']}-identifier {record['identifier']}"
 
 
 def _flag(case: Case) -> Link:
     record = case.database
     if isinstance(record, Unread) or case.missing:
         return Link("flag", UNKNOWN, "the database could not be read")
-    switch = "let the role dbops.rds_iam.iam_auth switch it on (site.yml --tags step1)"
+    switch = "let the role dbops.rds_iam.iam_auth switch it on (site.yml --tags step1"
     if case.unsupported:
         repair = "move the database to a version and an instance class that support it"
         return Link("flag", BROKEN, case.unsupported.rstrip("."), repair)
@@ -123,9 +138,9 @@ def _flag(case: Case) -> Link:
             "flag",
             BROKEN,
             f"IAM database authentication of the {title(record)} is only pending for its maintenance window",
-            f"{switch} with iam_auth_apply_immediately: true, or wait for the window",
+            f"{switch} -e iam_auth_apply_immediately=true), or wait for the window",
         )
-    return Link("flag", BROKEN, f"IAM database authentication of the {title(record)} is off", switch)
+    return Link("flag", BROKEN, f"IAM database authentication of the {title(record)} is off", f"{switch})")
 
 
 def _network(case: Case) -> list[Link]:
@@ -199,7 +214,8 @@ def _profile(case: Case) -> Link:
             "profile",
             BROKEN,
             f"the IAM role {case.role.name} does not let EC2 assume it, so the host gets no credentials",
-            "add ec2.amazonaws.com to its trust policy; the role dbops.rds_iam.iam_role does it for roles that it made",
+            "add ec2.amazonaws.com to its trust policy, as the role dbops.rds_iam.iam_role does for one that it made"
+            " (site.yml --tags step4)",
         )
     return Link("profile", OK, f"{instance.instance_id} has the instance profile {instance.profile}")
 
@@ -208,13 +224,10 @@ def _credentials(case: Case) -> Link:
     if not isinstance(case.host, dict):
         return Link("credentials", UNKNOWN, case.host.reason if case.host else "the host was not asked")
     found = case.host["credentials"]
-    if found.get("error"):
-        instance = case.instance
-        if isinstance(instance, Instance) and not instance.has_metadata:
-            text = f"the instance metadata service of {instance.instance_id} is switched off, so it has no credentials"
-            return Link("credentials", BROKEN, text, "enable the HttpEndpoint of its metadata options")
-        repair = "see that the host reaches 169.254.169.254, and that the hop limit of its metadata options covers it"
-        return Link("credentials", BROKEN, found["error"].rstrip("."), repair)
+    if not case.host["libraries"]["botocore"]:  # that it is missing is said of the programs
+        return Link("credentials", UNKNOWN, "without botocore they cannot be read")
+    if found["error"]:
+        return _no_credentials(case, found)
     if found["expired"]:
         text = f"the credentials of {case.client} ended at {found['expires_at']}"
         return Link("credentials", BROKEN, text, f"renew them where they come from ({found['source']})")
@@ -225,13 +238,55 @@ def _credentials(case: Case) -> Link:
     if role and found["role_name"] != role:
         text = f"{case.client} is still served credentials of the IAM role {found['role_name']}, and not of {role}"
         return Link("credentials", BROKEN, text, "wait a minute until the metadata service serves the new profile")
-    return Link("credentials", OK, f"{case.client} has credentials of the IAM role {found['role_name']}")
+    return Link("credentials", OK, f"{case.client} has credentials of the IAM role {found['role_name']}{_served(case)}")
+
+
+def _options(case: Case) -> dict:
+    """The metadata options of the EC2 instance, as far as they are known."""
+    return case.instance.metadata if isinstance(case.instance, Instance) else {}
+
+
+def _served(case: Case) -> str:
+    """To whom the metadata service gives credentials: what is no harm to the host may be one to others on it."""
+    options, said = _options(case), []
+    if options.get("HttpTokens"):
+        said.append(f"session tokens are {options['HttpTokens']}")
+    if options.get("HttpPutResponseHopLimit"):
+        hops = options["HttpPutResponseHopLimit"]
+        said.append(f"the hop limit is {hops}" + (", too few for a container behind a bridge" if hops == 1 else ""))
+    return f" (metadata service: {', '.join(said)})" if said else ""
+
+
+def _no_credentials(case: Case, found: dict) -> Link:
+    options, why = _options(case), case.host["metadata_error"]
+    # The advice at its end is for those who know nothing else.
+    error = found["error"].rpartition(";")[0] or found["error"].rstrip(".")
+    change = "aws ec2 modify-instance-metadata-options --instance-id "
+    if options.get("HttpEndpoint") == "disabled":
+        instance = case.instance.instance_id
+        text = f"the instance metadata service of {instance} is switched off, so {case.client} has no credentials"
+        return Link("credentials", BROKEN, text, f"switch it on ({change}{instance} --http-endpoint enabled)")
+    if found["metadata_disabled"]:
+        text = f"AWS_EC2_METADATA_DISABLED keeps {case.client} from asking for the credentials of its profile"
+        return Link("credentials", BROKEN, text, "take that variable out of the environment of the host")
+    if why and options.get("HttpPutResponseHopLimit") == 1:
+        text = f"{error}: the instance metadata service gives {case.client} none ({why}), and its hop limit is 1"
+        repair = (
+            f"see that {case.client} reaches 169.254.169.254; if it is a container behind a bridge, raise the limit"
+            f" ({change}{case.instance.instance_id} --http-put-response-hop-limit 2)"
+        )
+        return Link("credentials", BROKEN, text, repair)
+    if why:
+        text = f"{error}: the instance metadata service gives {case.client} none ({why})"
+        return Link("credentials", BROKEN, text, f"see that {case.client} reaches 169.254.169.254")
+    return Link("credentials", BROKEN, error, "correct what the host is configured to take its credentials from")
 
 
 def _by_elimination(case: Case, links: list[Link]) -> list[Link]:
     """Credentials of others may have the permission; where they are refused and all else is good, they have it not."""
     doubtful = [link for link in links if link.state != OK]
-    if (case.login or {}).get("verdict") != "denied" or [link.name for link in doubtful] != ["credentials"]:
+    found = [(link.name, link.state) for link in doubtful]
+    if (case.login or {}).get("verdict") != "denied" or found != [("credentials", UNKNOWN)]:
         return links
     repair = "remove them from the host, or give their owner the permission"
     return [replace(link, state=BROKEN, repair=repair) if link in doubtful else link for link in links]
@@ -259,7 +314,7 @@ def _account(case: Case) -> Link:
     if account is None or isinstance(account, Unread):
         return Link("account", UNKNOWN, account.reason if account else "no master login was given to read it with")
     if account.get("conflict"):
-        repair = f"set convert for {case.user} in db_users_accounts"
+        repair = f"set convert for {case.user} in db_users_accounts, and {repair}"
         return Link("account", BROKEN, account["msg"].split(";")[0], repair)
     if "accounts_left" not in account:  # the server was not read, and the plan is one for a server without accounts
         return Link("account", UNKNOWN, account.get("msg", "the accounts could not be read").rstrip("."))
@@ -277,7 +332,7 @@ def _account(case: Case) -> Link:
     seen = re.search(r"'@'([^']+)'", (case.login or {}).get("msg", ""))
     if seen and not _like(user["host"], seen[1]):
         text = f"the account {who} of {case.name} is not for {seen[1]}, from where {case.client} comes"
-        repair = f"set the host of {case.user} in db_users_accounts to % or to a pattern that matches"
+        repair = f"set the host of {case.user} in db_users_accounts to % or to a pattern that matches, and {repair}"
         return Link("account", BROKEN, text, repair)
     rest = "; its privileges or SSL requirement differ from what is asked for" if statements else ""
     return Link("account", OK, f"{case.name} has the account {who} for IAM logins{rest}")
@@ -307,7 +362,51 @@ def _programs(case: Case) -> Link:
     programs = case.host["programs"]
     if not programs:
         return Link("client", BROKEN, f"{case.client} has no mysql or mariadb client", install)
-    return Link("client", OK, ", ".join(f"{one['path']} is {one['family']} {one['version']}" for one in programs))
+    used = programs[0]
+    what, options = f"{used['path']} is {used['family']} {used['version']}", " ".join(used["options"])
+    if used["error"]:
+        text = f"{what}, which cannot log in with a token, as it does not take {options} ({used['error']})"
+        return Link("client", BROKEN, text, f"remove it, and {install}")
+    return Link("client", OK, f"{what}, and takes {options}")
+
+
+def _logged(case: Case) -> list[Refusal]:
+    """What RDS logged of this login, or of one that it cannot be told from."""
+    skew = case.host.get("clock_skew") if isinstance(case.host, dict) else None
+    when = tried_at(case.login or {}, skew)
+    if not when or not isinstance(case.refusals, list):
+        return []
+    instance = case.instance.instance_id if isinstance(case.instance, Instance) else None
+    return about(case.refusals, case.user, when, instance)
+
+
+def _log(case: Case) -> list[Link]:
+    """What RDS itself has logged, where it was asked. It is no part of the way, so it is never what is broken."""
+    if case.refusals is None:
+        return []
+    if isinstance(case.refusals, Unread):
+        return [Link("log", UNKNOWN, case.refusals.reason)]
+    found = _logged(case)
+    if not found:
+        text = f"the log {LOG} of {case.name} has no line on {case.user} from then; one may still be on its way"
+        return [Link("log", UNKNOWN, text)]
+    said = " and ".join(dict.fromkeys(map(str, found)))
+    return [Link("log", OK, f"the log {LOG} of {case.name} says {said}")]
+
+
+def _refused(case: Case) -> Link:
+    """The server refuses, and every link holds that can be seen: there RDS's own log is what helps."""
+    text = "the server refuses the login although every link that can be seen holds"
+    codes = {one.code for one in _logged(case)}
+    repair = _LOGGED.get(codes.pop()) if len(codes) == 1 else None
+    if repair:
+        return Link("login", BROKEN, f"{text}, and {_log(case)[0].text}", repair)
+    repair = f"read the log {LOG} of the database, and the policies of the organization"
+    record = case.database
+    if isinstance(record, dict) and LOG not in record["log_exports"]:
+        command = f"{_command('modify', record)} --cloudwatch-logs-export-configuration EnableLogTypes={LOG}"
+        repair = f"have the log {LOG} of the database exported ({command}), and run the doctor again"
+    return Link("login", BROKEN, text, repair)
 
 
 def _answer(case: Case, links: list[Link]) -> Link:
@@ -318,10 +417,5 @@ def _answer(case: Case, links: list[Link]) -> Link:
     if any(link.state == BROKEN for link in links):
         return Link("login", UNKNOWN, login.get("msg", case.login_error or "it was not tried").rstrip("."))
     if login.get("verdict") == "denied" and not any(link.state == UNKNOWN for link in links):
-        return Link(
-            "login",
-            BROKEN,
-            "the server refuses the login although every link that can be seen holds",
-            "read the log iam-db-auth-error of the database, and the policies of the organization",
-        )
+        return _refused(case)
     return Link("login", UNKNOWN, (login.get("msg") or case.login_error or "it was not tried").rstrip("."))

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Callable
 
@@ -32,12 +32,12 @@ _LISTED = 10  # the most instances that a message lists
 
 @dataclass(frozen=True)
 class Instance:
-    """An EC2 instance, with the name of the instance profile that is attached to it, and whether it has metadata."""
+    """An EC2 instance, with the name of the instance profile that is attached to it, and its metadata options."""
 
     instance_id: str
     state: str
     profile: str | None
-    has_metadata: bool = True
+    metadata: dict = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,8 @@ def read(client, instance_ids: list[str]) -> dict[str, Instance]:
         for raw in _pages(client, "describe_instances", "Reservations", "describe the instances", ids):
             for one in raw["Instances"]:
                 arn = (one.get("IamInstanceProfile") or {}).get("Arn")
-                endpoint = (one.get("MetadataOptions") or {}).get("HttpEndpoint")
                 found[one["InstanceId"]] = Instance(
-                    one["InstanceId"], one["State"]["Name"], _name(arn), endpoint != "disabled"
+                    one["InstanceId"], one["State"]["Name"], _name(arn), one.get("MetadataOptions") or {}
                 )
     return found
 

@@ -17,11 +17,17 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle, _token
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import one_line
 
 # The name of an instance profile as a source of credentials, in botocore.
 FROM_PROFILE = "iam-role"
 _TIMEOUT = 2  # seconds; the metadata service is on the same machine
-_CLIENTS = ("mariadb", "mysql")
+_CLIENTS = ("mariadb", "mysql")  # as rds-mysql looks for them
+# What a client of each family is told by rds-mysql, so that it verifies the server, and then sends it the token.
+OPTIONS = {
+    "MariaDB": ["--ssl", "--ssl-verify-server-cert"],
+    "MySQL": ["--ssl-mode=VERIFY_IDENTITY", "--enable-cleartext-plugin"],
+}
 
 
 def _ask(path: str, method: str = "GET", **headers: str) -> tuple[str, float | None]:
@@ -46,7 +52,8 @@ def metadata() -> dict:
         found["role_name"] = _ask("meta-data/iam/security-credentials/", **session)[0].split("\n")[0] or None
     except urllib.error.HTTPError as exc:
         if exc.code != 404:  # which says that there is no profile
-            found["error"] = f"it answers with the status {exc.code}"
+            off = ", so it is switched off or refuses the host" if exc.code == 403 else ""
+            found["error"] = f"it answers with the status {exc.code}{off}"
         exc.close()
     except (OSError, ValueError) as exc:
         found["error"] = str(getattr(exc, "reason", "") or exc)
@@ -58,7 +65,8 @@ def credentials(role_name: str | None) -> dict:
     try:
         found = _token.credentials()
     except _token.NoCredentials as exc:
-        return {"source": None, "role_name": None, "expires_at": None, "expired": False, "error": str(exc)}
+        nothing = {"source": None, "role_name": None, "expires_at": None, "expired": False}
+        return {**nothing, "error": str(exc), "metadata_disabled": _metadata_disabled()}
     end = _token.credentials_end(found)
     return {
         "source": found.method,
@@ -66,7 +74,13 @@ def credentials(role_name: str | None) -> dict:
         "expires_at": end and end.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "expired": bool(end) and end < datetime.now(timezone.utc),
         "error": None,
+        "metadata_disabled": _metadata_disabled(),
     }
+
+
+def _metadata_disabled() -> bool:
+    """As botocore reads it."""
+    return os.environ.get("AWS_EC2_METADATA_DISABLED", "false").lower() == "true"
 
 
 def programs(run_command) -> list[dict]:
@@ -74,13 +88,25 @@ def programs(run_command) -> list[dict]:
     found = {}
     for path in filter(None, map(shutil.which, _CLIENTS)):
         found.setdefault(os.path.realpath(path), path)
-    return [_program(path, run_command([path, "--version"])[1]) for path in found.values()]
+    return [_program(path, run_command) for path in found.values()]
 
 
-def _program(path: str, said: str) -> dict:
-    version = re.search(r"(?:Distrib|Ver|from) (\d[\w.]*)", said)
+def _program(path: str, run_command) -> dict:
+    said = run_command([path, "--version"])[1]
+    # MariaDB's Ver is that of the client in it.
+    version = re.search(r"(?:Distrib|from) (\d[\w.]*)", said) or re.search(r"Ver (\d[\w.]*)", said)
     family = "MariaDB" if "MariaDB" in said else "MySQL"
-    return {"path": path, "family": family, "version": version[1] if version else "of unknown version"}
+    options = OPTIONS[family]
+    # Some say what they do not know, and end well all the same.
+    status, _out, error = run_command([path, "--no-defaults", *options, "--version"])
+    refused = status != 0 or "unknown" in error
+    return {
+        "path": path,
+        "family": family,
+        "version": version[1] if version else "of unknown version",
+        "options": options,
+        "error": (one_line(error)[:300] or f"it ends with the status {status}") if refused else None,
+    }
 
 
 def libraries() -> dict:

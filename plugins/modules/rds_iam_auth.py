@@ -226,6 +226,12 @@ database:
       returned: success
       type: str
       sample: billing
+    log_exports:
+      description: The logs that it exports to CloudWatch Logs.
+      returned: success
+      type: list
+      elements: str
+      sample: [error, iam-db-auth-error]
     ca_certificate_identifier:
       description: The certificate authority of the server certificate.
       returned: success

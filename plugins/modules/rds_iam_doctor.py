@@ -97,7 +97,8 @@ notes:
   - The AWS actions that help are C(rds:DescribeDBInstances), C(rds:DescribeDBClusters),
     C(rds:DescribeOrderableDBInstanceOptions), C(ec2:DescribeInstances), C(iam:GetInstanceProfile), C(iam:GetRole),
     C(iam:ListRolePolicies), C(iam:GetRolePolicy), C(iam:ListAttachedRolePolicies), C(iam:GetPolicy),
-    C(iam:GetPolicyVersion) and C(iam:SimulatePrincipalPolicy). What may not be read is reported as unknown.
+    C(iam:GetPolicyVersion) and C(iam:SimulatePrincipalPolicy), and C(logs:FilterLogEvents) for databases that export
+    their log C(iam-db-auth-error) to CloudWatch Logs. What may not be read is reported as unknown.
 attributes:
   check_mode:
     support: full
@@ -177,7 +178,8 @@ logins:
         name:
           description: >-
             V(database), V(flag), V(name), V(port), V(tls), V(certificate), V(clock), V(profile), V(credentials),
-            V(permission), V(account), V(token), V(client) or V(login).
+            V(permission), V(account), V(token), V(client), V(log) or V(login). V(log) is there only where the database
+            exports its log C(iam-db-auth-error), and is never V(broken), since it is no part of the way.
           returned: always
           type: str
           sample: flag
@@ -199,7 +201,7 @@ logins:
 """
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _chain
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _auth_log, _chain
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import Case, Unread, diagnose, verdict
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
@@ -232,6 +234,20 @@ class Reader:
         ids = sorted({hosts[login["host"]]["instance_id"] for login in wanted} - {None, ""})
         self.instances = _chain.read_instances(connect(module, "ec2"), ids) if ids else {}
         self.roles, self.known = (_chain.Roles(connect(module, "iam")) if ids else None), {}
+        self.logs = self.read_logs(module, wanted)
+
+    def read_logs(self, module, wanted: list[dict]) -> dict:
+        """The logs of databases that export them and have refused a login, by the name of the database."""
+        times = {}
+        for login in wanted:
+            record = self.read[login["database"]]["database"]
+            exported = not isinstance(record, Unread) and _auth_log.LOG in record["log_exports"]
+            skew = (self.hosts[login["host"]]["info"] or {}).get("clock_skew")
+            when = _auth_log.tried_at(login["result"] or {}, skew)
+            if exported and when and login["result"].get("verdict") == "denied":
+                times.setdefault(login["database"], []).append(when)
+        client = connect(module, "logs") if times else None
+        return {name: _chain.read_log(client, self.read[name]["database"], times[name]) for name in times}
 
     def arn(self, login: dict) -> str | None:
         record = self.read[login["database"]]["database"]
@@ -265,6 +281,7 @@ class Reader:
             instance=instance,
             role=self.role(instance),
             account=login["account"],
+            refusals=self.logs.get(login["database"]),
         )
 
 
@@ -296,16 +313,18 @@ def run(module) -> dict:
     return {"changed": False, "logins": result}
 
 
+LOGIN = {
+    "host": {"type": "str", "required": True},
+    "database": {"type": "str", "required": True},
+    "user": {"type": "str", "required": True},
+    "expect": {"type": "str", "choices": ["allowed", "denied"], "default": "allowed"},
+    "result": {"type": "dict"},
+    "error": {"type": "str", "default": ""},
+    "account": {"type": "dict"},
+}
+
+
 def main() -> None:
-    login = {
-        "host": {"type": "str", "required": True},
-        "database": {"type": "str", "required": True},
-        "user": {"type": "str", "required": True},
-        "expect": {"type": "str", "choices": ["allowed", "denied"], "default": "allowed"},
-        "result": {"type": "dict"},
-        "error": {"type": "str", "default": ""},
-        "account": {"type": "dict"},
-    }
     host = {"name": {"type": "str", "required": True}, "instance_id": {"type": "str"}, "info": {"type": "dict"}}
     database = {
         "name": {"type": "str", "required": True},
@@ -314,7 +333,7 @@ def main() -> None:
     }
     module = AnsibleAWSModule(
         argument_spec={
-            "logins": {"type": "list", "elements": "dict", "required": True, "options": login},
+            "logins": {"type": "list", "elements": "dict", "required": True, "options": LOGIN},
             "hosts": {"type": "list", "elements": "dict", "required": True, "options": host},
             "databases": {
                 "type": "list",

@@ -115,6 +115,12 @@ credentials:
       returned: success
       type: str
       sample: No AWS credentials were found on this host; attach an instance profile to it.
+    metadata_disabled:
+      description: Whether the variable C(AWS_EC2_METADATA_DISABLED) keeps botocore from asking the instance metadata
+        service.
+      returned: success
+      type: bool
+      sample: false
 ca_bundle:
   description: The CA file.
   returned: success
@@ -141,7 +147,7 @@ ca_bundle:
       type: str
       sample: No such file or directory
 programs:
-  description: The clients for MySQL and MariaDB on the host.
+  description: The clients for MySQL and MariaDB on the host; C(rds-mysql) runs the first one.
   returned: success
   type: list
   elements: dict
@@ -160,7 +166,18 @@ programs:
       description: Its version.
       returned: success
       type: str
-      sample: 15.2
+      sample: 10.11.19
+    options:
+      description: The options with which it verifies the server, and then sends it the token.
+      returned: success
+      type: list
+      elements: str
+      sample: [--ssl, --ssl-verify-server-cert]
+    error:
+      description: What it says of these options if it does not take them; null where it does.
+      returned: success
+      type: str
+      sample: "mysql: unknown option '--enable-cleartext-plugin'"
 libraries:
   description: The versions of the Python libraries C(botocore) and C(pymysql); null for one that is not there.
   returned: success

@@ -128,6 +128,11 @@ logins:
       returned: always
       type: str
       sample: app
+    tried_at:
+      description: When it was tried, in UTC by the clock of this host.
+      returned: always
+      type: str
+      sample: '2026-11-25T06:12:45Z'
     as_expected:
       description: Whether the login went as expected.
       returned: always
@@ -173,6 +178,8 @@ logins:
       sample: TLS_AES_256_GCM_SHA384
 """
 
+from datetime import datetime, timezone
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _mysql, _token
 from ansible_collections.dbops.rds_iam.plugins.module_utils._endpoint import region_of
@@ -200,9 +207,10 @@ def log_in(params, login):
         return {"verdict": "allowed", **_mysql.session_facts(connection)}
 
 
-def judge(login, said):
+def judge(login, said, tried_at):
     """The record of a login, with the sentence on what to do if it did not go as expected."""
     record = {name: login[name] for name in ("endpoint", "port", "user")}
+    record["tried_at"] = tried_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     reason = said.pop("msg", "")
     good = said.get("verdict") == login["expect"]
     record.update(said, as_expected=good)
@@ -225,11 +233,12 @@ def try_logins(params):
     for ca_file in {login["ca_file"] or params["ca_file"] for login in params["logins"]}:
         _mysql.check_prerequisites(ca_file)
     for login in params["logins"]:
+        tried_at = datetime.now(timezone.utc)
         try:
             said = log_in(params, login)
         except (RdsIamError, _token.TokenError) as exc:
             said = {"msg": str(exc), "failed_at": getattr(exc, "failed_at", "token")}
-        yield judge(login, said)
+        yield judge(login, said, tried_at)
 
 
 def main():

@@ -38,8 +38,8 @@ class Table:
         return all(ours / theirs <= limit for _what, ours, theirs, limit, _method in self.rows)
 
 
-def timed(command, **environment) -> tuple[float, str]:
-    """Seconds and output of a command, which must succeed."""
+def timed(command, status=0, **environment) -> tuple[float, str]:
+    """Seconds and output of a command, which must end with this status."""
     begin = time.perf_counter()
     done = subprocess.run(
         [str(part) for part in command],
@@ -51,6 +51,6 @@ def timed(command, **environment) -> tuple[float, str]:
         text=True,
         check=False,
     )
-    if done.returncode:
+    if done.returncode != status:
         sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout}")
     return time.perf_counter() - begin, done.stdout

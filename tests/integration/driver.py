@@ -24,7 +24,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
-READS = ("Describe", "Get", "List", "Simulate")
+READS = ("Describe", "Filter", "Get", "List", "Simulate")
 
 
 def state_of_the_lab() -> Path:

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Break one link, ask the doctor, and it names that link; do what it says, and the login works.
+"""Break one link, ask the doctor, and it names that link; run what it prints as the repair, and the login works.
 
 Links that are one user's own are broken for many users at once; those of a host or a database by turns. The tests build
 on each other, in order.
@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
+from driver import BIN
 
 ROLE, POLICY = "rds-iam-lab", "rds-iam-connect"
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -87,9 +90,8 @@ def doctor(lab, tmp_path_factory):
     def arguments() -> dict:
         """What the playbook gives to the module."""
         assert doctor()
-        given = {key: doctor.given[key] for key in ("logins", "hosts", "databases")}
         # What was left out is null there.
-        return json.loads(json.dumps(given), object_hook=without_null)
+        return {key: list(map(without_null, doctor.given[key])) for key in ("logins", "hosts", "databases")}
 
     doctor.arguments = arguments
     return doctor
@@ -107,6 +109,10 @@ def broken(one: dict) -> str | None:
     return next((link["name"] for link in one["links"] if link["state"] == "broken"), None)
 
 
+def link(one: dict, name: str) -> dict | None:
+    return next((found for found in one["links"] if found["name"] == name), None)
+
+
 def arn(lab, template, user):
     return template.format(region=REGION, account=ACCOUNT, id=lab.databases["orders"]["resource_id"], user=user)
 
@@ -118,6 +124,23 @@ def put(lab, name, *statements):
 
 def allow(resources, **more):
     return {"Effect": "Allow", "Action": "rds-db:connect", "Resource": resources, **more}
+
+
+# The commands in a sentence of the doctor.
+PRINTED = re.compile(r"\((site\.yml|aws) ([^)]+)\)")
+
+
+def run_printed(lab, sentences, *extra) -> set[str]:
+    """Run the commands that are printed as repairs, each of them once."""
+    repairs = [sentence.split("; to repair it, ")[1] for sentence in sentences]
+    assert all(map(PRINTED.search, repairs)), repairs
+    commands = {found.groups() for repair in repairs for found in PRINTED.finditer(repair)}
+    for program, arguments in sorted(commands):
+        if program == "aws":
+            subprocess.run([BIN / "aws", *shlex.split(arguments)], check=True, stdout=subprocess.DEVNULL)
+        else:
+            lab.good("site.yml", *shlex.split(arguments), *extra)
+    return {" ".join(command) for command in commands}
 
 
 def test_healthy(lab, doctor):
@@ -146,28 +169,36 @@ def test_causes_that_are_one_users_own(lab, doctor, variables):
         assert words in one["reason"], one["reason"]
     assert broken(found["client1", "orders", BOTH]) == "permission"
 
-    # Do what is printed, first the policy alone: then the later cause of two is named.
-    assert {repair(found, user) for user in ("no_statement", "by_identifier", "other_case", BOTH)} == {"step5"}
-    lab.good("site.yml", "--tags", "step5", *extra)
+    # Do what is printed, first for the policy alone: then the later cause of two is named.
+    by_policy = set(STATEMENTS) - {"denied"} | {BOTH}
+    sentences = [found["client1", "orders", user]["reason"] for user in by_policy]
+    assert run_printed(lab, sentences, *extra) == {"site.yml --tags step5"}
     found = doctor("--limit", "client1,orders", *extra)
     assert {user for _host, _database, user in found} == {"denied", BOTH, *ACCOUNTS}
     assert broken(found["client1", "orders", BOTH]) == "account"
     assert "out of that Deny of the policy guard" in found["client1", "orders", "denied"]["reason"]
     lab.aws("iam").delete_role_policy(RoleName=ROLE, PolicyName="guard")
-    assert {repair(found, user) for user in ("dropped", "locked", "not_rds", BOTH)} == {"step3"}
-    assert "set convert for password" in found["client1", "orders", "password"]["reason"]
-    assert "set the host of elsewhere" in found["client1", "orders", "elsewhere"]["reason"]
-    given = json.loads(variables.read_text())
-    given["db_users_accounts"] = [{"name": user, "convert": user == "password"} for user in USERS]
-    variables.write_text(json.dumps(given))
-    lab.good("site.yml", "--tags", "step3", *extra)
+    sentences = [found["client1", "orders", user]["reason"] for user in (*ACCOUNTS, BOTH)]
+    set_printed(variables, sentences)
+    assert run_printed(lab, sentences, *extra) == {"site.yml --tags step3"}
     assert doctor(*extra) == {}
     for identifier in lab.databases:
         lab.sql(identifier, "DROP USER " + ", ".join(f"{user}@'%'" for user in USERS) + ", elsewhere@'192.168.%'")
+    lab.good("site.yml", "--tags", "step5")  # whose policy is for those users alone
 
 
-def repair(found, user) -> str:
-    return re.search(r"--tags (step\d)", found["client1", "orders", user]["reason"])[1]
+def set_printed(variables, sentences) -> None:
+    """Change db_users_accounts as the sentences say."""
+    given, text = json.loads(variables.read_text()), " ".join(sentences)
+    accounts = {account["name"]: account for account in given["db_users_accounts"]}
+    converted = re.findall(r"set convert for (\w+) in db_users_accounts", text)
+    moved = re.findall(r"set the host of (\w+) in db_users_accounts to (\S+)", text)
+    assert converted and moved
+    for user in converted:
+        accounts[user]["convert"] = True
+    for user, host in moved:
+        accounts[user]["host"] = host
+    variables.write_text(json.dumps(given))
 
 
 def sudo(lab, client, command):
@@ -176,16 +207,19 @@ def sudo(lab, client, command):
 
 
 class Cause:
-    """Something that is broken, how that is mended where site.yml cannot, and what the doctor says."""
+    """Something that is broken, and what the doctor says.
 
-    def __init__(self, link, words, breaks, mends=None, hosts=("client1", "client2"), databases=("orders", "billing"),
-                 users=("app", "report")):
-        self.link, self.words, self.breaks, self.mends = link, words, breaks, mends
+    It is repaired by what the doctor prints, or is mended where that is no command. What the repair leaves is cleaned.
+    """
+
+    def __init__(self, link, words, breaks, mends=None, cleans=None, hosts=("client1", "client2"),
+                 databases=("orders", "billing"), users=("app", "report")):
+        self.link, self.words, self.breaks, self.mends, self.cleans = link, words, breaks, mends, cleans
         self.logins = [(host, database, user) for host in hosts for database in databases for user in users]
 
 
 def on(client, command, undo=None):
-    """A cause on one client, mended by another command or by site.yml."""
+    """A cause on one client, mended by another command or by what the doctor prints."""
 
     def run(lab, text):
         addresses = {name: next(iter(database["addresses"])) for name, database in lab.databases.items()}
@@ -258,15 +292,30 @@ def stopped(lab):
     lab.aws("rds").stop_db_instance(DBInstanceIdentifier="orders")
 
 
-def started(lab):
-    lab.aws("rds").start_db_instance(DBInstanceIdentifier="orders")
+def metadata_options(lab, **options):
+    lab.aws("ec2").modify_instance_metadata_options(InstanceId=lab.clients["client1"]["instance_id"], **options)
+
+
+def metadata_off(lab):
+    metadata_options(lab, HttpEndpoint="disabled")
+
+
+def far_from_metadata(lab):
+    """As in a container: the answers of the metadata service do not come so far."""
+    metadata_options(lab, HttpPutResponseHopLimit=1)
+    sudo(lab, "client1", "ip address del 169.254.169.254/32 dev lo")
+
+
+def near_to_metadata(lab):
+    sudo(lab, "client1", "ip address add 169.254.169.254/32 dev lo")
+    metadata_options(lab, HttpPutResponseHopLimit=2)
 
 
 KEYS = "[default]\\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\\naws_secret_access_key = wJalrXUtnFEMI/EXAMPLEKEY\\n"
 HOSTS = "cp /etc/hosts /etc/hosts.good; sed '/orders/d' /etc/hosts.good > /etc/hosts"
 OTHER = "cp /etc/hosts /etc/hosts.good; sed 's/.* orders[.]/{billing} orders./' /etc/hosts.good > /etc/hosts"
+ENVIRONMENT, SUDO = "/etc/environment.of.sudo", "/etc/sudoers.d/environment"
 UNDO_HOSTS = "cat /etc/hosts.good > /etc/hosts; rm /etc/hosts.good"
-PYMYSQL = "/usr/lib/python3/dist-packages/pymysql"
 
 # Where the server decides, report is refused as it should be; where it cannot be asked, that is not proven either.
 DECIDED = {"users": ("app",)}
@@ -280,6 +329,8 @@ RIGHTS = {
     "iam:ListRolePolicies": "permission",
     "iam:ListAttachedRolePolicies": "permission",
     "iam:GetRolePolicy": "permission",
+    "iam:GetPolicy": "permission",
+    "iam:GetPolicyVersion": "permission",
 }
 ROUNDS = [
     [
@@ -287,8 +338,8 @@ ROUNDS = [
         Cause("flag", "only pending", lambda lab: flag(lab, "billing", False), databases=("billing",), **DECIDED),
     ],
     [
-        Cause("database", "its status is stopped", stopped, started, **ORDERS, **DECIDED),
-        Cause("permission", "none of them", full_access, no_full_access, databases=("billing",), **DECIDED),
+        Cause("database", "its status is stopped", stopped, **ORDERS, **DECIDED),
+        Cause("permission", "none of them", full_access, cleans=no_full_access, databases=("billing",), **DECIDED),
     ],
     [
         Cause("name", "cannot be reached", **on("client1", HOSTS, UNDO_HOSTS), **ORDERS),
@@ -304,6 +355,7 @@ ROUNDS = [
             "client2", f"mkdir -p /root/.aws; printf '{KEYS}' > /root/.aws/credentials", "rm -r /root/.aws"
         ), **DECIDED),
     ],
+    [Cause("credentials", "is switched off", metadata_off, hosts=("client1",))],
     [Cause("profile", "has no role in it", empty_profile)],
     [Cause("profile", "does not let EC2 assume it", trust)],
     [Cause("permission", "the permissions boundary limit", boundary, no_boundary, **DECIDED)],
@@ -315,12 +367,16 @@ IN_NAMESPACES = [
             "client2", "ip route add unreachable {orders}/32", "ip route del unreachable {orders}/32"
         ), **ORDERS),
         Cause("client", "lacks the Python libraries pymysql", **on(
-            "client1", f"mv {PYMYSQL} {PYMYSQL}.away", f"mv {PYMYSQL}.away {PYMYSQL}"
+            "client1", "dpkg --purge --force-depends python3-pymysql"
         )),
     ],
     [
-        Cause("credentials", "credentials", **on(
-            "client1", "ip address del 169.254.169.254/32 dev lo", "ip address add 169.254.169.254/32 dev lo"
+        Cause("credentials", "--http-put-response-hop-limit 2", far_from_metadata, near_to_metadata,
+              hosts=("client1",)),
+        Cause("credentials", "AWS_EC2_METADATA_DISABLED keeps client2 from", **on(
+            "client2",
+            f"echo AWS_EC2_METADATA_DISABLED=true > {ENVIRONMENT}; echo Defaults env_file={ENVIRONMENT} > {SUDO}",
+            f"rm {SUDO} {ENVIRONMENT}",
         )),
     ],
 ]
@@ -339,11 +395,11 @@ def test_causes_of_a_host_or_a_database(lab, doctor, causes):
                 assert broken(found[login]) == cause.link, found[login]
                 assert cause.words in found[login]["reason"], found[login]["reason"]
         assert set(found) == {login for cause in causes for login in cause.logins}
+        run_printed(lab, [found[cause.logins[0]]["reason"] for cause in causes if not cause.mends])
     finally:
-        for cause in causes:
-            if cause.mends:
-                cause.mends(lab)
-    lab.good("site.yml")
+        for undo in [undo for cause in causes for undo in (cause.mends, cause.cleans) if undo]:
+            undo(lab)
+    assert doctor() == {}
 
 
 def test_a_database_that_does_not_exist(lab, doctor, tmp_path):
@@ -384,11 +440,45 @@ def reader(lab):
 def test_rights_that_are_missing_are_unknown(lab, doctor, reader):
     """Each action that the doctor uses, taken away alone: nothing is called broken but what is."""
     put(lab, POLICY, allow(arn(lab, GOOD, "other")))
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allow(arn(lab, GOOD, "another"))]})
+    policy = lab.aws("iam").create_policy(PolicyName="more", PolicyDocument=document)["Policy"]["Arn"]
+    lab.aws("iam").attach_role_policy(RoleName=ROLE, PolicyArn=policy)
     arguments = doctor.arguments()
-    for action, link in RIGHTS.items():
+    for action in ("iam:SimulatePrincipalPolicy", "rds:DescribeOrderableDBInstanceOptions", "rds:DescribeDBClusters"):
+        assert broken(reader(arguments, action)[0]) == "permission"
+    for action, name in RIGHTS.items():
         one = reader(arguments, action, "iam:SimulatePrincipalPolicy")[0]
-        found = next(found for found in one["links"] if found["name"] == link)
+        found = link(one, name)
         assert found["state"] == "unknown" and action in found["text"], one
         assert broken(one) in (None, "permission"), one
         assert one["state"] != "ok" and (broken(one) or action in one["reason"]), one
+    lab.aws("iam").detach_role_policy(RoleName=ROLE, PolicyArn=policy)
+    lab.aws("iam").delete_policy(PolicyArn=policy)
+    lab.good("site.yml")
+
+
+def test_what_rds_has_logged_is_matched_to_the_login(lab, doctor, reader):
+    """It says what nobody else may tell, and names nothing broken by itself."""
+    exports = {"EnableLogTypes": ["iam-db-auth-error"]}
+    rds = lab.aws("rds")
+    rds.modify_db_instance(DBInstanceIdentifier="orders", CloudwatchLogsExportConfiguration=exports)
+    put(lab, POLICY, allow(arn(lab, GOOD, "other")))
+    with lab.calls() as calls:
+        found = doctor()
+    assert [call["action"] for call in calls].count("FilterLogEvents") == 1
+    for client in lab.clients.values():
+        one = found[client["name"], "orders", "app"]
+        assert broken(one) == "permission" and link(one, "log")["state"] == "ok"
+        said = link(one, "log")["text"]
+        assert said.count("NotAuthorized at") == 1 and f"assumed-role/{ROLE}/{client['instance_id']}'" in said
+        assert link(found[client["name"], "billing", "app"], "log") is None
+
+    arguments = doctor.arguments()
+    one = reader(arguments, "iam:*")[0]
+    assert one["state"] == "unknown" and "iam:GetInstanceProfile" in one["reason"]
+    assert "; the log iam-db-auth-error of orders says NotAuthorized" in one["reason"]
+    one = reader(arguments, "logs:FilterLogEvents")[0]
+    assert broken(one) == "permission" and "logs:FilterLogEvents" in link(one, "log")["text"]
+    exports = {"DisableLogTypes": ["iam-db-auth-error"]}
+    rds.modify_db_instance(DBInstanceIdentifier="orders", CloudwatchLogsExportConfiguration=exports)
     lab.good("site.yml")

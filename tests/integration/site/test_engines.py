@@ -147,6 +147,26 @@ def test_rds_mysql_sends_no_token_without_tls(lab, client):
     assert not thread.is_alive() and received == []
 
 
+def test_the_doctor_knows_the_cluster_and_both_clients(lab):
+    """A policy names a member of the cluster, and logins are authorised on the cluster."""
+    role = {"RoleName": "rds-iam-lab", "PolicyName": "rds-iam-connect"}
+    iam, described, cluster = lab.aws("iam"), records(lab), lab.databases["sales"]["resource_id"]
+    member = described[lab.databases["sales"]["members"][0]["identifier"]]["DbiResourceId"]
+    document = json.dumps(iam.get_role_policy(**role)["PolicyDocument"])
+    assert cluster in document
+    iam.put_role_policy(**role, PolicyDocument=document.replace(cluster, member))
+    run = lab.playbook("doctor.yml")
+    assert run.status != 0 and "2 logins do not go as they should" in run.output
+    words = f"names {member}, which is a member of the cluster, and logins are authorised on the cluster {cluster}"
+    assert run.output.count(words) == 2 * len(lab.clients)  # in the sentence and in the chain
+    assert run.output.count("(site.yml --tags step5)") == len(lab.clients)
+    if lab.info["form"] == "namespaces":
+        assert "is MySQL 9" in run.output and "and takes --ssl-mode=VERIFY_IDENTITY --enable-cleartext" in run.output
+        assert "is MariaDB 10" in run.output and "and takes --ssl --ssl-verify-server-cert" in run.output
+    lab.good("site.yml", "--tags", "step5")
+    lab.good("doctor.yml")
+
+
 def test_what_drifts_is_repaired(lab):
     lab.aws("rds").modify_db_cluster(
         DBClusterIdentifier="sales", EnableIAMDatabaseAuthentication=False, ApplyImmediately=True

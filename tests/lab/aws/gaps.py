@@ -64,6 +64,8 @@ def apply(trusted_root: Path) -> None:
     actions["DisassociateIamInstanceProfile"] = functools.partial(
         _disassociate, actions["DisassociateIamInstanceProfile"],
     )
+    actions["ModifyInstanceMetadataOptions"] = _modify_metadata_options
+    ec2._instance_xml = functools.partial(_ec2_instance_xml, ec2._instance_xml)
 
 
 def supports_iam(engine: str, instance_class: str) -> bool:
@@ -126,6 +128,8 @@ def _modify_instance(original, params):
     refusal = instance and _refuse_modify(instance, params)
     if refusal:
         return refusal
+    if instance:
+        _export_logs(instance, params)
     with _lock:
         before = (instance or {}).get("PendingModifiedValues")
         answer = original({**params, "ApplyImmediately": ["false"]})
@@ -162,6 +166,20 @@ def _refuse_modify(instance, params):
     return None
 
 
+def _export_logs(record, params):
+    """Which logs go to CloudWatch Logs, which is never pending. The lab has the log of refused IAM logins."""
+    exports = set(record.get("EnabledCloudwatchLogsExports", ()))
+    prefix = "CloudwatchLogsExportConfiguration"
+    exports.update(rds._p(params, key) for key in params if key.startswith(f"{prefix}.EnableLogTypes."))
+    exports.difference_update(rds._p(params, key) for key in params if key.startswith(f"{prefix}.DisableLogTypes."))
+    record["EnabledCloudwatchLogsExports"] = sorted(exports)
+
+
+def _exports_xml(record):
+    members = "".join(f"<member>{escape(name)}</member>" for name in record.get("EnabledCloudwatchLogsExports", ()))
+    return f"<EnabledCloudwatchLogsExports>{members}</EnabledCloudwatchLogsExports>"
+
+
 def _password_stays():
     """ministack would try to change it on the server, as root and without TLS."""
     return rds._error("InvalidParameterCombination", "The lab cannot change the master password of its servers.", 400)
@@ -193,7 +211,8 @@ def _apply(record, status_key, values):
 
 
 def _instance_xml(original, instance):
-    return original(instance) + _secret_xml(instance.get("MasterUserSecret"))
+    shown = original(instance).replace("<EnabledCloudwatchLogsExports/>", _exports_xml(instance))
+    return shown + _secret_xml(instance.get("MasterUserSecret"))
 
 
 def _secret_xml(secret):
@@ -227,8 +246,11 @@ def _modify_cluster(original, params):
     cluster = rds._resolve_cluster_in_request_region(rds._p(params, "DBClusterIdentifier"))
     flag = rds._p(params, "EnableIAMDatabaseAuthentication")
     answer = original({key: value for key, value in params.items() if key != "EnableIAMDatabaseAuthentication"})
-    if answer[0] != 200 or not flag:
+    if answer[0] != 200:
         return answer
+    _export_logs(cluster, params)
+    if not flag:
+        return _cluster_response("ModifyDBCluster", cluster)
     with _lock:
         wanted = flag == "true"
         if cluster[FLAG] == wanted:
@@ -244,7 +266,8 @@ def _modify_cluster(original, params):
 def _cluster_xml(original, cluster):
     pending = cluster.get("PendingModifiedValues") or {}
     members = "".join(f"<{key}>{str(value).lower()}</{key}>" for key, value in pending.items())
-    return original(cluster) + (f"<PendingModifiedValues>{members}</PendingModifiedValues>" if members else "")
+    pending_xml = f"<PendingModifiedValues>{members}</PendingModifiedValues>" if members else ""
+    return original(cluster) + _exports_xml(cluster) + pending_xml
 
 
 # What AWS offers
@@ -333,6 +356,34 @@ def _authorization_details(original, params):
 
 
 # EC2
+
+def metadata_options(instance):
+    """The options of an instance; at first those that Amazon Linux 2023 asks for."""
+    defaults = {"HttpTokens": "required", "HttpPutResponseHopLimit": "2", "HttpEndpoint": "enabled"}
+    return instance.setdefault("MetadataOptions", defaults)
+
+
+def _modify_metadata_options(params):
+    instance = ec2._instances.get(ec2._p(params, "InstanceId"))
+    if not instance:
+        return ec2._error("InvalidInstanceID.NotFound", "The instance ID does not exist", 400)
+    if ec2._p(params, "HttpTokens") == "optional":
+        return ec2._error("Unsupported", "The metadata service of the lab is one of version 2 only.", 400)
+    options = metadata_options(instance)
+    options.update({name: ec2._p(params, name) for name in options if ec2._p(params, name)})
+    inner = f"<instanceId>{instance['InstanceId']}</instanceId><instanceMetadataOptions>{_options_xml(options)}"
+    return ec2._xml(200, "ModifyInstanceMetadataOptionsResponse", f"{inner}</instanceMetadataOptions>")
+
+
+def _options_xml(options):
+    members = ((name[0].lower() + name[1:], value) for name, value in options.items())
+    return "<state>applied</state>" + "".join(f"<{name}>{escape(value)}</{name}>" for name, value in members)
+
+
+def _ec2_instance_xml(original, instance):
+    options = f"<metadataOptions>{_options_xml(metadata_options(instance))}</metadataOptions>"
+    return original(instance).rpartition("</item>")[0] + options + "</item>"
+
 
 def _disassociate(original, params):
     """EC2 forgets an association that has ended; ministack lists it for ever."""

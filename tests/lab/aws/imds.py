@@ -20,6 +20,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+import gaps
 import policies
 from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy, parse_policy_document
 from ministack.core.responses import request_scope
@@ -55,6 +56,10 @@ class Metadata:
         self.account_id, self.region, self.instance_id = account_id, region, instance_id
         self._issued: _Issued | None = None
         self._lock = threading.Lock()
+
+    def is_off(self) -> bool:
+        with request_scope(self.account_id, self.region):
+            return gaps.metadata_options(self._instance())["HttpEndpoint"] == "disabled"
 
     def get(self, path: str) -> str | None:
         """The text at a path, or None for 404. A slash at the end makes no difference."""
@@ -250,6 +255,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return self._send(400)
         self.rfile.read(int(length))
+        if self.server.metadata.is_off():
+            return self._send(403)
         if self.path != "/latest/api/token":
             return self._send(404)
         # A proxy that was tricked into asking adds this header.
@@ -267,6 +274,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self._send(200, token, {TTL_HEADER: ttl})
 
     def do_GET(self) -> None:  # pylint: disable=invalid-name
+        if self.server.metadata.is_off():
+            return self._send(403)
         if self.server.tokens.get(self.headers.get(TOKEN_HEADER, ""), 0) < time.monotonic():
             return self._send(401)
         text = self.server.metadata.get(self.path)

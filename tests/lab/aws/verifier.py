@@ -23,6 +23,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import auth_log
 import policies
 from ministack.core.iam_evaluator import AuthError, resolve_principal
 from ministack.core.rds_iam import RdsIamTokenError, verify_rds_iam_token
@@ -109,6 +110,16 @@ class Verifier:
             self._check_policies(identity, resource)
         return identity.principal_arn
 
+    def export(self, endpoint: Endpoint, user: str, refusal: Refused) -> None:
+        """Write of the refusal where the database has its log exported."""
+        records = rds._clusters if endpoint.is_cluster else rds._instances
+        with request_scope(self.account_id, self.region):
+            record = records.get(endpoint.database) or {}
+            if auth_log.LOG in record.get("EnabledCloudwatchLogsExports", ()):
+                kind = "cluster" if endpoint.is_cluster else "instance"
+                member = endpoint.member or endpoint.database
+                auth_log.write(kind, endpoint.database, member, user, refusal.code, refusal.principal)
+
     def _check_database(self, endpoint: Endpoint) -> str:
         """The resource id that policies name: the cluster's also where the endpoint is that of one of its members."""
         if endpoint.member:
@@ -185,6 +196,7 @@ class Server:
     def answer(self, read_line) -> str:
         """Answer one request and log the decision. Whatever goes wrong is a refusal."""
         entry = {"database": None, "endpoint": None, "user": None, "tls": None}
+        endpoint = None
         try:
             login = read_login(read_line)
             entry.update(user=login.user, tls=TLS_WORDS.get(login.tls, "unknown"))
@@ -193,6 +205,8 @@ class Server:
             principal = self.verifier.decide(endpoint, login)
         except Refused as refusal:
             self._write(entry, "refused", refusal.code, str(refusal), refusal.principal)
+            if endpoint:
+                self.verifier.export(endpoint, login.user, refusal)
             return f"NO {refusal}"
         except Exception as error:  # pylint: disable=broad-exception-caught
             self._write(entry, "refused", "InternalError", type(error).__name__, None)

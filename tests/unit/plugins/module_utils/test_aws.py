@@ -9,7 +9,6 @@ import http.server
 import threading
 from types import SimpleNamespace
 
-import boto3
 import botocore.endpoint
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _aws, _rds
@@ -52,11 +51,8 @@ class Module:
     """As much of AnsibleAWSModule as connect() uses."""
 
     def __init__(self, url, region="eu-west-1", profile=None):
-        self.url, self.region, self.params = url, region, {"profile": profile}
-
-    def client(self, service, config):
-        keys = {"aws_access_key_id": "AKID", "aws_secret_access_key": "secret"}
-        return boto3.client(service, region_name=self.region, endpoint_url=self.url, config=config, **keys)
+        keys = {} if profile else {"access_key": "AKID", "secret_key": "secret"}
+        self.params = {"endpoint_url": url, "region": region, "profile": profile, **keys}
 
 
 @pytest.fixture
@@ -96,9 +92,24 @@ def test_faults_that_stay_are_one_sentence(server, fault, sentence):
     assert server.calls == 8
 
 
-def test_no_region():
+def test_no_region(monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with pytest.raises(RdsIamError, match="no AWS region is set"):
         _aws.connect(Module("http://127.0.0.1:1", region=None), "rds")
+
+
+def test_the_users_configuration_has_the_last_word():
+    module = Module("http://127.0.0.1:1")
+    module.params["aws_config"] = {"read_timeout": 7}
+    config = _aws.connect(module, "rds").meta.config
+    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (10, 7, 8)
+
+
+def test_an_endpoint_that_is_none():
+    with pytest.raises(RdsIamError, match=r"^Failed to connect to AWS: Invalid endpoint: nowhere\."):
+        _aws.connect(Module("nowhere"), "rds")
 
 
 def test_unknown_profile(monkeypatch, tmp_path):

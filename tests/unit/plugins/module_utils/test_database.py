@@ -71,6 +71,7 @@ def test_instance_record():
         "master_user_secret_arn": "arn:secret",
         "iam_auth_enabled": False,
         "pending": {},
+        "log_exports": [],
         "instance_class": "db.t4g.small",
         "cluster_identifier": None,
         "ca_certificate_identifier": "rds-ca-rsa2048-g1",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ansible_collections.dbops.rds_iam.plugins.module_utils._auth_log import parse
 from ansible_collections.dbops.rds_iam.plugins.module_utils._database import instance_record
 from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import Case, Role, Unread, diagnose, verdict
 from ansible_collections.dbops.rds_iam.plugins.module_utils._ec2 import Instance
@@ -34,11 +35,28 @@ DENIED = {
     "verdict": "denied",
     "failed_at": "login",
     "msg": "The server refused the login of app: Access denied for user 'app'@'10.0.1.11' (error 1045).",
+    "tried_at": "2026-11-25T06:12:45Z",
+}
+CREDENTIALS = {
+    "source": "iam-role",
+    "role_name": "app-rds",
+    "expires_at": None,
+    "expired": False,
+    "error": None,
+    "metadata_disabled": False,
+}
+PROGRAM = {
+    "path": "/usr/bin/mysql",
+    "family": "MySQL",
+    "version": "8.0.46",
+    "options": ["--ssl-mode=VERIFY_IDENTITY", "--enable-cleartext-plugin"],
+    "error": None,
 }
 HOST = {
     "clock_skew": 0.2,
-    "credentials": {"source": "iam-role", "role_name": "app-rds", "expires_at": None, "expired": False, "error": None},
-    "programs": [{"path": "/usr/bin/mysql", "family": "MySQL", "version": "8.0"}],
+    "metadata_error": None,
+    "credentials": CREDENTIALS,
+    "programs": [PROGRAM],
     "libraries": {"botocore": "1.34.0", "pymysql": "1.1.0"},
     "target": {"endpoint": ENDPOINT, "port": 3306, "failed_at": None, "msg": None},
 }
@@ -65,6 +83,15 @@ def statements(*texts):
     return {"users": [{"name": "app", "host": "%", "statements": list(texts)}], "accounts_left": 2}
 
 
+def instance(**metadata):
+    return Instance("i-1", "running", "app-rds", metadata)
+
+
+def no_credentials(metadata_error, **more):
+    nothing = {"source": None, "role_name": None, "error": "No AWS credentials were found on this host; attach one."}
+    return {**HOST, "metadata_error": metadata_error, "credentials": {**CREDENTIALS, **nothing, **more}}
+
+
 BROKEN_CASES = {
     "stopped": ({"database": {**RECORD, "status": "stopped"}}, "database", "its status is stopped"),
     "key gone": ({"database": {**RECORD, "status": "inaccessible-encryption-credentials"}}, "database", "its status"),
@@ -82,19 +109,49 @@ BROKEN_CASES = {
     "empty profile": ({"role": None}, "profile", "has no role in it"),
     "trust": ({"role": replace(CASE.role, trusts_ec2=False)}, "profile", "does not let EC2 assume it"),
     "other keys": (
-        {"host": {**HOST, "credentials": {**HOST["credentials"], "source": "env", "role_name": None}}},
+        {"host": {**HOST, "credentials": {**CREDENTIALS, "source": "env", "role_name": None}}},
         "credentials",
         "credentials from env",
     ),
     "expired": (
-        {"host": {**HOST, "credentials": {**HOST["credentials"], "expired": True, "expires_at": "2026-01-01"}}},
+        {"host": {**HOST, "credentials": {**CREDENTIALS, "expired": True, "expires_at": "2026-01-01"}}},
         "credentials",
-        "ended at 2026-01-01",
+        "ended at 2026-01-01; to repair it, renew them where they come from",
     ),
     "old role": (
-        {"host": {**HOST, "credentials": {**HOST["credentials"], "role_name": "old"}}},
+        {"host": {**HOST, "credentials": {**CREDENTIALS, "role_name": "old"}}},
         "credentials",
         "still served credentials of the IAM role old",
+    ),
+    "metadata off": (
+        {"host": no_credentials("it answers with the status 403"), "instance": instance(HttpEndpoint="disabled")},
+        "credentials",
+        "(aws ec2 modify-instance-metadata-options --instance-id i-1 --http-endpoint enabled)",
+    ),
+    "metadata disabled by the environment": (
+        {"host": no_credentials(None, metadata_disabled=True)},
+        "credentials",
+        "AWS_EC2_METADATA_DISABLED keeps app1 from asking",
+    ),
+    "hop limit": (
+        {"host": no_credentials("timed out"), "instance": instance(HttpPutResponseHopLimit=1)},
+        "credentials",
+        "(aws ec2 modify-instance-metadata-options --instance-id i-1 --http-put-response-hop-limit 2)",
+    ),
+    "no metadata": (
+        {"host": no_credentials("timed out"), "instance": instance(HttpPutResponseHopLimit=2)},
+        "credentials",
+        "reaches 169.254.169.254",
+    ),
+    "no botocore": (
+        {"host": {**no_credentials(None), "libraries": {"botocore": None, "pymysql": "1"}}},
+        "client",
+        "lacks the Python libraries botocore",
+    ),
+    "old client": (
+        {"host": {**HOST, "programs": [{**PROGRAM, "error": "mysql: unknown variable 'ssl-mode=VERIFY_IDENTITY'"}]}},
+        "client",
+        "MySQL 8.0.46, which cannot log in with a token",
     ),
     "no library": ({"host": {**HOST, "libraries": {"botocore": "1", "pymysql": None}}}, "client", "lacks the Python"),
     "no client": ({"host": {**HOST, "programs": []}}, "client", "no mysql or mariadb client"),
@@ -156,8 +213,71 @@ def test_a_login_that_should_be_refused():
     assert state == BROKEN and "it is let in, and should not be" in sentence
 
 
+def test_what_the_metadata_options_mean_for_others_is_said():
+    """A hop limit of 1 and required tokens break nothing on the host itself."""
+    case = replace(CASE, instance=instance(HttpTokens="required", HttpPutResponseHopLimit=1))
+    [link] = [link for link in diagnose(case) if link.name == "credentials"]
+    assert link.state == OK
+    assert "session tokens are required, the hop limit is 1, too few for a container behind a bridge" in link.text
+
+
+LINE = "[ERROR] Failed to auth{} the connection request for user '{}' because {}. (Status Code: 400, Error Code: {})"
+EXPORTING = {**RECORD, "log_exports": ["iam-db-auth-error"]}
+AT = 1795587165000  # when the login was tried, in milliseconds
+
+
+def logged(code, why="of something", user="app", later=0):
+    return {"timestamp": AT + 1000 * later, "message": LINE.format("orize", user, why, code)}
+
+
+def test_what_rds_logged_says_what_to_do_where_all_else_is_good():
+    (state, sentence), links = said(replace(CASE, refusals=parse([logged("NotAuthorized")])))
+    assert state == BROKEN and [link.name for link in links][-2:] == ["log", "login"]
+    assert "the log iam-db-auth-error of orders says NotAuthorized at 06:12:45 UTC" in sentence
+    assert "policies of the organization" in sentence
+    # Two answers: which of them is that to this login cannot be told.
+    both = parse([logged("NotAuthorized"), logged("ExpiredToken")])
+    (state, sentence), _links = said(replace(CASE, database=EXPORTING, refusals=both))
+    assert state == BROKEN and "; to repair it, read the log iam-db-auth-error" in sentence
+    # A link that is broken remains the one that is named.
+    changes, link, words = BROKEN_CASES["locked"]
+    (state, sentence), links = said(replace(CASE, **changes, refusals=parse([logged("NotAuthorized")])))
+    assert words in sentence and next(one.name for one in links if one.state == BROKEN) == link
+
+
+@pytest.mark.parametrize(
+    "refusals",
+    [[], parse([logged("NotAuthorized", user="report"), logged("NotAuthorized", later=-60)]), Unread("no right")],
+    ids=["no line", "lines on others", "not read"],
+)
+def test_a_log_that_says_nothing_changes_nothing(refusals):
+    case = replace(CASE, database=EXPORTING)
+    verdict_before, before = said(case)
+    verdict_after, links = said(replace(case, refusals=refusals))
+    assert verdict_after == verdict_before
+    assert [link for link in links if link.name != "log"] == before
+    [link] = [link for link in links if link.name == "log"]
+    assert link.state == UNKNOWN
+    (_state, reason), _links = said(replace(CASE, role=Unread("not seen"), refusals=refusals))
+    assert f"log: {link.text}" in reason
+
+
+def test_what_rds_logged_is_said_where_not_all_could_be_seen():
+    (state, reason), _links = said(replace(CASE, role=Unread("no"), refusals=parse([logged("NotAuthorized")])))
+    assert state == UNKNOWN and "; the log iam-db-auth-error of orders says NotAuthorized at 06:12:45 UTC" in reason
+    assert reason.endswith(" (Failed to authorize the connection request for user 'app' because of something)")
+
+
+def test_a_database_without_the_log_is_told_how_to_have_it():
+    (_state, sentence), links = said(CASE)
+    command = "aws rds modify-db-instance --db-instance-identifier orders --cloudwatch-logs-export-configuration"
+    assert f"({command} EnableLogTypes=iam-db-auth-error)" in sentence and "log" not in [link.name for link in links]
+    (_state, sentence), _links = said(replace(CASE, database=EXPORTING, refusals=[]))
+    assert "read the log iam-db-auth-error of the database" in sentence
+
+
 def test_credentials_of_others_may_be_good_ones():
-    host = {**HOST, "credentials": {**HOST["credentials"], "source": "env", "role_name": None}}
+    host = {**HOST, "credentials": {**CREDENTIALS, "source": "env", "role_name": None}}
     (state, reason), _links = said(replace(CASE, host=host, account=statements("CREATE USER ...")))
     assert state == BROKEN and "no account 'app'@'%'" in reason
     (state, reason), _links = said(replace(CASE, host=host, account=Unread("no right")))

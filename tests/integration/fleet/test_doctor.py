@@ -1,0 +1,70 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The doctor over many hosts and databases: no false alarm, and what it costs in AWS calls."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+POLICY = "rds-iam-connect"
+
+
+def counted(calls) -> Counter:
+    return Counter(f"{call['service']}:{call['action']}" for call in calls)
+
+
+@pytest.fixture
+def caller(fleet):
+    """The keys of a user who has these statements as policy, as environment."""
+    iam, name = fleet.aws("iam"), "caller"
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+
+    def caller(*statements) -> dict[str, str]:
+        document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+        iam.put_user_policy(UserName=name, PolicyName="rights", PolicyDocument=document)
+        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+    yield caller
+    iam.delete_user_policy(UserName=name, PolicyName="rights")
+    iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName=name)
+
+
+def test_a_healthy_fleet_costs_the_reading_of_its_databases_and_needs_no_other_right(fleet, proven, caller):
+    keys = caller({"Effect": "Allow", "Action": "rds:DescribeDBInstances", "Resource": "*"})
+    with fleet.calls() as calls:
+        run = fleet.good("doctor.yml", **keys)
+    assert "Every login goes as it should." in run.output
+    assert counted(calls) == {"rds:DescribeDBInstances": len(fleet.databases)}
+    assert {call["outcome"] for call in calls} == {"ok"}
+
+
+def test_a_database_that_may_not_be_read_is_unknown(fleet, proven, caller):
+    deny = {"Effect": "Deny", "Action": "rds:Describe*", "Resource": "arn:aws:rds:*:*:db:orders"}
+    run = fleet.playbook("doctor.yml", **caller(deny, {"Effect": "Allow", "Action": "*", "Resource": "*"}))
+    logins = len(fleet.clients) * 2
+    assert run.status != 0 and f"{logins} logins do not go as they should" in run.output
+    assert run.output.count("on orders from ") == logins
+    assert run.output.count("no link was found broken, and not all could be seen (database: ") == logins
+    assert "rds:DescribeDBInstances" in run.output and " broken  " not in run.output
+
+
+def test_calls_do_not_grow_with_clients(fleet, proven):
+    """All logins fail for the same cause."""
+    fleet.aws("iam").delete_role_policy(RoleName=fleet.role, PolicyName=POLICY)
+    made = []
+    for clients in (1, len(fleet.clients)):
+        limit = ",".join([*list(fleet.clients)[:clients], *fleet.databases])
+        with fleet.calls() as calls:
+            run = fleet.playbook("doctor.yml", "--limit", limit)
+        assert f"{clients * len(fleet.databases)} logins do not go as they should" in run.output
+        made.append(counted(calls))
+    assert made[0] == made[1]
+    assert made[0]["ec2:DescribeInstances"] == made[0]["iam:GetRole"] == 1
+    fleet.good("site.yml", "--tags", "step5")
+    assert "Every login goes as it should." in fleet.good("doctor.yml").output
