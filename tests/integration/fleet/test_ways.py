@@ -99,7 +99,7 @@ def steps(fleet, *arguments: str) -> Run:
     return run
 
 
-def test_steps_of_a_part(fleet):
+def test_steps_of_a_part(fleet, proven):
     """The other hosts are not touched, and the next run does the rest."""
     run = steps(fleet, "--limit", "client2:orders")
     assert "All 2 logins went as they should." in run.output
@@ -108,7 +108,7 @@ def test_steps_of_a_part(fleet):
     fleet.converge()
 
 
-def test_steps(fleet):
+def test_steps(fleet, proven):
     if not fleet.soak:
         pytest.skip("part of make soak")
     steps(fleet)
