@@ -413,28 +413,17 @@ def test_a_database_that_does_not_exist(lab, doctor, tmp_path):
 
 
 @pytest.fixture
-def reader(lab):
+def reader(lab, with_rights):
     """Run the doctor as a user who may do all but some actions."""
-    iam = lab.aws("iam")
-    iam.create_user(UserName="reader")
-    key = iam.create_access_key(UserName="reader")["AccessKey"]
-    keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
     def reader(arguments, *without):
-        statements = [
-            {"Effect": "Allow", "Action": "*", "Resource": "*"},
-            {"Effect": "Deny", "Action": list(without), "Resource": "*"},
-        ]
-        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        iam.put_user_policy(UserName="reader", PolicyName="rights", PolicyDocument=document)
+        allowed = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        keys = with_rights(allowed, {"Effect": "Deny", "Action": list(without), "Resource": "*"})
         run = lab.module("localhost", "dbops.rds_iam.rds_iam_doctor", {**arguments, "fail": False}, **keys)
         assert run.status == 0, run.output
         return json.loads(run.output.split("=>", 1)[1])["logins"]
 
-    yield reader
-    iam.delete_user_policy(UserName="reader", PolicyName="rights")
-    iam.delete_access_key(UserName="reader", AccessKeyId=key["AccessKeyId"])
-    iam.delete_user(UserName="reader")
+    return reader
 
 
 def test_rights_that_are_missing_are_unknown(lab, doctor, reader):
