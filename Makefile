@@ -13,7 +13,7 @@ demo: setup
 # The picture in README.md, from what the demo prints.
 picture: setup
 	$(sudo) tests/tools/demo > .cache/demo.txt
-	tests/tools/picture < .cache/demo.txt > docs/demo.svg
+	python tests/tools/picture.py < .cache/demo.txt > docs/demo.svg
 lab: setup
 	$(sudo) tests/lab/lab up
 lab-down: setup

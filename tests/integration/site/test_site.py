@@ -62,7 +62,8 @@ def test_first_run_proves_every_login(lab, before):
     for identifier in lab.databases:
         assert ("app", "%", "AWSAuthenticationPlugin", "RDS", "ANY") in lab.accounts(identifier)
     # The picture in README.md is that of this end; if it is not any more: make picture
-    drawn = subprocess.run([ROOT / "tests/tools/picture"], input=run.output, capture_output=True, text=True, check=True)
+    program = [sys.executable, ROOT / "tests/tools/picture.py"]
+    drawn = subprocess.run(program, input=run.output, capture_output=True, text=True, check=True)
     assert drawn.stdout == (ROOT / "docs/demo.svg").read_text()
 
 
