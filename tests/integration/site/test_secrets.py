@@ -66,6 +66,15 @@ def test_the_most_verbose_doctor_shows_no_secret(lab, tmp_path):
     lab.good("doctor.yml")
 
 
+def test_the_most_verbose_access_map_shows_no_secret(lab, tmp_path):
+    """It logs in as the master user, and writes two files."""
+    log, place = tmp_path / "ansible.log", tmp_path / "map"
+    run = lab.good("report.yml", "-vvvv", "-e", f"rds_iam_report_directory={place}", ANSIBLE_LOG_PATH=str(log))
+    shown = {path.name: path.read_text() for path in place.iterdir()}
+    assert all("'app'@'%'" in text.replace("&#39;", "'") for text in shown.values()), "the accounts were read"
+    check_no_secret(lab, {"output": run.output, "log": log.read_text(), **shown})
+
+
 @pytest.fixture(params=["client1", "client2"])
 def client(request):
     """One of each family."""
