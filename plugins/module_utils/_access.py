@@ -98,10 +98,13 @@ class Grant:
         states = {link.state for link in self.links}
         return _STATES[next((state for state in (BROKEN, UNKNOWN) if state in states), OK)]
 
+    def link(self, name: str) -> Link:
+        return next(link for link in self.links if link.name == name)
+
     def shown(self) -> dict:
-        of_this_state = [link for link in self.links if _STATES[link.state] == self.state]
-        # Of those that all hold, it is the second that says who can log in.
-        decisive = of_this_state[1] if self.state == _STATES[OK] else of_this_state[0]
+        # Where all hold, the holder says who can log in.
+        deciding = (link for link in self.links if link.state != OK and _STATES[link.state] == self.state)
+        decisive = next(deciding, self.link("holder"))
         return {
             "principal": self.principal.arn,
             "database": self.database.name,

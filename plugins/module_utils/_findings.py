@@ -17,6 +17,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._access import (
     user_patterns,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._database import title
+from ansible_collections.dbops.rds_iam.plugins.module_utils._links import OK, UNKNOWN
 from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import (
     matches,
     mistake,
@@ -62,7 +63,7 @@ def _of_database(database: Database, grants: list[Grant], iam_seen: bool) -> Ite
         why = f"IAM database authentication of the {title(database.record)} is off, and accounts or policies are for it"
         repair = "let the role dbops.rds_iam.iam_auth switch it on (site.yml --tags step1), or remove them"
         yield Finding("flag_off", BROKEN, database.name, why, repair)
-    used = {grant.user for grant in wanted if grant.links[2].state != "broken"}
+    used = {grant.user for grant in wanted if grant.link("permission").state in (OK, UNKNOWN)}
     for account in database.accounts or []:
         yield from _of_account(database, account, used if iam_seen else None)
 

@@ -169,6 +169,23 @@ class Lab:
             stream.seek(start)
             made += [json.loads(line) for line in stream]
 
+    @contextlib.contextmanager
+    def with_rights(self, name: str):
+        """For an IAM user of this name: gives it exactly these statements as rights, and returns its environment."""
+        iam = self.aws("iam")
+        iam.create_user(UserName=name)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+
+        def with_rights(*statements: dict) -> dict[str, str]:
+            document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+            iam.put_user_policy(UserName=name, PolicyName="rights", PolicyDocument=document)
+            return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+        yield with_rights
+        iam.delete_user_policy(UserName=name, PolicyName="rights")
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+        iam.delete_user(UserName=name)
+
     @staticmethod
     def changing(calls: list[dict]) -> list[str]:
         return [f"{call['service']}:{call['action']}" for call in calls if not call["action"].startswith(READS)]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 
 import pytest
@@ -20,19 +19,8 @@ def counted(calls) -> Counter:
 @pytest.fixture
 def caller(fleet):
     """The keys of a user who has these statements as policy, as environment."""
-    iam, name = fleet.aws("iam"), "caller"
-    iam.create_user(UserName=name)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-
-    def caller(*statements) -> dict[str, str]:
-        document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-        iam.put_user_policy(UserName=name, PolicyName="rights", PolicyDocument=document)
-        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-
-    yield caller
-    iam.delete_user_policy(UserName=name, PolicyName="rights")
-    iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-    iam.delete_user(UserName=name)
+    with fleet.with_rights("caller") as caller:
+        yield caller
 
 
 def test_a_healthy_fleet_costs_the_reading_of_its_databases_and_needs_no_other_right(fleet, proven, caller):

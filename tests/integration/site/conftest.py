@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import sysconfig
 from pathlib import Path
@@ -41,16 +40,5 @@ def user(installed) -> dict:
 @pytest.fixture
 def with_rights(lab):
     """The environment of an IAM user who has exactly these statements as rights."""
-    iam, name = lab.aws("iam"), "limited"
-    iam.create_user(UserName=name)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-
-    def with_rights(*statements: dict) -> dict[str, str]:
-        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        iam.put_user_policy(UserName=name, PolicyName="rights", PolicyDocument=document)
-        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-
-    yield with_rights
-    iam.delete_user_policy(UserName=name, PolicyName="rights")
-    iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-    iam.delete_user(UserName=name)
+    with lab.with_rights("limited") as with_rights:
+        yield with_rights
