@@ -63,7 +63,7 @@ class Case:
     unsupported: str = ""  # the sentence, where RDS has no IAM authentication for it
     login: dict | None = None  # as rds_iam_ping returns it
     login_error: str = ""  # why there is none
-    host: dict | Unread | None = None  # as rds_iam_host_info returns it
+    host: dict | Unread | None = None  # of what rds_iam_ping returns
     instance: Instance | Unread | None = None  # Unread also where there is no such instance
     role: Role | Unread | None = None
     account: dict | Unread | None = None  # what rds_iam_db_user would do for the account
@@ -144,8 +144,10 @@ def _flag(case: Case) -> Link:
 
 
 def _network(case: Case) -> list[Link]:
-    """What the host found out about the way to the server, with nothing sent over it."""
-    target = case.host.get("target") if isinstance(case.host, dict) else None
+    """How far the login came on the way to the server, or the host where there was nothing to log in with."""
+    login, target = case.login or {}, case.host.get("target") if isinstance(case.host, dict) else None
+    if "verdict" in login or login.get("failed_at") in (*_NETWORK, "login"):
+        target = login
     if not target:
         why = case.host.reason if isinstance(case.host, Unread) else "the host did not try"
         return [Link(name, UNKNOWN, why) for name in _NETWORK]
@@ -155,7 +157,7 @@ def _network(case: Case) -> list[Link]:
         "tls": "correct the endpoint and the port, so that they are those of the database",
         "certificate": "let the role dbops.rds_iam.ca_bundle install the current bundle (site.yml --tags step8)",
     }
-    failed = target.get("failed_at")
+    failed = target["failed_at"] if target.get("failed_at") in _NETWORK else None
     links = []
     for name in _NETWORK:
         if name == failed:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import os
 import re
@@ -42,6 +43,20 @@ def _ask(path: str, method: str = "GET", **headers: str) -> tuple[str, float | N
         return answer.read(4096).decode("utf-8", "replace"), skew
 
 
+def facts(run_command, ca_file: str, profile: str | None) -> dict:
+    """What the doctor wants to know of a host."""
+    said = metadata()
+    return {
+        "clock_skew": said["clock_skew"],
+        "instance_id": said["instance_id"],
+        "metadata_error": said["error"],
+        "credentials": credentials(said["role_name"], profile),
+        "ca_bundle": bundle(ca_file),
+        "programs": programs(run_command),
+        "libraries": libraries(),
+    }
+
+
 def metadata() -> dict:
     """What the instance metadata service says, in its version 2; what it does not say is None."""
     found = {"clock_skew": None, "instance_id": None, "role_name": None, "error": None}
@@ -55,15 +70,15 @@ def metadata() -> dict:
             off = ", so it is switched off or refuses the host" if exc.code == 403 else ""
             found["error"] = f"it answers with the status {exc.code}{off}"
         exc.close()
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, http.client.HTTPException) as exc:  # it may be another program that answers
         found["error"] = str(getattr(exc, "reason", "") or exc)
     return found
 
 
-def credentials(role_name: str | None) -> dict:
+def credentials(role_name: str | None, profile: str | None) -> dict:
     """Where the credentials come from that sign tokens on this host, and when they end."""
     try:
-        found = _token.credentials()
+        found = _token.credentials(profile)
     except _token.NoCredentials as exc:
         nothing = {"source": None, "role_name": None, "expires_at": None, "expired": False}
         return {**nothing, "error": str(exc), "metadata_disabled": _metadata_disabled()}

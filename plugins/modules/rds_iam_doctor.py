@@ -18,9 +18,8 @@ description:
   - For each login it returns one sentence with the first broken link, and the task or variable of this collection that
     repairs it.
   - It runs on the controller, and reads RDS, EC2 and IAM there, each thing once, and nothing for logins that went as
-    expected. What the host knows comes from M(dbops.rds_iam.rds_iam_ping) and M(dbops.rds_iam.rds_iam_host_info), what
-    the database knows from M(dbops.rds_iam.rds_iam_db_user) in check mode. The playbook C(dbops.rds_iam.doctor) puts
-    all of it together.
+    expected. What the host knows comes from M(dbops.rds_iam.rds_iam_ping), what the database knows from
+    M(dbops.rds_iam.rds_iam_db_user) in check mode. The playbook C(dbops.rds_iam.doctor) puts all of it together.
 options:
   logins:
     description: The logins, in the order in which they are reported.
@@ -71,7 +70,8 @@ options:
         description: The EC2 instance.
         type: str
       info:
-        description: What M(dbops.rds_iam.rds_iam_host_info) returned. Left out if the host cannot be reached.
+        description: What M(dbops.rds_iam.rds_iam_ping) returned in RV(dbops.rds_iam.rds_iam_ping#module:host). Left
+          out if the host cannot be reached.
         type: dict
   databases:
     description: The databases.
@@ -114,7 +114,6 @@ extends_documentation_fragment:
   - amazon.aws.region.modules
   - amazon.aws.boto3
 seealso:
-  - module: dbops.rds_iam.rds_iam_host_info
   - module: dbops.rds_iam.rds_iam_ping
   - module: dbops.rds_iam.rds_iam_db_user
 """

@@ -15,7 +15,10 @@ description:
   - For each login it makes a token with the AWS credentials of the host, connects over TLS with certificate and host
     name verified, logs in, and returns who the server says this is, and over what.
   - A token is not sent to a server whose certificate is not right, and is not returned.
-  - All logins are tried, whatever happens to one of them. The module fails if one did not go as expected.
+  - All logins are tried, whatever happens to one of them. The module fails if one did not go as expected, and then
+    looks at the host's clock, its AWS credentials, its CA bundle, its database clients and its Python libraries. To an
+    endpoint to which there was nothing to log in with it goes as far as verified TLS and hangs up there, which a server
+    counts as an aborted connection.
 requirements:
   - botocore and PyMySQL >= 1.0.2 on the host that runs the module
 attributes:
@@ -93,6 +96,7 @@ options:
 seealso:
   - module: dbops.rds_iam.rds_auth_token
   - module: dbops.rds_iam.rds_iam_db_user
+  - module: dbops.rds_iam.rds_iam_doctor
 """
 
 EXAMPLES = r"""
@@ -176,12 +180,163 @@ logins:
       returned: when the login was allowed
       type: str
       sample: TLS_AES_256_GCM_SHA384
+host:
+  description: What the host has for logins, for M(dbops.rds_iam.rds_iam_doctor).
+  returned: when a login did not go as expected, or none could be tried
+  type: dict
+  contains:
+    clock_skew:
+      description:
+        - By how many seconds the host's clock is ahead of that of the instance metadata service; negative if it is
+          behind.
+        - Null where the service cannot be reached.
+      returned: always
+      type: float
+      sample: 0.4
+    instance_id:
+      description: The EC2 instance, as the instance metadata service says; null where it cannot be reached.
+      returned: always
+      type: str
+      sample: i-0123456789abcdef0
+    metadata_error:
+      description: Why the instance metadata service gave no answer; null where it did.
+      returned: always
+      type: str
+      sample: timed out
+    credentials:
+      description: The credentials that sign tokens on this host, without the credentials themselves.
+      returned: always
+      type: dict
+      contains:
+        source:
+          description: Where they come from, as botocore calls it. V(iam-role) is the instance profile.
+          returned: always
+          type: str
+          sample: iam-role
+        role_name:
+          description: The IAM role, if they come from the instance profile.
+          returned: always
+          type: str
+          sample: app-rds
+        expires_at:
+          description: When they end, in UTC; null for credentials that do not end.
+          returned: always
+          type: str
+          sample: '2026-11-25T06:12:45Z'
+        expired:
+          description: Whether that is past.
+          returned: always
+          type: bool
+          sample: false
+        error:
+          description: Why there are none; null where there are.
+          returned: always
+          type: str
+          sample: No AWS credentials were found on this host; attach an instance profile to it.
+        metadata_disabled:
+          description: Whether the variable C(AWS_EC2_METADATA_DISABLED) keeps botocore from asking the instance
+            metadata service.
+          returned: always
+          type: bool
+          sample: false
+    ca_bundle:
+      description: The CA file.
+      returned: always
+      type: dict
+      contains:
+        path:
+          description: The file.
+          returned: always
+          type: str
+          sample: /etc/ssl/rds/global-bundle.pem
+        certificates:
+          description: Number of live root certificates.
+          returned: always
+          type: int
+          sample: 108
+        not_after:
+          description: When the first of them ends, in UTC; null where there is none.
+          returned: always
+          type: str
+          sample: '2061-05-18T20:00:00Z'
+        error:
+          description: Why the file cannot be read; null where it can.
+          returned: always
+          type: str
+          sample: No such file or directory
+    programs:
+      description: The clients for MySQL and MariaDB on the host; C(rds-mysql) runs the first one.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: The program.
+          returned: always
+          type: str
+          sample: /usr/bin/mariadb
+        family:
+          description: V(MariaDB) or V(MySQL). They verify a server by different options.
+          returned: always
+          type: str
+          sample: MariaDB
+        version:
+          description: Its version.
+          returned: always
+          type: str
+          sample: 10.11.19
+        options:
+          description: The options with which it verifies the server, and then sends it the token.
+          returned: always
+          type: list
+          elements: str
+          sample: [--ssl, --ssl-verify-server-cert]
+        error:
+          description: What it says of these options if it does not take them; null where it does.
+          returned: always
+          type: str
+          sample: "mysql: unknown option '--enable-cleartext-plugin'"
+    libraries:
+      description: The versions of the Python libraries C(botocore) and C(pymysql); null for one that is not there.
+      returned: always
+      type: dict
+      sample: {"botocore": "1.29.27", "pymysql": "1.0.2"}
+    targets:
+      description: How far the host gets to each endpoint.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        endpoint:
+          description: The endpoint.
+          returned: always
+          type: str
+          sample: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
+        port:
+          description: The port.
+          returned: always
+          type: int
+          sample: 3306
+        failed_at:
+          description:
+            - What is missing first. The V(name) must resolve, the V(port) must answer, V(tls) must be offered, and the
+              V(certificate) must be accepted.
+            - Null where nothing is missing.
+          returned: always
+          type: str
+          sample: port
+        msg:
+          description: What is wrong and what to do; null where nothing is.
+          returned: always
+          type: str
+          sample: The server at orders.cabcdefghijk.eu-west-1.rds.amazonaws.com:3306 did not answer in time.
 """
 
 from datetime import datetime, timezone
+from itertools import zip_longest
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _mysql, _token
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _host, _mysql, _token
 from ansible_collections.dbops.rds_iam.plugins.module_utils._endpoint import region_of
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
@@ -241,6 +396,37 @@ def try_logins(params):
         yield judge(login, said, tried_at)
 
 
+def reach(login, ca_file, timeout):
+    """How far the host gets to the endpoint of a login."""
+    record = {"endpoint": login["endpoint"], "port": login["port"], "failed_at": None, "msg": None}
+    try:
+        _mysql.reach(
+            host=login["endpoint"],
+            port=login["port"],
+            ca_file=login["ca_file"] or ca_file,
+            connect_host=login["connect_host"],
+            timeout=timeout,
+        )
+    except _mysql.NoConnection as exc:
+        record.update(failed_at=exc.failed_at, msg=str(exc))
+    return record
+
+
+def look(module, records):
+    """What the host has, and how far it gets to the endpoints to which there was nothing to log in with."""
+    params = module.params
+    host = _host.facts(module.run_command, params["ca_file"], params["profile"])
+    kept = {
+        (login["endpoint"], login["port"]): login
+        for login, record in zip_longest(params["logins"], records, fillvalue={"failed_at": "credentials"})
+        if record.get("failed_at") in ("credentials", "token")
+    }
+    # Without the driver there is no way to go there, and that it is missing is said already.
+    ways = kept.values() if host["libraries"]["pymysql"] else []
+    host["targets"] = [reach(login, params["ca_file"], params["connect_timeout"]) for login in ways]
+    return host
+
+
 def main():
     login = {
         "endpoint": {"type": "str", "required": True},
@@ -263,10 +449,10 @@ def main():
     try:
         logins = list(try_logins(module.params))
     except RdsIamError as exc:
-        module.fail_json(msg=str(exc))
+        module.fail_json(msg=str(exc), host=look(module, []))
     reasons = list(dict.fromkeys(login["msg"] for login in logins if not login["as_expected"]))
     if reasons:
-        module.fail_json(msg=" ".join(reasons), logins=logins)
+        module.fail_json(msg=" ".join(reasons), logins=logins, host=look(module, logins))
     module.exit_json(changed=False, logins=logins)
 
 

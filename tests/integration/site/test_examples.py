@@ -10,6 +10,7 @@ client1 and client2. The rest is made here.
 from __future__ import annotations
 
 import json
+import socket
 import zipfile
 from pathlib import Path
 
@@ -32,7 +33,7 @@ ON_THE_CONTROLLER = [
 ]
 ON_A_HOST = [
     *("rds_ca_bundle", "rds_iam_db_user", "rds_iam_db_user_info", "rds_auth_token", "rds_iam_ping"),
-    *("rds_iam_host_info", "lookup"),
+    "lookup",
 ]
 
 
@@ -168,3 +169,24 @@ def test_on_a_host(lab, site, name, examples):
     if name == "lookup":
         [info] = [one["result"] for one in results]
         assert info["version"]["full"], "logged in with a token"
+
+
+def test_what_is_said_of_a_host_that_cannot_log_in(lab):
+    orders, billing = (lab.databases[name] for name in ("orders", "billing"))
+    here = {"endpoint": orders["endpoint"], "user": "app"}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        logins = [
+            {**here, "port": orders["port"]},
+            {**here, "port": billing["port"] + 1, "connect_host": billing["endpoint"]},
+            {**here, "port": silent.getsockname()[1], "connect_host": "127.0.0.1"},
+        ]
+        options = {"logins": logins, "profile": "nobody", "ca_file": lab.info["ca_file"], "connect_timeout": 1}
+        done = lab.module("localhost", "dbops.rds_iam.rds_iam_ping", options)
+    assert done.status != 0
+    host = json.loads(done.output.split("=>", 1)[1])["host"]
+    check_documented(documentation("rds_iam_ping")["RETURN"]["host"]["contains"], host, "host of rds_iam_ping")
+    assert "nobody" in host["credentials"]["error"]
+    straight, astray, stuck = host["targets"]
+    assert straight["failed_at"] is None, straight
+    assert f"(through {billing['endpoint']})" in astray["msg"]
+    assert "timed out" in stuck["msg"]

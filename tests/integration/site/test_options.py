@@ -126,22 +126,6 @@ def test_names_path_and_boundary_of_a_role(lab, role):
     iam.delete_policy(PolicyArn=boundary)
 
 
-def test_how_far_a_host_gets(lab):
-    orders, billing = (lab.databases[name] for name in ("orders", "billing"))
-    here = {"endpoint": orders["endpoint"], "port": orders["port"]}
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        targets = [
-            here,
-            {**here, "port": billing["port"], "connect_host": billing["endpoint"]},
-            {**here, "port": silent.getsockname()[1], "connect_host": "127.0.0.1"},
-        ]
-        options = {"targets": targets, "ca_file": lab.info["ca_file"], "connect_timeout": 1}
-        straight, astray, stuck = lab.result("localhost", "rds_iam_host_info", options)["targets"]
-    assert straight["failed_at"] is None, straight
-    assert f"(through {billing['endpoint']})" in astray["msg"]
-    assert "timed out" in stuck["msg"]
-
-
 @pytest.fixture
 def cluster(lab):
     """A cluster that nobody uses."""

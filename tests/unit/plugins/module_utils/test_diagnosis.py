@@ -299,9 +299,12 @@ def test_what_cannot_be_seen_is_unknown(what):
 
 
 @pytest.mark.parametrize("failed", ["name", "port", "tls", "certificate"])
-def test_the_way_to_the_server(failed):
-    target = {**HOST["target"], "failed_at": failed, "msg": "It cannot."}
-    (state, sentence), links = said(replace(CASE, host={**HOST, "target": target}))
+@pytest.mark.parametrize("who", ["login", "host"])
+def test_the_way_to_the_server(failed, who):
+    """The login says it; where there was nothing to log in with, the host does."""
+    target = {"endpoint": ENDPOINT, "port": 3306, "failed_at": failed, "msg": "It cannot."}
+    case = replace(CASE, login=target) if who == "login" else replace(CASE, login=None, host={**HOST, "target": target})
+    (state, sentence), links = said(case)
     assert state == BROKEN and "It cannot" in sentence
     way = {link.name: link.state for link in links[2:6]}
     expected = {"name": OK, "port": OK, "tls": OK, "certificate": OK}
