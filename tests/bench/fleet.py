@@ -115,7 +115,8 @@ def main(state: Path) -> int:
         few, many = sizes[CLIENTS[0], databases], sizes[CLIENTS[-1], databases]
         ours = (many.second.seconds - few.second.seconds) / added
         method = f"second run with {CLIENTS[-1]} clients less that with {CLIENTS[0]}, seconds, best of {AGAIN}"
-        what = f"each further client, {databases} databases, and as many pings as"
+        counted = f"{databases} database{'s' if databases > 1 else ''}"
+        what = f"each further client, {counted}, and as many pings as"
         table.add(f"{what} tasks", ours, (many.pings - few.pings) / added, 1.5, method)
         table.add(f"{what} tasks sent to it", ours, (many.few_pings - few.few_pings) / added, ANY, method)
     return 0 if table.show() else 1
