@@ -47,7 +47,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: Log in with a token in place of a password, with a module of another collection
-  community.mysql.mysql_info:
+  ansible.mysql.mysql_info:
     login_host: "{{ endpoint }}"
     login_user: app
     login_password: "{{ lookup('dbops.rds_iam.rds_auth_token', endpoint, user='app') }}"

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 import socket
-import zipfile
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from driver import ROOT
 
-PLUGINS = Path(__file__).parents[3] / "plugins"
-CACHE = Path(__file__).parents[3] / ".cache"
+PLUGINS = ROOT / "plugins"
 NAME = "rds-iam"
 TRUST = {
     "Version": "2012-10-17",
@@ -68,10 +68,8 @@ def world(lab, installed):
     iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(TRUST))
     iam.create_instance_profile(InstanceProfileName=NAME)
     iam.add_role_to_instance_profile(InstanceProfileName=NAME, RoleName=NAME)
-    [wheel] = sorted(CACHE.glob("ansible-*.whl"))[:1]
-    with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if name.startswith("ansible_collections/community/mysql/")]
-        archive.extractall(installed, names)
+    other = subprocess.run([ROOT / "tests/tools/ansible-mysql"], capture_output=True, text=True, check=True)
+    (installed / "ansible_collections/ansible").symlink_to(Path(other.stdout.strip()) / "ansible_collections/ansible")
     yield
     iam.delete_role_policy(RoleName=NAME, PolicyName="rds-iam-connect")
     iam.remove_role_from_instance_profile(InstanceProfileName=NAME, RoleName=NAME)
