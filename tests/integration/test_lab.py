@@ -54,8 +54,9 @@ with pymysql.connect(
         cursor.execute(f"CREATE USER {user} IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL")
     cursor.execute("SHOW GRANTS")
     print(cursor.fetchall()[0][0])
-enabled = False
+enabled, end = False, time.monotonic() + 60
 while not enabled:
+    assert time.monotonic() < end, "the flag of orders does not become true"
     time.sleep(0.1)
     described = rds.describe_db_instances(DBInstanceIdentifier="orders")["DBInstances"][0]
     enabled = described["IAMDatabaseAuthenticationEnabled"]

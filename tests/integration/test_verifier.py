@@ -159,11 +159,21 @@ class Lab:
     def database(self, name: str) -> dict:
         return self.client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
 
+    def cluster(self, name: str) -> dict:
+        return self.client("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+
     def wait_flag(self, name: str, wanted: bool) -> dict:
+        """The instance once nothing of it is being modified."""
+        return self._wait(self.database, "DBInstanceStatus", name, wanted)
+
+    def wait_flag_of_cluster(self, name: str, wanted: bool) -> dict:
+        return self._wait(self.cluster, "Status", name, wanted)
+
+    def _wait(self, describe, status: str, name: str, wanted: bool) -> dict:
         for _attempt in range(400):
-            database = self.database(name)
-            if database["IAMDatabaseAuthenticationEnabled"] is wanted and database["DBInstanceStatus"] == "available":
-                return database
+            found = describe(name)
+            if found["IAMDatabaseAuthenticationEnabled"] is wanted and found[status] == "available":
+                return found
             time.sleep(0.05)
         raise AssertionError(f"the flag of {name} does not become {wanted}")
 
@@ -471,12 +481,7 @@ def ledger(lab):
     def switch(flag: bool) -> dict:
         rds.modify_db_cluster(
             DBClusterIdentifier="ledger", EnableIAMDatabaseAuthentication=flag, ApplyImmediately=True)
-        cluster = {"Status": "modifying"}
-        while cluster["Status"] == "modifying":
-            time.sleep(0.05)
-            cluster, = rds.describe_db_clusters(DBClusterIdentifier="ledger")["DBClusters"]
-        assert cluster["IAMDatabaseAuthenticationEnabled"] is flag
-        return cluster
+        return lab.wait_flag_of_cluster("ledger", flag)
 
     switch(True)
     return switch
@@ -842,11 +847,18 @@ def extra(lab):
     assert failure(lab.client("secretsmanager").get_secret_value, SecretId=secret) == "ResourceNotFoundException"
 
 
-def test_immediate_apply_takes_all_pending_values_with_it(lab, extra):
+def test_immediate_apply_takes_all_pending_values_with_it(lab, extra, monkeypatch):
+    import gaps
+
+    monkeypatch.setattr(gaps, "APPLY_SECONDS", 0.1)
     extra(AllocatedStorage=30)
     pending = extra(EnableIAMDatabaseAuthentication=True)["PendingModifiedValues"]
     assert pending == {"AllocatedStorage": 30, "IAMDatabaseAuthenticationEnabled": True}
-    time.sleep(1.2)
+    # What another instance applies at once takes as long, and began later.
+    for flag in (False, True):
+        lab.client("rds").modify_db_instance(
+            DBInstanceIdentifier="sales", EnableIAMDatabaseAuthentication=flag, ApplyImmediately=True)
+        lab.wait_flag("sales", flag)
     assert lab.database("extra")["PendingModifiedValues"] == pending, "pending values wait for the window"
     extra(DBInstanceClass="db.t3.small", ApplyImmediately=True)
     database = lab.wait_flag("extra", True)
@@ -881,10 +893,7 @@ def test_modify_is_refused(lab, extra):
     assert failure(rds.modify_db_instance, DBInstanceIdentifier="extra", **flag) == "InvalidDBInstanceState"
     cluster = rds.modify_db_cluster(DBClusterIdentifier="aurora", **flag)["DBCluster"]
     assert (cluster["Status"], cluster["IAMDatabaseAuthenticationEnabled"]) == ("modifying", False)
-    while cluster["Status"] == "modifying":
-        time.sleep(0.1)
-        cluster = rds.describe_db_clusters(DBClusterIdentifier="aurora")["DBClusters"][0]
-    assert cluster["IAMDatabaseAuthenticationEnabled"] and "PendingModifiedValues" not in cluster
+    assert "PendingModifiedValues" not in lab.wait_flag_of_cluster("aurora", True)
     cluster = rds.modify_db_cluster(DBClusterIdentifier="aurora", EnableIAMDatabaseAuthentication=False)["DBCluster"]
     assert cluster["PendingModifiedValues"] == {"IAMDatabaseAuthenticationEnabled": False}
 
@@ -989,13 +998,17 @@ def test_metadata_token(lab, headers, expected):
     assert lab.imds("/latest/api/token", "PUT", **headers)[0] == expected
 
 
-def test_metadata_needs_a_token(lab):
+def test_metadata_needs_a_token(lab, monkeypatch):
+    import imds
+
+    now = time.monotonic()
+    monkeypatch.setattr(imds, "time", types.SimpleNamespace(monotonic=lambda: now))
     for headers in ({}, {"X_aws_ec2_metadata_token": "guess"}):
         assert lab.imds("/latest/meta-data/instance-id", **headers)[0] == 401
     short = lab.imds("/latest/api/token", "PUT", X_aws_ec2_metadata_token_ttl_seconds="1")[1]
     assert lab.imds("/latest/meta-data/instance-id", X_aws_ec2_metadata_token=short)[0] == 200
     assert lab.imds("/latest/meta-data/instance-id", client=1, X_aws_ec2_metadata_token=short)[0] == 401
-    time.sleep(1.1)
+    now += 1.1
     assert lab.imds("/latest/meta-data/instance-id", X_aws_ec2_metadata_token=short)[0] == 401
 
 
