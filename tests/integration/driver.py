@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Drives playbooks and what they are about, for tests that run inside a lab."""
+"""What the tests share. Most of it drives playbooks and what they are about, inside a lab."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import json
 import os
 import re
 import shlex
+import socket
 import ssl
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +52,12 @@ def run(*command, **options) -> str:
     return done.stdout
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def build(place: Path) -> Path:
     """The archive of the collection, made there."""
     return Path(run(ROOT / "tests/tools/build", place).splitlines()[-1])
@@ -76,6 +84,21 @@ class Run:
     def failed(self) -> set[str]:
         recap = RECAP.findall(self.output)
         return {host for host, _ok, _changed, unreachable, failed in recap if int(unreachable) or int(failed)}
+
+
+def good(run: Run) -> int:
+    """How much a run has changed, which must succeed."""
+    assert run.status == 0, run.output
+    return sum(run.changed.values())
+
+
+def include(role: str, **variables) -> dict:
+    """A task that runs a role of the collection."""
+    return {"ansible.builtin.include_role": {"name": f"dbops.rds_iam.{role}"}, "vars": variables}
+
+
+def counted(calls: list[dict]) -> Counter:
+    return Counter(f"{call['service']}:{call['action']}" for call in calls)
 
 
 class Lab:
@@ -189,6 +212,46 @@ class Lab:
     @staticmethod
     def changing(calls: list[dict]) -> list[str]:
         return [f"{call['service']}:{call['action']}" for call in calls if not call["action"].startswith(READS)]
+
+    def flag(self, identifier: str) -> bool:
+        """Whether IAM authentication of an instance is in effect."""
+        [found] = self.aws("rds").describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
+        return found["IAMDatabaseAuthenticationEnabled"]
+
+    def set_flag(self, identifier: str, wanted: bool) -> None:
+        self.aws("rds").modify_db_instance(
+            DBInstanceIdentifier=identifier, EnableIAMDatabaseAuthentication=wanted, ApplyImmediately=True
+        )
+        self.until(lambda: self.flag(identifier) == wanted)
+
+    def associations(self, *clients: str) -> list[dict]:
+        """The associations of clients with instance profiles."""
+        filters = [{"Name": "instance-id", "Values": [self.clients[name]["instance_id"] for name in clients]}]
+        found = self.aws("ec2").describe_iam_instance_profile_associations(Filters=filters)
+        return found["IamInstanceProfileAssociations"]
+
+    def attach(self, client: str, profile: str) -> None:
+        self.aws("ec2").associate_iam_instance_profile(
+            IamInstanceProfile={"Name": profile}, InstanceId=self.clients[client]["instance_id"]
+        )
+
+    def detach(self, *clients: str) -> None:
+        """Takes their instance profiles from clients, where they have any."""
+        for one in self.associations(*clients):
+            self.aws("ec2").disassociate_iam_instance_profile(AssociationId=one["AssociationId"])
+
+    def delete_role(self, name: str) -> None:
+        """A role with its inline policies and its instance profile, or what there is of them."""
+        iam = self.aws("iam")
+        for profile in iam.list_instance_profiles()["InstanceProfiles"]:
+            if profile["InstanceProfileName"] == name:
+                for role in profile["Roles"]:
+                    iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=role["RoleName"])
+                iam.delete_instance_profile(InstanceProfileName=name)
+        if name in {role["RoleName"] for role in iam.list_roles()["Roles"]}:
+            for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+                iam.delete_role_policy(RoleName=name, PolicyName=policy)
+            iam.delete_role(RoleName=name)
 
     def sql(self, identifier: str, statement: str) -> list[tuple]:
         """A statement of the master user, over a connection of the driver's own."""

@@ -29,6 +29,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from driver import free_port
 
 AWS_DIRECTORY = Path(__file__).parents[1] / "lab" / "aws"
 REGION = "eu-west-1"
@@ -47,12 +48,6 @@ LEDGER = {
 EC2_TRUST = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
 SESSION = boto3.Session()  # one for all: each new one reads the API models again
 ACCOUNT_TRUST = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": ["sts:AssumeRole", "sts:TagSession"]}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def self_signed(directory: Path) -> tuple[Path, Path]:

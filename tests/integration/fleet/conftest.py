@@ -11,13 +11,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from driver import BIN, ROOT, Lab, Run, state_of_the_lab
 
 ROLE = "rds-iam-lab"
@@ -46,25 +42,13 @@ class Fleet(Lab):
         self.proven = False
         self.good("teardown.yml")
 
-    def attach(self, client: str, profile: str) -> None:
-        self.aws("ec2").associate_iam_instance_profile(
-            IamInstanceProfile={"Name": profile}, InstanceId=self.clients[client]["instance_id"]
-        )
-
-    def detach(self, client: str) -> None:
-        self.aws("ec2").disassociate_iam_instance_profile(AssociationId=self.associations()[client]["AssociationId"])
-
-    def associations(self) -> dict[str, dict]:
-        """The association of each client that has an instance profile."""
-        found = self.aws("ec2").describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
-        by_instance = {one["InstanceId"]: one for one in found if one["State"] == "associated"}
-        assert len(by_instance) == len([one for one in found if one["State"] == "associated"])
-        ids = {name: client["instance_id"] for name, client in self.clients.items()}
-        return {name: by_instance[ids[name]] for name in ids if ids[name] in by_instance}
-
     def profiles(self) -> dict[str, str]:
-        found = self.associations()
-        return {name: one["IamInstanceProfile"]["Arn"].rpartition("/")[2] for name, one in found.items()}
+        """The instance profile of each client that has one."""
+        names = {client["instance_id"]: name for name, client in self.clients.items()}
+        found = [one for one in self.associations(*self.clients) if one["State"] == "associated"]
+        profiles = {names[one["InstanceId"]]: one["IamInstanceProfile"]["Arn"].rpartition("/")[2] for one in found}
+        assert len(profiles) == len(found)
+        return profiles
 
     def inventory(self, path: Path) -> dict:
         command = [BIN / "ansible-inventory", "-i", path, "--list"]

@@ -5,15 +5,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
+from driver import counted
 
 POLICY = "rds-iam-connect"
-
-
-def counted(calls) -> Counter:
-    return Counter(f"{call['service']}:{call['action']}" for call in calls)
 
 
 @pytest.fixture

@@ -115,8 +115,7 @@ def test_every_client_is_down(fleet, more, proven):
 
 def test_one_instance_does_not_take_the_profile(fleet, proven):
     """It is the failure of its host, and not of the others that the same call was for."""
-    fleet.detach("client2")
-    fleet.detach("client4")
+    fleet.detach("client2", "client4")
     with Proxy(fleet.info["endpoint_url"]) as proxy, proxy.failing(Fault("AssociateIamInstanceProfile", NOT_FOUND)):
         run = fleet.playbook("site.yml", AWS_ENDPOINT_URL=proxy.url)
     [failed] = {client for client, _database, _user in reasons(run)}

@@ -6,17 +6,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 
 import pytest
-from driver import Run
+from driver import Run, counted, include
 
 # In the order of site.yml.
 STEPS = ("step1", "step2", "step8", "step3", "step4", "step5", "step6", "step7", "step9")
-
-
-def counted(calls) -> Counter:
-    return Counter(f"{call['service']}:{call['action']}" for call in calls)
 
 
 def test_calls_do_not_grow_with_clients(fleet, proven):
@@ -32,8 +27,7 @@ def test_strategy_free(fleet, proven):
     """What is done once for all hosts is done once, and nothing warns that it is not."""
     with fleet.calls() as nothing:
         fleet.good("site.yml", "--tags", "step6")
-    for client in fleet.clients:
-        fleet.detach(client)
+    fleet.detach(*fleet.clients)
     with fleet.calls() as calls:
         fleet.good("site.yml", "--tags", "step6", ANSIBLE_STRATEGY="free")
     new = {"ec2:AssociateIamInstanceProfile": len(fleet.clients), "ec2:DescribeInstances": 1}
@@ -46,10 +40,6 @@ def test_strategy_free(fleet, proven):
         run = fleet.converge(ANSIBLE_STRATEGY="free")
     assert fleet.changing(calls) == ["iam:PutRolePolicy"]
     assert "run_once" not in run.output
-
-
-def include(role, **variables):
-    return {"ansible.builtin.include_role": {"name": f"dbops.rds_iam.{role}"}, "vars": variables}
 
 
 READ = {

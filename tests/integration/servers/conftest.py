@@ -20,6 +20,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.dbops.rds_iam.plugins.modules import rds_iam_db_user
 from cryptography.hazmat.primitives.asymmetric import rsa
+from driver import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(CHECKOUT / "tests/lab"))
@@ -122,12 +123,6 @@ class Server:
 
 def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def addresses() -> list[str]:

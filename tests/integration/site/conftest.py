@@ -5,14 +5,10 @@
 
 from __future__ import annotations
 
-import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from driver import Lab, build, install, state_of_the_lab
 
 

@@ -232,23 +232,10 @@ def on(client, command, undo=None):
     }
 
 
-def flag(lab, identifier, now):
-    rds = lab.aws("rds")
-    arguments = {"DBInstanceIdentifier": identifier, "EnableIAMDatabaseAuthentication": False}
-    rds.modify_db_instance(**arguments, ApplyImmediately=True)
-    lab.until(lambda: not rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0][FLAG])
-    if not now:
-        rds.modify_db_instance(**{**arguments, "EnableIAMDatabaseAuthentication": True}, ApplyImmediately=False)
-
-
-FLAG = "IAMDatabaseAuthenticationEnabled"
-
-
-def detach(lab, client):
-    ec2, instance = lab.aws("ec2"), lab.clients[client]["instance_id"]
-    found = ec2.describe_iam_instance_profile_associations(Filters=[{"Name": "instance-id", "Values": [instance]}])
-    for one in found["IamInstanceProfileAssociations"]:
-        ec2.disassociate_iam_instance_profile(AssociationId=one["AssociationId"])
+def flag_pending(lab):
+    lab.set_flag("billing", False)
+    on = {"EnableIAMDatabaseAuthentication": True, "ApplyImmediately": False}
+    lab.aws("rds").modify_db_instance(DBInstanceIdentifier="billing", **on)
 
 
 def empty_profile(lab):
@@ -334,8 +321,8 @@ RIGHTS = {
 }
 ROUNDS = [
     [
-        Cause("flag", "is off", lambda lab: flag(lab, "orders", True), **ORDERS, **DECIDED),
-        Cause("flag", "only pending", lambda lab: flag(lab, "billing", False), databases=("billing",), **DECIDED),
+        Cause("flag", "is off", lambda lab: lab.set_flag("orders", False), **ORDERS, **DECIDED),
+        Cause("flag", "only pending", flag_pending, databases=("billing",), **DECIDED),
     ],
     [
         Cause("database", "its status is stopped", stopped, **ORDERS, **DECIDED),
@@ -350,7 +337,7 @@ ROUNDS = [
         Cause("certificate", "unable to get", **on("client2", "cp /etc/ssl/certs/ca-certificates.crt {bundle}")),
     ],
     [
-        Cause("profile", "no instance profile is attached", lambda lab: detach(lab, "client1"), hosts=("client1",)),
+        Cause("profile", "no instance profile is attached", lambda lab: lab.detach("client1"), hosts=("client1",)),
         Cause("credentials", "credentials from shared-credentials-file", **on(
             "client2", f"mkdir -p /root/.aws; printf '{KEYS}' > /root/.aws/credentials", "rm -r /root/.aws"
         ), **DECIDED),

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from driver import include
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -29,10 +30,6 @@ INVISIBLE = (
     Fault("AssociateIamInstanceProfile", NO_PROFILE, times=2),
 )
 IMPATIENT = {"retries": {"total_max_attempts": 2}, "read_timeout": 1}
-
-
-def include(role, **variables):
-    return {"ansible.builtin.include_role": {"name": f"dbops.rds_iam.{role}"}, "vars": variables}
 
 
 @pytest.fixture
@@ -70,47 +67,23 @@ def proxy(lab):
         yield proxy
 
 
-def flag(lab):
-    found = lab.aws("rds").describe_db_instances(DBInstanceIdentifier="orders")
-    return found["DBInstances"][0]["IAMDatabaseAuthenticationEnabled"]
-
-
-def profiles(lab):
-    """The associations of the client's instance."""
-    filters = [{"Name": "instance-id", "Values": [lab.clients["client1"]["instance_id"]]}]
-    return lab.aws("ec2").describe_iam_instance_profile_associations(Filters=filters)["IamInstanceProfileAssociations"]
-
-
 @pytest.fixture(autouse=True)
 def nothing(lab):
     """Nothing is there before a test, and nothing stays."""
     yield
-    lab.aws("rds").modify_db_instance(
-        DBInstanceIdentifier="orders", EnableIAMDatabaseAuthentication=False, ApplyImmediately=True
-    )
-    for association in profiles(lab):
-        lab.aws("ec2").disassociate_iam_instance_profile(AssociationId=association["AssociationId"])
-    iam = lab.aws("iam")
-    for profile in iam.list_instance_profiles()["InstanceProfiles"]:
-        if profile["InstanceProfileName"] == ROLE:
-            for role in profile["Roles"]:
-                iam.remove_role_from_instance_profile(InstanceProfileName=ROLE, RoleName=role["RoleName"])
-            iam.delete_instance_profile(InstanceProfileName=ROLE)
-    if ROLE in {role["RoleName"] for role in iam.list_roles()["Roles"]}:
-        for policy in iam.list_role_policies(RoleName=ROLE)["PolicyNames"]:
-            iam.delete_role_policy(RoleName=ROLE, PolicyName=policy)
-        iam.delete_role(RoleName=ROLE)
-    lab.until(lambda: not flag(lab))
+    lab.set_flag("orders", False)
+    lab.detach("client1")
+    lab.delete_role(ROLE)
 
 
 def check_all_is_done(lab):
-    assert flag(lab)
+    assert lab.flag("orders")
     iam = lab.aws("iam")
     policy = iam.get_role_policy(RoleName=ROLE, PolicyName="rds-iam-connect")["PolicyDocument"]
     assert policy["Statement"][0]["Action"] == "rds-db:connect"
     [role] = iam.get_instance_profile(InstanceProfileName=ROLE)["InstanceProfile"]["Roles"]
     assert role["RoleName"] == ROLE
-    [association] = profiles(lab)
+    [association] = lab.associations("client1")
     assert association["IamInstanceProfile"]["Arn"].endswith(f"/{ROLE}")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from driver import good
 
 FAMILIES = {"debian": "client1", "amazon": "client2"}
 VENV = "/opt/dbops-rds-iam"
@@ -40,11 +41,6 @@ def role(lab, tmp_path):
         return lab.playbook(str(tmp_path / "play.yml"), *arguments)
 
     return run
-
-
-def good(run):
-    assert run.status == 0, run.output
-    return sum(run.changed.values())
 
 
 def sentence(run):

@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from driver import good
 
 NAME = "options"
 PASSWORD = "not a password of the lab"
@@ -26,11 +27,6 @@ def role(lab, tmp_path):
         return lab.playbook(str(tmp_path / "play.json"))
 
     return run
-
-
-def good(run):
-    assert run.status == 0, run.output
-    return sum(run.changed.values())
 
 
 def test_a_bundle_from_a_mirror(lab, role):

@@ -59,9 +59,7 @@ def teams(lab, extras):
         iam.put_role_policy(RoleName=role, PolicyName="connect", PolicyDocument=json.dumps(document))
     yield roles
     for role in roles:
-        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
-            iam.delete_role_policy(RoleName=role, PolicyName=policy)
-        iam.delete_role(RoleName=role)
+        lab.delete_role(role)
 
 
 @pytest.fixture(scope="module")

@@ -50,15 +50,6 @@ def trusting(service: str) -> str:
     return document(Action="sts:AssumeRole", Principal={"Service": service})
 
 
-def flag(lab, enabled):
-    rds = lab.aws("rds")
-    rds.modify_db_instance(
-        DBInstanceIdentifier="orders", EnableIAMDatabaseAuthentication=enabled, ApplyImmediately=True
-    )
-    found = "IAMDatabaseAuthenticationEnabled"
-    lab.until(lambda: rds.describe_db_instances(DBInstanceIdentifier="orders")["DBInstances"][0][found] == enabled)
-
-
 def flag_of_the_cluster(lab, enabled):
     rds = lab.aws("rds")
     rds.modify_db_cluster(DBClusterIdentifier="ledger", EnableIAMDatabaseAuthentication=enabled, ApplyImmediately=True)
@@ -66,33 +57,14 @@ def flag_of_the_cluster(lab, enabled):
     lab.until(lambda: rds.describe_db_clusters(DBClusterIdentifier="ledger")["DBClusters"][0][found] == enabled)
 
 
-def detached(lab, *clients):
-    ec2 = lab.aws("ec2")
-    ids = [lab.clients[name]["instance_id"] for name in clients or lab.clients]
-    found = ec2.describe_iam_instance_profile_associations(Filters=[{"Name": "instance-id", "Values": ids}])
-    for one in found["IamInstanceProfileAssociations"]:
-        ec2.disassociate_iam_instance_profile(AssociationId=one["AssociationId"])
-
-
 def attached(lab, profile):
-    detached(lab, "client1")
-    lab.aws("ec2").associate_iam_instance_profile(
-        IamInstanceProfile={"Name": profile}, InstanceId=lab.clients["client1"]["instance_id"]
-    )
+    lab.detach("client1")
+    lab.attach("client1", profile)
 
 
 def no_role(lab):
-    detached(lab)
-    iam = lab.aws("iam")
-    for profile in iam.list_instance_profiles()["InstanceProfiles"]:
-        if profile["InstanceProfileName"] == ROLE:
-            for role in profile["Roles"]:
-                iam.remove_role_from_instance_profile(InstanceProfileName=ROLE, RoleName=role["RoleName"])
-            iam.delete_instance_profile(InstanceProfileName=ROLE)
-    if ROLE in {role["RoleName"] for role in iam.list_roles()["Roles"]}:
-        for name in iam.list_role_policies(RoleName=ROLE)["PolicyNames"]:
-            iam.delete_role_policy(RoleName=ROLE, PolicyName=name)
-        iam.delete_role(RoleName=ROLE)
+    lab.detach(*lab.clients)
+    lab.delete_role(ROLE)
 
 
 def role(lab, service="ec2.amazonaws.com"):
@@ -130,7 +102,7 @@ SCENES = {
     "site: an instance": Scene(
         "site",
         ("--tags", "step1", *ONE_DATABASE),
-        lambda lab: flag(lab, False),
+        lambda lab: lab.set_flag("orders", False),
         ("rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:DescribeOrderableDBInstanceOptions"),
     ),
     "site: a cluster": Scene(
@@ -165,7 +137,7 @@ SCENES = {
     "site: a host without a profile": Scene(
         "site",
         ATTACH,
-        lambda lab: detached(lab, "client1"),
+        lambda lab: lab.detach("client1"),
         ("ec2:DescribeInstances", "ec2:AssociateIamInstanceProfile", "iam:PassRole"),
     ),
     "site: another profile": Scene(
@@ -200,7 +172,7 @@ SCENES = {
     "teardown: an instance": Scene(
         "teardown",
         ("--tags", "step1,step3", "--limit", "client1,orders"),
-        lambda lab: flag(lab, True),
+        lambda lab: lab.set_flag("orders", True),
         ("rds:DescribeDBInstances", "rds:ModifyDBInstance"),
     ),
     "teardown: a cluster": Scene(
@@ -311,7 +283,7 @@ def broken(lab, inventory):
     """Broken in such a way that the doctor reads all that it can: the flag is off, and in place of the inline policy
     there are a managed one, which allows the login, and an inline one about something else."""
     lab.good("site.yml")
-    flag(lab, False)
+    lab.set_flag("orders", False)
     iam = lab.aws("iam")
     iam.delete_role_policy(RoleName=ROLE, PolicyName=POLICY)
     iam.put_role_policy(RoleName=ROLE, PolicyName="other", PolicyDocument=allowing("s3:GetObject"))

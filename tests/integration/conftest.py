@@ -1,0 +1,11 @@
+# Copyright: dbops.rds_iam contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Lets the tests import what they share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
