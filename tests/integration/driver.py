@@ -26,6 +26,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
+POLICIES = ROOT / "docs" / "policies"
 READS = ("Describe", "Filter", "Get", "List", "Simulate")
 
 
@@ -95,6 +96,20 @@ def good(run: Run) -> int:
 def include(role: str, **variables) -> dict:
     """A task that runs a role of the collection."""
     return {"ansible.builtin.include_role": {"name": f"dbops.rds_iam.{role}"}, "vars": variables}
+
+
+def policy(playbook: str, *without: str) -> dict:
+    """The policy of a playbook, for the role of the lab, without some of its actions."""
+    found = json.loads((POLICIES / f"{playbook}.json").read_text().replace("app-rds", "rds-iam-lab"))
+    for statement in found["Statement"]:
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        statement["Action"] = [action for action in actions if action not in without]
+    found["Statement"] = [statement for statement in found["Statement"] if statement["Action"]]
+    return found
+
+
+def actions(playbook: str) -> list[str]:
+    return sorted(action for statement in policy(playbook)["Statement"] for action in statement["Action"])
 
 
 def counted(calls: list[dict]) -> Counter:

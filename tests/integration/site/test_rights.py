@@ -15,27 +15,12 @@ from dataclasses import dataclass
 from typing import Callable
 
 import pytest
-from driver import ROOT
+from driver import POLICIES, actions, policy
 
-POLICIES = ROOT / "docs" / "policies"
 ROLE, POLICY, ACCOUNT = "rds-iam-lab", "rds-iam-connect", "123456789012"
 TAGS = [{"Key": "ManagedBy", "Value": "dbops.rds_iam"}]
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
-
-
-def policy(playbook: str, *without: str) -> dict:
-    """The policy of a playbook, for the role of the lab, without some of its actions."""
-    found = json.loads((POLICIES / f"{playbook}.json").read_text().replace("app-rds", ROLE))
-    for statement in found["Statement"]:
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        statement["Action"] = [action for action in actions if action not in without]
-    found["Statement"] = [statement for statement in found["Statement"] if statement["Action"]]
-    return found
-
-
-def actions(playbook: str) -> list[str]:
-    return sorted(action for statement in policy(playbook)["Statement"] for action in statement["Action"])
 
 
 def document(**statement) -> str:
@@ -314,13 +299,6 @@ def test_the_doctor_and_the_access_map_without_the_master_password(lab, operator
     assert action in run.output and "Traceback" not in run.output
     # The database is one that it could not see, and the map is drawn all the same.
     assert (tmp_path / "access-map.json").exists()
-
-
-@pytest.mark.parametrize("action", sorted({*actions("report")} - {"secretsmanager:GetSecretValue"}))
-def test_the_access_map_with_one_action_less(lab, operator, action):
-    less = operator("report", action)
-    run = lab.module("localhost", "dbops.rds_iam.rds_iam_access_map", {"only_databases": False}, **less)
-    assert action in run.output and "Traceback" not in run.output
 
 
 @pytest.mark.parametrize("action", sorted({*actions("doctor")} - NOT_HERE))
