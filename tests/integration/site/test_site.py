@@ -24,10 +24,8 @@ import certificates
 ROLE = "rds-iam-lab"
 
 
-def iam_flag(lab, identifier):
-    return lab.aws("rds").describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0][
-        "IAMDatabaseAuthenticationEnabled"
-    ]
+def accounts_and_flags(lab):
+    return {identifier: (lab.accounts(identifier), lab.flag(identifier)) for identifier in lab.databases}
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +33,9 @@ def before(lab):
     """What the API and the servers are before the first run."""
     iam = lab.aws("iam")
     return {
-        "accounts": {identifier: lab.accounts(identifier) for identifier in lab.databases},
+        "accounts and flags": accounts_and_flags(lab),
         "roles": {role["RoleName"] for role in iam.list_roles()["Roles"]},
         "profiles": {profile["InstanceProfileName"] for profile in iam.list_instance_profiles()["InstanceProfiles"]},
-        "flags": {identifier: iam_flag(lab, identifier) for identifier in lab.databases},
     }
 
 
@@ -46,7 +43,7 @@ def test_check_from_nothing_touches_nothing(lab, before):
     with lab.calls() as calls:
         run = lab.good("site.yml", "--check", "--diff")
     assert lab.changing(calls) == []
-    assert {identifier: lab.accounts(identifier) for identifier in lab.databases} == before["accounts"]
+    assert accounts_and_flags(lab) == before["accounts and flags"]
     assert sum(run.changed.values()) > 0
     for announced in ("iam_auth_enabled", "AWSAuthenticationPlugin", "rds-db:connect", "RSA2048"):
         assert announced in run.output
@@ -186,9 +183,7 @@ def test_a_database_with_a_ca_file_of_its_own(lab, tmp_path):
 
 
 def flag_off(lab):
-    rds = lab.aws("rds")
-    rds.modify_db_instance(DBInstanceIdentifier="orders", EnableIAMDatabaseAuthentication=False, ApplyImmediately=True)
-    lab.until(lambda: not iam_flag(lab, "orders"))
+    lab.set_flag("orders", False)
 
 
 def policy_removed(lab):
@@ -196,10 +191,7 @@ def policy_removed(lab):
 
 
 def profile_detached(lab):
-    ec2 = lab.aws("ec2")
-    filters = [{"Name": "instance-id", "Values": [lab.clients["client1"]["instance_id"]]}]
-    for found in ec2.describe_iam_instance_profile_associations(Filters=filters)["IamInstanceProfileAssociations"]:
-        ec2.disassociate_iam_instance_profile(AssociationId=found["AssociationId"])
+    lab.detach("client1")
 
 
 def account_without_plugin(lab):
@@ -265,8 +257,12 @@ def test_account_with_a_password_is_reported_and_converted_when_told(lab):
 
 
 def test_teardown_leaves_what_was_there_before(lab, before):
-    iam = lab.aws("iam")
-    lab.good("teardown.yml", "--check")
+    iam, there = lab.aws("iam"), accounts_and_flags(lab)
+    with lab.calls() as calls:
+        run = lab.good("teardown.yml", "--check", "--diff")
+    assert sum(run.changed.values()) > 0
+    assert lab.changing(calls) == []
+    assert accounts_and_flags(lab) == there
     lab.sql("orders", "CREATE USER foreigner@'%' IDENTIFIED BY 'Passw0rd-of-theirs'")
     statement = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
     foreign = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -281,8 +277,7 @@ def test_teardown_leaves_what_was_there_before(lab, before):
     assert {role["RoleName"] for role in iam.list_roles()["Roles"]} == before["roles"]
     profiles = {profile["InstanceProfileName"] for profile in iam.list_instance_profiles()["InstanceProfiles"]}
     assert profiles == before["profiles"]
-    assert {identifier: lab.accounts(identifier) for identifier in lab.databases} == before["accounts"]
-    assert {identifier: iam_flag(lab, identifier) for identifier in lab.databases} == before["flags"]
+    assert accounts_and_flags(lab) == before["accounts and flags"]
     associations = lab.aws("ec2").describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
     assert [found for found in associations if found["State"] == "associated"] == []
     assert set(lab.good("teardown.yml").changed.values()) == {0}
