@@ -333,7 +333,7 @@ host:
 """
 
 from datetime import datetime, timezone
-from itertools import zip_longest
+from itertools import compress
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _host, _mysql, _token
@@ -416,14 +416,11 @@ def look(module, records):
     """What the host has, and how far it gets to the endpoints to which there was nothing to log in with."""
     params = module.params
     host = _host.facts(module.run_command, params["ca_file"], params["profile"])
-    kept = {
-        (login["endpoint"], login["port"]): login
-        for login, record in zip_longest(params["logins"], records, fillvalue={"failed_at": "credentials"})
-        if record.get("failed_at") in ("credentials", "token")
-    }
+    unarmed = [record.get("failed_at") in ("credentials", "token") for record in records]
+    ways = compress(params["logins"], unarmed) if records else params["logins"]
     # Without the driver there is no way to go there, and that it is missing is said already.
-    ways = kept.values() if host["libraries"]["pymysql"] else []
-    host["targets"] = [reach(login, params["ca_file"], params["connect_timeout"]) for login in ways]
+    ends = {(login["endpoint"], login["port"]): login for login in ways} if host["libraries"]["pymysql"] else {}
+    host["targets"] = [reach(login, params["ca_file"], params["connect_timeout"]) for login in ends.values()]
     return host
 
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,23 @@ def test_a_program_with_two_names_is_one(tmp_path, monkeypatch):
     (tmp_path / "mysql").symlink_to("mariadb")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert [one["path"] for one in _host.programs(run)] == [str(tmp_path / "mariadb")]
+
+
+def test_another_program_answers_as_the_metadata_service(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _address = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"220 ready\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        found = _host.metadata()
+        thread.join()
+    assert "220 ready" in found["error"] and found["instance_id"] is None
 
 
 def test_the_options_are_those_of_rds_mysql():
