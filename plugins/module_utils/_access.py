@@ -21,6 +21,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import (
     matches,
     statements,
     texts,
+    widened,
 )
 
 _STATES = {OK: "open", BROKEN: "closed", UNKNOWN: "unknown"}
@@ -147,6 +148,7 @@ def _candidates(principal: Principal, database: Database) -> list[str]:
 
 def user_patterns(resource: str, prefix: str) -> Iterator[str]:
     """The user, or pattern of users, that a resource of a statement names on the database with this prefix."""
+    resource = widened(resource)
     head, slash, user = resource.partition("/")
     if slash and matches(head, prefix):
         yield user

@@ -21,17 +21,26 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._db_user import (
 
 # Authentication strings of other plugins are the hashes of passwords, and stay where they are.
 _AUTH_STRING = f"IF(LOWER(u.plugin) = '{PLUGIN.lower()}', u.authentication_string, '')"
+
+
+def _iam_among(column: str, key: str) -> str:
+    """Whether the list of ways to log in in a JSON column has IAM in it; case does not count."""
+    return f"JSON_SEARCH(LOWER({column}), 'one', '{PLUGIN.lower()}', NULL, '$.{key}[*].plugin') IS NOT NULL"
+
+
 # MySQL keeps roles as accounts that nobody can log in to. MySQL 5.7 has no user_attributes.
 _MYSQL_ACCOUNTS = f"""
     SELECT u.user, u.host, u.plugin, {_AUTH_STRING}, u.ssl_type, u.account_locked = 'Y',
            1 /*!80027 + IFNULL(JSON_LENGTH(u.user_attributes, '$.multi_factor_authentication'), 0) */,
            u.account_locked = 'Y' AND u.password_expired = 'Y' AND u.authentication_string = '',
-           0 /*!80016 + IFNULL(JSON_LENGTH(u.user_attributes, '$.Restrictions'), 0) */
+           0 /*!80016 + IFNULL(JSON_LENGTH(u.user_attributes, '$.Restrictions'), 0) */,
+           0 /*!80027 + IFNULL({_iam_among('u.user_attributes', 'multi_factor_authentication')}, 0) */
     FROM mysql.user u"""
 # mysql.user of MariaDB shows neither the lock nor a second way to log in.
 _MARIADB_ACCOUNTS = f"""
     SELECT u.user, u.host, IF(JSON_LENGTH(p.priv, '$.auth_or') > 1, 'several plugins', u.plugin), {_AUTH_STRING},
-           u.ssl_type, IFNULL(JSON_VALUE(p.priv, '$.account_locked'), 0), 1, u.is_role = 'Y', 0
+           u.ssl_type, IFNULL(JSON_VALUE(p.priv, '$.account_locked'), 0), 1, u.is_role = 'Y', 0,
+           IFNULL({_iam_among('p.priv', 'auth_or')}, 0)
     FROM mysql.user u JOIN mysql.global_priv p ON p.user = u.user AND p.host = u.host"""
 
 _PRIVILEGES = (
@@ -71,7 +80,7 @@ def read_accounts(connection) -> dict[tuple[str, str], Account]:
     """All accounts, without their privileges."""
     mariadb = "mariadb" in connection.get_server_info().lower()
     result = {}
-    for user, host, plugin, auth_string, tls, locked, factors, role, restrictions in _rows(
+    for user, host, plugin, auth_string, tls, locked, factors, role, restrictions, iam_among in _rows(
         connection, _MARIADB_ACCOUNTS if mariadb else _MYSQL_ACCOUNTS
     ):
         result[user, host] = Account(
@@ -84,6 +93,7 @@ def read_accounts(connection) -> dict[tuple[str, str], Account]:
             factors=factors,
             role=bool(role),
             restricted=bool(restrictions),
+            iam_among=bool(iam_among),
             privileges=None,
         )
     return result

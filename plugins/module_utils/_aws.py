@@ -15,6 +15,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import NO_RE
 
 try:
     import boto3
+    import botocore.session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 except ImportError:
@@ -29,6 +30,13 @@ def connect(module, service: str):
     Throttling, answers of 5xx and lost connections are retried by botocore, with growing pauses, for about half a
     minute; an API that takes a call and never answers is given up after three. The user's aws_config has the last word.
     """
+    try:
+        return _client(module, service)
+    except (BotoCoreError, ValueError) as exc:
+        raise aws_error("connect to AWS", exc) from None
+
+
+def _client(module, service: str):
     _check_profile(module.params.get("profile"))
     region, endpoint, options = get_aws_connection_info(module)
     if not region:
@@ -37,10 +45,7 @@ def connect(module, service: str):
     config = Config(retries=retries, connect_timeout=10, read_timeout=20, user_agent_extra="dbops.rds_iam")
     config = config.merge(options.pop("aws_config", Config()))
     session = _session(options.pop("profile_name", None))
-    try:
-        return session.client(service, region_name=region, endpoint_url=endpoint, config=config, **options)
-    except (BotoCoreError, ValueError) as exc:
-        raise aws_error("connect to AWS", exc) from None
+    return session.client(service, region_name=region, endpoint_url=endpoint, config=config, **options)
 
 
 @functools.cache
@@ -50,7 +55,8 @@ def _session(profile: str | None):
 
 
 def _check_profile(profile: str | None) -> None:
-    known = boto3.session.Session().available_profiles if profile else []
+    # A session of boto3 does not come to be where AWS_PROFILE names one that is not there.
+    known = botocore.session.Session(profile=profile).available_profiles if profile else []
     if profile and profile not in known:
         raise RdsIamError(
             f"Failed to connect to AWS: there is no profile {profile} on the host that runs the module"

@@ -29,8 +29,8 @@ ALL = "ALL"
 _IDENTIFIED = f"IDENTIFIED WITH {PLUGIN} AS '{AUTH_STRING}'"
 _TOGETHER = 100  # accounts in one statement
 
-_SYSTEM_ACCOUNTS = {"root", "public"}
-_SYSTEM_PREFIXES = ("mysql.", "mariadb.", "rds_", "rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr")
+_SYSTEM_ACCOUNTS = {"root", "public", "rds_superuser_role"}
+_SYSTEM_PREFIXES = ("mysql.", "mariadb.", "rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr")
 _NAME_LENGTH = 64  # of a database, a table or a column
 _HOST = re.compile(r"[a-z0-9_.:/%-]{1,255}")
 
@@ -68,6 +68,7 @@ class Account:
     tls: str = "ANY"  # as in mysql.user.ssl_type: "", ANY, X509 or SPECIFIED
     locked: bool = False
     factors: int = 1  # MySQL may ask for a second and a third
+    iam_among: bool = False  # IAM is one of its other factors, or of several ways to log in
     role: bool = False
     restricted: bool = False  # by partial revokes of MySQL
     privileges: Privileges | None = field(default_factory=dict)  # None: not managed
@@ -79,6 +80,11 @@ class Account:
     @property
     def is_iam(self) -> bool:
         return self.plugin.lower() == PLUGIN.lower() and self.factors == 1
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether IAM has a part in its logins, alone or not."""
+        return self.iam_among or self.plugin.lower() == PLUGIN.lower()
 
     @property
     def logs_in_with(self) -> str:

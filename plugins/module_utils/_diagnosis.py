@@ -127,7 +127,7 @@ def _flag(case: Case) -> Link:
     record = case.database
     if isinstance(record, Unread) or case.missing:
         return Link("flag", UNKNOWN, "the database could not be read")
-    switch = "let the role dbops.rds_iam.iam_auth switch it on (site.yml --tags step1"
+    switch = "let the role dbops.rds_iam.iam_auth switch it on (dbops.rds_iam.site --tags step1"
     if case.unsupported:
         repair = "move the database to a version and an instance class that support it"
         return Link("flag", BROKEN, case.unsupported.rstrip("."), repair)
@@ -155,7 +155,8 @@ def _network(case: Case) -> list[Link]:
         "name": "correct the DNS of the host: it must resolve the endpoint as RDS shows it",
         "port": "let the security group of the database, the routes and the network ACLs pass the host to its port",
         "tls": "correct the endpoint and the port, so that they are those of the database",
-        "certificate": "let the role dbops.rds_iam.ca_bundle install the current bundle (site.yml --tags step8)",
+        "certificate": "let the role dbops.rds_iam.ca_bundle install the current bundle"
+        " (dbops.rds_iam.site --tags step8)",
     }
     failed = target["failed_at"] if target.get("failed_at") in _NETWORK else None
     links = []
@@ -197,7 +198,8 @@ def _clock(case: Case) -> Link:
 
 
 def _profile(case: Case) -> Link:
-    instance, attach = case.instance, "attach it with the role dbops.rds_iam.role_attachment (site.yml --tags step6)"
+    instance = case.instance
+    attach = "attach it with the role dbops.rds_iam.role_attachment (dbops.rds_iam.site --tags step6)"
     if instance is None or isinstance(instance, Unread):
         return Link("profile", UNKNOWN, instance.reason if instance else "the EC2 instance of the host is not known")
     if instance.profile is None:
@@ -209,7 +211,7 @@ def _profile(case: Case) -> Link:
             "profile",
             BROKEN,
             f"the instance profile {instance.profile} of {instance.instance_id} has no role in it",
-            "let the role dbops.rds_iam.iam_role put it there (site.yml --tags step4)",
+            "let the role dbops.rds_iam.iam_role put it there (dbops.rds_iam.site --tags step4)",
         )
     if not case.role.trusts_ec2:
         return Link(
@@ -217,7 +219,7 @@ def _profile(case: Case) -> Link:
             BROKEN,
             f"the IAM role {case.role.name} does not let EC2 assume it, so the host gets no credentials",
             "add ec2.amazonaws.com to its trust policy, as the role dbops.rds_iam.iam_role does for one that it made"
-            " (site.yml --tags step4)",
+            " (dbops.rds_iam.site --tags step4)",
         )
     return Link("profile", OK, f"{instance.instance_id} has the instance profile {instance.profile}")
 
@@ -312,7 +314,7 @@ def _permission(case: Case) -> Link:
 
 
 def _account(case: Case) -> Link:
-    account, repair = case.account, "let the role dbops.rds_iam.db_users repair it (site.yml --tags step3)"
+    account, repair = case.account, "let the role dbops.rds_iam.db_users repair it (dbops.rds_iam.site --tags step3)"
     if account is None or isinstance(account, Unread):
         return Link("account", UNKNOWN, account.reason if account else "no master login was given to read it with")
     if account.get("conflict"):
@@ -355,7 +357,7 @@ def _token(case: Case) -> Link:
 
 
 def _programs(case: Case) -> Link:
-    install = "let the role dbops.rds_iam.mysql_client install them (site.yml --tags step2)"
+    install = "let the role dbops.rds_iam.mysql_client install them (dbops.rds_iam.site --tags step2)"
     if not isinstance(case.host, dict):
         return Link("client", UNKNOWN, "the host was not asked")
     absent = [name for name, version in case.host["libraries"].items() if not version]

@@ -75,7 +75,7 @@ def plan(instance_ids: list[str], found: dict[str, Instance], wish: Wish, region
     """One step for each instance, or one refusal with all that stands against it."""
     unknown = [one for one in instance_ids if one not in found]
     refusals = []
-    if unknown:
+    if unknown and wish.present:
         refusals.append(f"there is no instance {listed(unknown)} in {region}, so check the ids and the region")
     if wish.present:
         refusals += _refusals([found[one] for one in instance_ids if one in found], wish)
@@ -83,9 +83,10 @@ def plan(instance_ids: list[str], found: dict[str, Instance], wish: Wish, region
         raise RdsIamError(f"No instance was changed: {'; '.join(refusals)}.")
     steps = []
     for instance_id in instance_ids:
-        before = found[instance_id].profile
+        one = found.get(instance_id) or Instance(instance_id, "terminated", None)
+        before = one.profile
         detached = None if before == wish.profile else before
-        stopped = found[instance_id].state in _STOPPED
+        stopped = one.state in _STOPPED
         steps.append(Step(instance_id, before, wish.profile if wish.present else detached, stopped))
     return steps
 

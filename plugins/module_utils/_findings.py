@@ -24,6 +24,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import (
     named,
     texts,
     unsupported_keys,
+    widened,
 )
 
 RISK, BROKEN, NOTE = "risk", "broken", "note"
@@ -61,7 +62,7 @@ def _of_database(database: Database, grants: list[Grant], iam_seen: bool) -> Ite
     off = not database.record["iam_auth_enabled"]
     if off and (wanted or database.iam_users):
         why = f"IAM database authentication of the {title(database.record)} is off, and accounts or policies are for it"
-        repair = "let the role dbops.rds_iam.iam_auth switch it on (site.yml --tags step1), or remove them"
+        repair = "let the role dbops.rds_iam.iam_auth switch it on (dbops.rds_iam.site --tags step1), or remove them"
         yield Finding("flag_off", BROKEN, database.name, why, repair)
     used = {grant.user for grant in wanted if grant.link("permission").state in (OK, UNKNOWN)}
     for account in database.accounts or []:
@@ -127,7 +128,7 @@ def _reaches(resource: str, database: Database) -> bool:
 
 def _of_resource(what: str, principal: Principal, statement: dict, resource: str, known: list[Database]):
     """A resource that looks like one for logins, and is on no database."""
-    service, region, account = ([*resource.split(":"), *[""] * 5])[2:5]
+    service, region, account = ([*widened(resource).split(":"), *[""] * 5])[2:5]
     only_logins = all(action.lower().startswith("rds-db:") for action in texts(statement, "Action"))
     if not (service == "rds-db" or (service == "rds" and only_logins)) or not known:
         return
@@ -139,9 +140,9 @@ def _of_resource(what: str, principal: Principal, statement: dict, resource: str
         text = f"{what} names {resource}, which is on no database of this map"
         yield Finding("elsewhere", NOTE, principal.name, text, "see whether it is meant, and take it out if it is not")
         return
-    user = resource.partition("/")[2]
+    user = widened(resource).partition("/")[2]
     why = max(mistake(database.target(user), resource) for database in known)[1]
-    repair = "take it out, or let the role dbops.rds_iam.iam_role write the policy (site.yml --tags step5)"
+    repair = "take it out, or let the role dbops.rds_iam.iam_role write the policy (dbops.rds_iam.site --tags step5)"
     yield Finding("dangling", BROKEN, principal.name, f"{what} {why}", repair)
 
 
@@ -152,5 +153,5 @@ def _missing_accounts(what: str, principal: Principal, resource: str, database: 
     for user in user_patterns(resource, database.prefix):
         if not is_pattern(user) and user not in names:
             text = f"{what} names the user {user} on {database.name}, which has no such account"
-            repair = "let the role dbops.rds_iam.db_users create it (site.yml --tags step3), or take the user out"
+            repair = "let the role dbops.rds_iam.db_users create it (dbops.rds_iam.site --tags step3), or take it out"
             yield Finding("no_account", BROKEN, principal.name, text, repair)

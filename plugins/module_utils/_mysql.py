@@ -32,6 +32,7 @@ DriverError = pymysql.err.Error if pymysql else Exception
 
 # 1045 is the usual one; MariaDB says 1698 where it knows no account of this name.
 ACCESS_DENIED = {1045, 1698}
+_OLDEST_DRIVER = (1, 0, 2)
 _STATEMENT_TIMEOUT = 60  # seconds; account statements are short, but may wait for a lock
 
 
@@ -81,11 +82,17 @@ class _Connection(_DriverConnection):
 
 
 def check_prerequisites(ca_file: str) -> None:
-    """Raise MissingPrerequisite unless the driver and the CA file are there."""
+    """Raise MissingPrerequisite unless the driver, new enough, and the CA file are there."""
     if pymysql is None:
         raise MissingPrerequisite(
             f"PyMySQL is not installed for {sys.executable} on this host, nor in {VENV}; install it (package"
             " python3-pymysql on Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
+        )
+    if pymysql.VERSION[:3] < _OLDEST_DRIVER:
+        version, oldest = (".".join(map(str, numbers[:3])) for numbers in (pymysql.VERSION, _OLDEST_DRIVER))
+        raise MissingPrerequisite(
+            f"PyMySQL {version} in {os.path.dirname(pymysql.__file__)} on this host is too old; put {oldest} or later"
+            f" in its place, or remove it where {VENV} has a newer one."
         )
     if not os.path.exists(ca_file):
         raise MissingPrerequisite(

@@ -17,7 +17,12 @@ ACTION = "rds-db:connect"
 _UNSUPPORTED_KEYS = {
     *("aws:referer", "aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:useragent", "aws:vpcsourceip"),
 }
-_REPAIR = "let the role dbops.rds_iam.iam_role write the policy (site.yml --tags step5)"
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+# Those of *, ? and $ are these characters.
+_VARIABLE = re.compile(r"\$\{([^}*?$][^}]*)\}")
+_PIECE = re.compile(r"\$\{([*?$])\}|([*?])|(.)", re.S)
+_WILD = {"*": ".*", "?": "."}
+_REPAIR = "let the role dbops.rds_iam.iam_role write the policy (dbops.rds_iam.site --tags step5)"
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def judge(target: Target, who: str, policies: list[Policy], simulated: str | Non
     unread = [policy for policy in policies if policy.document is None]
     denied = [(p, s) for p, s in found if s.get("Effect") == "Deny" and applies(s, target.arn)]
     for policy, statement in denied:
-        if not statement.get("Condition") or simulated == "explicitDeny":
+        if not open_keys(statement, target.arn) or simulated == "explicitDeny":
             return _broken(
                 f"{named(policy, statement)} denies {ACTION} on {target.arn} to {who}",
                 f"take the database user out of that Deny of {policy}",
@@ -60,18 +65,22 @@ def judge(target: Target, who: str, policies: list[Policy], simulated: str | Non
             "have that Deny changed in the policies of the organization",
         )
     allowing = [(p, s) for p, s in found if s.get("Effect") == "Allow" and applies(s, target.arn)]
-    granted = [(p, s) for p, s in allowing if not p.boundary]
+    granted, doubts = [(p, s) for p, s in allowing if not p.boundary], denied
     for boundary in (policy for policy in policies if policy.boundary and policy.document is not None):
-        if granted and not any(policy is boundary for policy, _statement in allowing):
+        within = [(p, s) for p, s in allowing if p is boundary]
+        if granted and not within:
             return _broken(
                 f"{boundary} of {who} does not allow {ACTION} on {target.arn}",
                 f"add {ACTION} to that boundary, or set iam_role_permissions_boundary to another",
             )
-    return _judge_granted(target, who, granted, denied, unread, simulated) or _near_miss(target, who, identity)
+        if all(open_keys(statement, target.arn) for _policy, statement in within):
+            doubts = doubts + within
+    return _judge_granted(target, who, granted, doubts, unread, simulated) or _near_miss(target, who, identity)
 
 
-def _judge_granted(target, who, granted, denied, unread, simulated) -> Link | None:
-    free = [(policy, statement) for policy, statement in granted if not statement.get("Condition")]
+def _judge_granted(target, who, granted, doubts, unread, simulated) -> Link | None:
+    """C(doubts) are the statements that may take it away again, as only AWS knows."""
+    free = [(policy, statement) for policy, statement in granted if not open_keys(statement, target.arn)]
     hopeless = [(policy, statement, key) for policy, statement in granted for key in unsupported_keys(statement)]
     if granted and len({id(statement) for _policy, statement, _key in hopeless}) == len(granted):
         policy, statement, key = hopeless[0]
@@ -80,7 +89,7 @@ def _judge_granted(target, who, granted, denied, unread, simulated) -> Link | No
             " for logins",
             f"take the condition out of that statement, or {_REPAIR}",
         )
-    if (free and not denied and not unread and simulated != "implicitDeny") or (granted and simulated == "allowed"):
+    if (free and not doubts and not unread and simulated != "implicitDeny") or (granted and simulated == "allowed"):
         policy, statement = (free or granted)[0]
         return Link("permission", OK, f"{named(policy, statement)} allows {ACTION} on {target.arn}")
     if free and simulated == "implicitDeny":
@@ -92,7 +101,7 @@ def _judge_granted(target, who, granted, denied, unread, simulated) -> Link | No
     if free and unread:
         return Link("permission", UNKNOWN, f"{unread[0]} of {who} may deny it: {unread[0].reason}")
     if granted:
-        keys = ", ".join(sorted({key for _policy, one in granted + denied for key in condition_keys(one)}))
+        keys = ", ".join(sorted({key for _policy, one in granted + doubts for key in open_keys(one, target.arn)}))
         return Link("permission", UNKNOWN, f"it depends on conditions ({keys}) that only AWS can judge")
     if unread:
         return Link("permission", UNKNOWN, f"{unread[0]} of {who} may allow it: {unread[0].reason}")
@@ -137,13 +146,34 @@ def condition_keys(statement: dict) -> list[str]:
     return [key for block in blocks.values() if isinstance(block, dict) for key in block]
 
 
+def open_keys(statement: dict, arn: str) -> list[str]:
+    """What only AWS can judge of a statement that applies: its conditions, and the variables that make it apply."""
+    matching = [one for key in ("Resource", "NotResource") for one in texts(statement, key) if matches(one, arn)]
+    named_openly = "Resource" in statement and any(not variables(one) for one in matching)
+    return condition_keys(statement) + [key for one in matching * (not named_openly) for key in variables(one)]
+
+
+def variables(resource: str) -> list[str]:
+    """The policy variables in a resource, as aws:username, which can stand for anything."""
+    return [key.split(",")[0].strip() for key in _VARIABLE.findall(resource)]
+
+
+def widened(resource: str) -> str:
+    """A resource with * in place of its policy variables."""
+    return _VARIABLE.sub("*", resource)
+
+
 @cache
 def _compiled(pattern: str) -> re.Pattern:
-    return re.compile("".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern), re.S)
+    pieces = _PIECE.findall(widened(pattern))
+    return re.compile("".join(_WILD.get(wild) or re.escape(escaped or char) for escaped, wild, char in pieces), re.S)
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether a pattern of IAM with * and ? is met. Case counts in resources; actions are given in lower case."""
+    """Whether a pattern of IAM is met, or may be, if it has policy variables in it.
+
+    Case counts in resources; actions are given in lower case.
+    """
     return _compiled(pattern).fullmatch(text) is not None
 
 
@@ -161,7 +191,7 @@ def about_connect(statement: dict) -> bool:
 
 def _covers(statement: dict, arn: str) -> bool:
     if "NotResource" in statement:
-        return not any(matches(resource, arn) for resource in texts(statement, "NotResource"))
+        return not any(matches(one, arn) and not variables(one) for one in texts(statement, "NotResource"))
     return any(matches(resource, arn) for resource in texts(statement, "Resource"))
 
 
@@ -197,6 +227,7 @@ _SAME_USER = 10  # counts for more than all parts of an ARN together: other user
 
 def mistake(target: Target, resource: str) -> tuple[int, str]:
     """How like the wanted ARN a resource is, and the first thing that is wrong about it."""
+    resource = widened(resource)
     _arn, *parts, kind, rest = (*resource.split(":", 6), *[""] * 7)[:7]
     _arn, *wanted, wanted_kind, wanted_rest = target.arn.split(":", 6)
     if not rest and not kind:

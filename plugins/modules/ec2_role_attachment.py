@@ -13,8 +13,8 @@ author:
   - dbops.rds_iam contributors (@dbops)
 description:
   - Attaches one instance profile to any number of EC2 instances, or detaches it from them.
-  - All instances are read in bulk first. If one of them is unknown, terminated or has another instance profile, the
-    module says so for all of them together and changes none.
+  - All instances are read in bulk first. If the instance profile is to be attached, and one of them is unknown,
+    terminated or has another instance profile, the module says so for all of them together and changes none.
   - A failure that comes later, and concerns one instance alone, does not keep the others from being changed. The
     message says how many were, and another run finishes the rest.
   - The credentials of the role appear on an instance shortly after; nothing on it needs a restart.
@@ -33,7 +33,8 @@ options:
   state:
     description:
       - V(present) attaches the instance profile.
-      - V(absent) detaches it where it is attached. Other instance profiles stay as they are.
+      - V(absent) detaches it where it is attached. Other instance profiles stay as they are, and an instance that does
+        not exist is no error.
     type: str
     choices: [present, absent]
     default: present

@@ -228,11 +228,15 @@ def subjects(path: str, content: bytes) -> str:
 def put(module, path: str, content: bytes) -> None:
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
-        os.makedirs(directory, mode=0o755)
+        umask = os.umask(0o022)
+        try:
+            os.makedirs(directory)
+        finally:
+            os.umask(umask)
     handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
     with os.fdopen(handle, "wb") as stream:
         stream.write(content)
-    module.atomic_move(temporary, path)
+    module.atomic_move(temporary, path, unsafe_writes=module.params["unsafe_writes"])
 
 
 def check_loss(missing: list[dict], in_place: list[_ca_bundle.Root], url: str) -> None:
@@ -249,6 +253,8 @@ def check_loss(missing: list[dict], in_place: list[_ca_bundle.Root], url: str) -
 def present(module, path: str) -> dict:
     ending = _ca_bundle.form(path)
     url = module.params["url"] or _ca_bundle.address(module.params["bundle"], ending)
+    # Who reads a mirror, as in https://USER:PASSWORD@HOST, is not shown.
+    module.no_log_values.update(re.findall(r"//([^/]+@)", url))
     content = fetch(url, module.params["checksum"], module.params["timeout"])
     live, dead = _ca_bundle.live_roots(content, ending, url, time.time())
     before = read(path)

@@ -39,7 +39,7 @@ attributes:
     support: none
     description: Changes nothing.
   idempotent:
-    support: N/A
+    support: full
     description: Changes nothing.
 extends_documentation_fragment:
   - amazon.aws.common.modules

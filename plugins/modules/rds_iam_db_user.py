@@ -202,7 +202,7 @@ def report(module, items, current, plans):
             }
             for item in items
         ],
-        "accounts_left": sum(1 for account in {**current, **after}.values() if account and account.is_iam),
+        "accounts_left": sum(1 for account in {**current, **after}.values() if account and account.takes_tokens),
     }
     if module._diff:
         result["diff"] = {
@@ -263,12 +263,12 @@ def main():
         run(module, result)
     except _mysql.MissingPrerequisite as exc:
         if not module.check_mode:
-            module.fail_json(msg=str(exc), **result)
+            module.fail_json(msg=str(exc), conflict=False, **result)
         result = unread(module, exc)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc), conflict=isinstance(exc, _db_user.Conflict), **result)
     except _mysql.DriverError as exc:
-        module.fail_json(msg=_login.unreadable(module.params, exc), **result)
+        module.fail_json(msg=_login.unreadable(module.params, exc), conflict=False, **result)
     module.exit_json(**result)
 
 

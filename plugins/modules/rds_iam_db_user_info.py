@@ -24,7 +24,7 @@ attributes:
     support: none
     description: Changes nothing.
   idempotent:
-    support: N/A
+    support: full
     description: Changes nothing.
 extends_documentation_fragment:
   - dbops.rds_iam.login

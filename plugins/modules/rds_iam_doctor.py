@@ -167,7 +167,7 @@ logins:
       type: str
       sample: >-
         IAM database authentication of the DB instance orders is off; to repair it, let the role dbops.rds_iam.iam_auth
-        switch it on (site.yml --tags step1)
+        switch it on (dbops.rds_iam.site --tags step1)
     links:
       description: The chain, in the order in which it holds.
       returned: always
@@ -196,7 +196,7 @@ logins:
           description: What repairs it; empty for a link that is not broken.
           returned: always
           type: str
-          sample: let the role dbops.rds_iam.iam_auth switch it on (site.yml --tags step1)
+          sample: let the role dbops.rds_iam.iam_auth switch it on (dbops.rds_iam.site --tags step1)
 """
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule

@@ -49,7 +49,7 @@ attributes:
     support: none
     description: Changes nothing.
   idempotent:
-    support: N/A
+    support: full
     description: Changes nothing.
 extends_documentation_fragment:
   - amazon.aws.common.modules
@@ -195,7 +195,7 @@ def read(what: str, call, **names):
     except (BotoCoreError, ClientError) as exc:
         if error_code(exc) == "NoSuchEntity":
             return None
-        raise aws_error(f"read the {what}", exc, "iam") from exc
+        raise aws_error(f"read the {what}", exc, "iam") from None
 
 
 def run(module) -> dict:

@@ -127,7 +127,8 @@ class Lab:
         return boto3.client(service)
 
     def playbook(self, playbook: str, *arguments: str, **environment: str) -> Run:
-        path = playbook if "/" in playbook else str(ROOT / "playbooks" / playbook)
+        ours = playbook.endswith(".yml") and "/" not in playbook
+        path = str(ROOT / "playbooks" / playbook) if ours else playbook
         done = subprocess.run(
             [BIN / "ansible-playbook", path, *arguments],
             cwd=ROOT,

@@ -141,6 +141,40 @@ def test_removed(install, old_bundle):
     assert not install(b"", state="absent")["changed"]
 
 
+def test_the_umask_does_not_close_its_directories(install, tmp_path):
+    path, umask = tmp_path / "ssl/rds/bundle.pem", os.umask(0o077)
+    try:
+        assert install(ending_in(days=999), path=str(path))["changed"]
+    finally:
+        os.umask(umask)
+    assert [oct(made.stat().st_mode & 0o777) for made in path.parents[:2]] == ["0o755", "0o755"]
+
+
+def test_a_file_that_cannot_be_replaced_is_overwritten_if_told(install):
+    """As in a container, into which one file was mounted."""
+    install.path.write_text("the file in place")
+    if subprocess.run(["mount", "--bind", install.path, install.path], capture_output=True, check=False).returncode:
+        pytest.skip("Nothing can be mounted here.")
+    try:
+        assert "Unable to make" in install(ending_in(days=999))["msg"]
+        assert install.path.read_text() == "the file in place"
+        content = ending_in(days=999)
+        assert install(content, unsafe_writes=True)["changed"]
+        assert install.path.read_bytes() == content
+    finally:
+        subprocess.run(["umount", install.path], check=True)
+
+
+@pytest.mark.parametrize("who", ["reader:s3cret", "s3cret"])
+def test_who_reads_a_mirror_is_told_to_nobody(install, who):
+    url = install.url.replace("//", f"//{who}@")
+    warned = install(ending_in(days=1), url=url, databases=[database("ca-west-1")])
+    assert "of http://" in warned["warned"] and "no live root for orders in ca-west-1" in warned["warned"]
+    refused = install(b"", url=url, status=500)
+    assert "could not be fetched" in refused["msg"]
+    assert "s3cret" not in json.dumps([warned, refused])
+
+
 def test_a_server_that_says_nothing(install):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = install(b"", url=f"http://127.0.0.1:{silent.getsockname()[1]}/bundle", timeout=1)

@@ -52,6 +52,11 @@ def test_one_place_opens_connections_to_databases():
     assert {line.split(":")[0] for line in imports} == {"plugins/module_utils/_mysql.py"}
 
 
+def test_errors_leave_their_causes_behind():
+    """A cause is shown with its traceback, where nothing masks it, and AWS may quote a session token in it."""
+    assert found(r"\bfrom exc\b", below("plugins")) == []
+
+
 def test_no_file_names_one_machine_or_a_registry():
     local = r"[/](home|srv|work|Users)[/]\w"
     assert found(rf"{local}|deb\.debian\.org|pypi\.org|registry\.npmjs|pythonhosted\.org", FILES) == []
@@ -112,6 +117,14 @@ def test_aws_modules_are_in_the_action_group():
     modules = (ROOT / "plugins" / "modules").glob("*.py")
     aws = {path.stem for path in modules if "amazon.aws.common.modules" in path.read_text()}
     assert {name for name in group if isinstance(name, str)} == aws
+
+
+def test_modules_that_change_nothing_have_the_same_attributes():
+    modules = [path.read_text() for path in (ROOT / "plugins" / "modules").glob("[!_]*.py")]
+    documented = [yaml.safe_load(text.split('r"""')[1].partition('"""')[0])["attributes"] for text in modules]
+    quiet = [one for one in documented if one["idempotent"]["description"] == "Changes nothing."]
+    assert len(quiet) > 5
+    assert {one["idempotent"]["support"] for one in quiet} == {"full"}
 
 
 def code_lines(path: Path) -> int:

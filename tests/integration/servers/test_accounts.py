@@ -212,6 +212,21 @@ def test_second_ways_to_log_in_are_seen_and_taken_away(server):
         assert server.sql("SELECT user FROM mysql.user WHERE user_attributes LIKE '%password%'") == []
 
 
+def test_accounts_with_iam_among_their_ways_are_left(server):
+    """The flag may not be switched off under them."""
+    other = f"IDENTIFIED BY '{OLD}'"
+    server.sql(f"CREATE USER pure@'%' {IAM}", f"CREATE USER none@'%' {other}")
+    if server.is_mysql:
+        server.sql(f"CREATE USER one@'%' {IAM} AND {other}", f"CREATE USER two@'%' {other} AND {IAM}")
+    else:
+        via, old = f"{PLUGIN} USING 'RDS'", f"mysql_native_password USING PASSWORD('{OLD}')"
+        server.sql(f"CREATE USER one@'%' IDENTIFIED VIA {via} OR {old}")
+        server.sql(f"CREATE USER two@'%' IDENTIFIED VIA unix_socket OR {via.lower()}")
+        server.sql(f"CREATE USER other@'%' IDENTIFIED VIA unix_socket OR {old}")
+    assert server.run([{"name": "pure", "state": "absent"}])["accounts_left"] == 2
+    assert server.run([{"name": "one", "convert": True}])["accounts_left"] == 2
+
+
 def test_the_name_of_a_plugin_has_no_case(server):
     server.sql(f"CREATE USER app@'%' {IAM.lower().replace('rds', 'RDS')} REQUIRE SSL")
     assert not server.run([{"name": "app"}])["changed"]

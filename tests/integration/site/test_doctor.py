@@ -127,7 +127,7 @@ def allow(resources, **more):
 
 
 # The commands in a sentence of the doctor.
-PRINTED = re.compile(r"\((site\.yml|aws) ([^)]+)\)")
+PRINTED = re.compile(r"\((dbops\.rds_iam\.site|aws) ([^)]+)\)")
 
 
 def run_printed(lab, sentences, *extra) -> set[str]:
@@ -139,7 +139,7 @@ def run_printed(lab, sentences, *extra) -> set[str]:
         if program == "aws":
             subprocess.run([BIN / "aws", *shlex.split(arguments)], check=True, stdout=subprocess.DEVNULL)
         else:
-            lab.good("site.yml", *shlex.split(arguments), *extra)
+            lab.good(program, *shlex.split(arguments), *extra)
     return {" ".join(command) for command in commands}
 
 
@@ -172,7 +172,7 @@ def test_causes_that_are_one_users_own(lab, doctor, variables):
     # Do what is printed, first for the policy alone: then the later cause of two is named.
     by_policy = set(STATEMENTS) - {"denied"} | {BOTH}
     sentences = [found["client1", "orders", user]["reason"] for user in by_policy]
-    assert run_printed(lab, sentences, *extra) == {"site.yml --tags step5"}
+    assert run_printed(lab, sentences, *extra) == {"dbops.rds_iam.site --tags step5"}
     found = doctor("--limit", "client1,orders", *extra)
     assert {user for _host, _database, user in found} == {"denied", BOTH, *ACCOUNTS}
     assert broken(found["client1", "orders", BOTH]) == "account"
@@ -180,7 +180,7 @@ def test_causes_that_are_one_users_own(lab, doctor, variables):
     lab.aws("iam").delete_role_policy(RoleName=ROLE, PolicyName="guard")
     sentences = [found["client1", "orders", user]["reason"] for user in (*ACCOUNTS, BOTH)]
     set_printed(variables, sentences)
-    assert run_printed(lab, sentences, *extra) == {"site.yml --tags step3"}
+    assert run_printed(lab, sentences, *extra) == {"dbops.rds_iam.site --tags step3"}
     assert doctor(*extra) == {}
     for identifier in lab.databases:
         lab.sql(identifier, "DROP USER " + ", ".join(f"{user}@'%'" for user in USERS) + ", elsewhere@'192.168.%'")

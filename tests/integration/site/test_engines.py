@@ -159,7 +159,7 @@ def test_the_doctor_knows_the_cluster_and_both_clients(lab):
     assert run.status != 0 and "2 logins do not go as they should" in run.output
     words = f"names {member}, which is a member of the cluster, and logins are authorised on the cluster {cluster}"
     assert run.output.count(words) == 2 * len(lab.clients)  # in the sentence and in the chain
-    assert run.output.count("(site.yml --tags step5)") == len(lab.clients)
+    assert run.output.count("(dbops.rds_iam.site --tags step5)") == len(lab.clients)
     if lab.info["form"] == "namespaces":
         assert "is MySQL 9" in run.output and "and takes --ssl-mode=VERIFY_IDENTITY --enable-cleartext" in run.output
         assert "is MariaDB 10" in run.output and "and takes --ssl --ssl-verify-server-cert" in run.output

@@ -178,3 +178,18 @@ def test_a_map_of_some_databases(lab, cluster):
     assert {one["name"] for one in ours["accounts"]} == {one["name"] for one in accounts} >= {"admin"}
     assert (theirs["name"], theirs["identifier"], theirs["kind"]) == ("theirs", cluster, "cluster")
     assert theirs["accounts"] is None and found["unseen"] == ["The accounts of theirs: the vault was locked."]
+
+
+def test_teardown_where_no_bundle_can_be_fetched(lab):
+    """The one in place has to do, and nothing of the other is left."""
+    lab.good("site.yml")
+    lab.sql("orders", "CREATE USER guest@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL")
+    files = "ls -A /tmp"
+    before = lab.ssh("client1", files).stdout
+    run = lab.good("teardown.yml", "--tags", "step3,step1", "-e", "ca_bundle_url=https://localhost:1/bundle.pem")
+    assert "https://localhost:1/bundle.pem could not be fetched" in run.output
+    assert [one[0] for one in lab.accounts("orders") if one[2] == "AWSAuthenticationPlugin"] == ["guest"]
+    assert "IAM database authentication of orders is left as it is" in run.output and "accounts left: 1" in run.output
+    assert lab.ssh("client1", files).stdout == before
+    lab.sql("orders", "DROP USER guest@'%'")
+    lab.good("teardown.yml")

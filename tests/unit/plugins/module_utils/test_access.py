@@ -152,6 +152,16 @@ def test_wide_statements_reach_the_accounts_that_are_there():
     assert "all actions but some and all resources but some" in drawn([role(everything_else)])["findings"][0]["text"]
 
 
+def test_policy_variables_may_be_anybody():
+    own = policy([f"{PREFIX}*/${{aws:username}}", f"{PREFIX}db-${{aws:PrincipalTag/db}}/report"])
+    found = drawn([role(own, name="alice", kind="user", trusts=(), profiles=())])
+    assert logins(found) == dict.fromkeys(
+        [("orders", "app"), ("orders", "report"), ("billing", "*"), ("billing", "report")], "unknown"
+    )
+    assert kinds(found) == {"wide"}, "for the * in it; neither an account that is missing nor one that is unused"
+    assert kinds(drawn([role(policy(f"{PREFIX}db-ORDERS/${{aws:username}}"))])) == set()
+
+
 def test_a_statement_wide_somewhere_else_is_not_marked():
     assert kinds(drawn([role(GOOD, policy("arn:aws:s3:::*", action="*"))])) == set()
 

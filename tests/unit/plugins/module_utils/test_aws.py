@@ -120,6 +120,22 @@ def test_unknown_profile(monkeypatch, tmp_path):
         _aws.connect(Module("http://127.0.0.1:1", profile="two"), "rds")
 
 
+def test_unknown_profile_of_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "two")  # where AnsibleAWSModule takes it from
+    with pytest.raises(RdsIamError, match=r"there is no profile two .*\(profiles there: none\)"):
+        _aws.connect(Module("http://127.0.0.1:1", profile="two"), "rds")
+
+
+@pytest.mark.parametrize("profile", ["one", None])
+def test_a_configuration_that_cannot_be_read(monkeypatch, tmp_path, profile):
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setattr(_aws, "_session", _aws._session.__wrapped__)
+    (tmp_path / "config").write_text("[profile one\n")
+    with pytest.raises(RdsIamError, match=r"^Failed to connect to AWS: Unable to parse config file: .*/config"):
+        _aws.connect(Module("http://127.0.0.1:1", profile=profile), "rds")
+
+
 def test_attempts_grow_and_end_on_time(clock):
     count = sum(1 for _attempt in _aws.attempts(60))
     assert clock.pauses[:4] == [0.5, 0.75, 1.125, 1.6875]

@@ -96,6 +96,11 @@ def test_bad_input_is_refused_offline(user, word):
         want(**user)
 
 
+def test_a_name_that_looks_like_one_of_rds_is_anybody_s():
+    assert want(name="rds_app").account.name == "rds_app"
+    assert db_user.is_system("rds_superuser_role") and db_user.is_system("rdsrepladmin_priv_checks_user")
+
+
 def test_an_account_is_given_once():
     with pytest.raises(RdsIamError, match="given twice"):
         db_user.wanted([{"name": "app"}, {"name": "app", "host": "%"}])

@@ -305,6 +305,14 @@ def test_what_is_missing_on_the_host(authority, monkeypatch):
         _mysql.check_prerequisites(str(authority.file))
 
 
+@pytest.mark.parametrize("version", [(0, 10, 1, None), (1, 0, 1, None)])
+def test_a_driver_that_is_too_old(authority, monkeypatch, version):
+    monkeypatch.setattr(_mysql.pymysql, "VERSION", version)
+    number = ".".join(map(str, version[:3]))
+    with pytest.raises(_mysql.MissingPrerequisite, match=rf"PyMySQL {number} in .* is too old"):
+        _mysql.check_prerequisites(str(authority.file))
+
+
 def test_a_ca_file_without_certificates_is_named(tmp_path, authority):
     empty = tmp_path / "empty.pem"
     empty.write_text("")

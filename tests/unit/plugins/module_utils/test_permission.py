@@ -113,6 +113,38 @@ def test_conditions():
     assert found(GOOD, deny, simulated="explicitDeny").state == BROKEN
 
 
+def test_a_boundary_that_allows_under_a_condition():
+    condition = {"StringEquals": {"aws:PrincipalTag/team": "db"}}
+    limit = Policy("limit", document("*", Condition=condition), boundary=True)
+    link = found(GOOD, limit)
+    assert link.state == UNKNOWN and "aws:PrincipalTag/team" in link.text
+    assert found(GOOD, limit, simulated="allowed").state == OK
+    both = {"Statement": [*limit.document["Statement"], *document(action="rds-db:*")["Statement"]]}
+    assert found(GOOD, Policy("limit", both, boundary=True)).state == OK
+
+
+MINE = ARN.replace("/app", "/${aws:username}")
+
+
+def test_policy_variables_are_for_aws_to_judge():
+    link = found(Policy("own", document(MINE)))
+    assert link.state == UNKNOWN and "aws:username" in link.text
+    assert found(Policy("own", document(MINE)), simulated="allowed").state == OK
+    assert found(Policy("own", document([MINE, ARN]))).state == found(Policy("own", document(MINE)), GOOD).state == OK
+    deny = Policy("guard", document(MINE, "Deny"))
+    assert found(GOOD, deny).state == UNKNOWN
+    assert found(GOOD, deny, simulated="explicitDeny").state == BROKEN
+    assert found(GOOD, Policy("limit", document(MINE), boundary=True)).state == UNKNOWN
+    but_mine = {"Effect": "Allow", "Action": "rds-db:connect", "NotResource": MINE}
+    assert found(Policy("others", {"Statement": but_mine})).state == UNKNOWN
+
+
+def test_a_near_miss_with_policy_variables_is_named():
+    old = document(MINE.replace("db-ABC", "db-XYZ").replace("eu-west-1", "${aws:RequestedRegion}"))
+    link = found(Policy("own", old))
+    assert link.state == BROKEN and "was restored" in link.text
+
+
 def test_what_only_aws_sees():
     assert "in no policy of the IAM role" in found(GOOD, simulated="explicitDeny").text
     assert "not allowed it all the same" in found(GOOD, simulated="implicitDeny").text

@@ -146,6 +146,16 @@ def test_absent_detaches_only_that_profile(run_module, stubbed, clock):
     assert [one["changed"] for one in result["instances"]] == [True, False, False]
 
 
+def test_absent_where_there_is_no_such_instance(run_module, stubbed, clock):
+    ids = ("i-1", "i-2")
+    calls = read(ids=list(ids), i_1="wanted"), associations("i-1", i_1="wanted"), disassociate()
+    result = run(run_module, stubbed, *calls, ids=ids, state="absent")
+    assert result["instances"] == [
+        {"instance_id": "i-1", "before": "wanted", "after": None, "changed": True},
+        {"instance_id": "i-2", "before": None, "after": None, "changed": False},
+    ]
+
+
 def test_absent_where_the_association_is_gone_by_now(run_module, stubbed, clock):
     run(run_module, stubbed, read(i_1="wanted"), associations("i-1"), state="absent")
     gone = disassociate(answer=("InvalidAssociationID.NotFound", "gone"))
