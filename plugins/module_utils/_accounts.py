@@ -40,7 +40,8 @@ _MYSQL_ACCOUNTS = f"""
 _MARIADB_ACCOUNTS = f"""
     SELECT u.user, u.host, IF(JSON_LENGTH(p.priv, '$.auth_or') > 1, 'several plugins', u.plugin), {_AUTH_STRING},
            u.ssl_type, IFNULL(JSON_VALUE(p.priv, '$.account_locked'), 0), 1, u.is_role = 'Y', 0,
-           IFNULL({_iam_among('p.priv', 'auth_or')}, 0)
+           JSON_LENGTH(p.priv, '$.auth_or') > 1
+           AND (LOWER(u.plugin) = '{PLUGIN.lower()}' OR {_iam_among('p.priv', 'auth_or')})
     FROM mysql.user u JOIN mysql.global_priv p ON p.user = u.user AND p.host = u.host"""
 
 _PRIVILEGES = (

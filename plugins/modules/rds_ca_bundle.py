@@ -188,18 +188,24 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 _WARNING = 183 * 24 * 3600  # seconds; half a year
+_READER = r"//([^/]*@)"  # who reads a mirror, as in https://USER:PASSWORD@HOST
 _LIMIT = 8 * 1024 * 1024  # the bundle of all regions has some 200 kB
 
 
+def shown(url: str) -> str:
+    return re.sub(_READER, "//", url)
+
+
 def fetch(url: str, checksum: str | None, timeout: int) -> bytes:
+    address, url = url, shown(url)
     if checksum and not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", checksum):
         raise RdsIamError(f"The checksum {checksum!r} is not sha256: followed by 64 hexadecimal digits.")
     if not url.startswith("https://") and not (checksum and url.startswith("http://")):
         raise RdsIamError(f"{url} is not an https address; CA certificates are fetched over http only with a checksum.")
     try:
-        response = open_url(url, timeout=timeout, follow_redirects="safe")
+        response = open_url(address, timeout=timeout, follow_redirects="safe")
         content = response.read(_LIMIT + 1)
-        arrived_from = response.geturl()
+        arrived_from = shown(response.geturl())
         announced = int(response.headers.get("Content-Length") or 0)
     except Exception as exc:  # urllib, http.client, ssl and socket have nothing in common but this
         raise RdsIamError(f"{url} could not be fetched: {exc}; the file in place, if any, was kept.") from None
@@ -253,9 +259,9 @@ def check_loss(missing: list[dict], in_place: list[_ca_bundle.Root], url: str) -
 def present(module, path: str) -> dict:
     ending = _ca_bundle.form(path)
     url = module.params["url"] or _ca_bundle.address(module.params["bundle"], ending)
-    # Who reads a mirror, as in https://USER:PASSWORD@HOST, is not shown.
-    module.no_log_values.update(re.findall(r"//([^/]+@)", url))
+    module.no_log_values.update(re.findall(_READER, url))  # for what Ansible shows of the options
     content = fetch(url, module.params["checksum"], module.params["timeout"])
+    url = shown(url)
     live, dead = _ca_bundle.live_roots(content, ending, url, time.time())
     before = read(path)
     missing = _ca_bundle.uncovered(module.params["databases"], live)

@@ -217,7 +217,8 @@ def test_accounts_with_iam_among_their_ways_are_left(server):
     other = f"IDENTIFIED BY '{OLD}'"
     server.sql(f"CREATE USER pure@'%' {IAM}", f"CREATE USER none@'%' {other}")
     if server.is_mysql:
-        server.sql(f"CREATE USER one@'%' {IAM} AND {other}", f"CREATE USER two@'%' {other} AND {IAM}")
+        first = "IDENTIFIED WITH caching_sha2_password BY 'x'"
+        server.sql(f"CREATE USER one@'%' {IAM} AND {IAM}", f"CREATE USER two@'%' {first} AND {IAM}")
     else:
         via, old = f"{PLUGIN} USING 'RDS'", f"mysql_native_password USING PASSWORD('{OLD}')"
         server.sql(f"CREATE USER one@'%' IDENTIFIED VIA {via} OR {old}")
