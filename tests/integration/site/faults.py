@@ -15,10 +15,11 @@ import re
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-# What happens to a call, besides an answer (status, code, message).
+# What happens to a call, besides an answer (status, code, message), or a function that changes that of the API.
 SILENT = "silent"  # accepted, and never answered
 RESET_BEFORE = "reset before AWS saw it"
 RESET_AFTER = "reset after AWS did it"
@@ -35,7 +36,7 @@ class Fault:
     """What happens to the calls of some actions: how often, and how many calls pass before it begins."""
 
     action: str  # regular expression
-    what: str | tuple[int, str, str]
+    what: str | tuple[int, str, str] | Callable[[bytes], bytes]
     times: int = 1
     after: int = 0
     met: int = 0
@@ -101,6 +102,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif what == RESET_AFTER:
             self._pass_on(body)
             self._reset()
+        elif callable(what):
+            status, kind, answer = self._pass_on(body)
+            self._answer(status, kind, what(answer))
         elif what:
             self._answer(what[0], "text/xml", self._error(*what[1:]))
         else:

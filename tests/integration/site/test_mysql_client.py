@@ -116,17 +116,22 @@ def test_no_index_is_said(lab, role):
 
 
 @pytest.mark.parametrize(
-    ("release", "words"),
+    ("release", "variables", "words"),
     [
-        ("ID=beos", ["beos", "mysql_client_packages", "mysql_client_python_packages"]),
-        ("ID=amzn\nVERSION_ID=2", ["Amazon Linux 2 on client2 has no Python", "move it to Amazon Linux 2023"]),
+        ("ID=beos", {}, ["beos", "mysql_client_packages", "mysql_client_python_packages"]),
+        ("ID=amzn\nVERSION_ID=2", {}, ["Amazon Linux 2 on client2 has no Python", "move it to Amazon Linux 2023"]),
+        (
+            "ID=beos\nVERSION_ID=5",
+            {"mysql_client_packages": ["bemysql"], "mysql_client_server": True},
+            ["The server for beos 5 on client2 is not known", "mysql_client_server_packages"],
+        ),
     ],
 )
-def test_a_distribution_that_will_not_do_is_said(lab, role, release, words):
+def test_a_distribution_that_will_not_do_is_said(lab, role, release, variables, words):
     client = FAMILIES["amazon"]
     root(lab, client, "mv /etc/os-release /etc/os-release.away; cat > /etc/os-release", input=f"{release}\n")
     try:
-        said = sentence(role(client))
+        said = sentence(role(client, **variables))
     finally:
         root(lab, client, "mv /etc/os-release.away /etc/os-release")
     assert all(word in said for word in words)

@@ -45,7 +45,7 @@ def test_check_from_nothing_touches_nothing(lab, before):
     assert lab.changing(calls) == []
     assert accounts_and_flags(lab) == before["accounts and flags"]
     assert sum(run.changed.values()) > 0
-    for announced in ("iam_auth_enabled", "AWSAuthenticationPlugin", "rds-db:connect", "RSA2048"):
+    for announced in ("iam_auth_enabled", "AWSAuthenticationPlugin", "rds-db:connect", "RSA2048", "nothing was proven"):
         assert announced in run.output
 
 
