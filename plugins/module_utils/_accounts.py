@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._db_user import (
+from ansible_collections.dbops.rds_iam.plugins.module_utils._db_user import PLUGIN, Account
+from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import (
     GRANT_OPTION,
-    PLUGIN,
-    Account,
     Dialect,
     column_privilege,
     grantable,
@@ -34,14 +33,14 @@ _MYSQL_ACCOUNTS = f"""
            1 /*!80027 + IFNULL(JSON_LENGTH(u.user_attributes, '$.multi_factor_authentication'), 0) */,
            u.account_locked = 'Y' AND u.password_expired = 'Y' AND u.authentication_string = '',
            0 /*!80016 + IFNULL(JSON_LENGTH(u.user_attributes, '$.Restrictions'), 0) */,
-           0 /*!80027 + IFNULL({_iam_among('u.user_attributes', 'multi_factor_authentication')}, 0) */
+           0 /*!80027 + IFNULL({_iam_among("u.user_attributes", "multi_factor_authentication")}, 0) */
     FROM mysql.user u"""
 # mysql.user of MariaDB shows neither the lock nor a second way to log in.
 _MARIADB_ACCOUNTS = f"""
     SELECT u.user, u.host, IF(JSON_LENGTH(p.priv, '$.auth_or') > 1, 'several plugins', u.plugin), {_AUTH_STRING},
            u.ssl_type, IFNULL(JSON_VALUE(p.priv, '$.account_locked'), 0), 1, u.is_role = 'Y', 0,
            JSON_LENGTH(p.priv, '$.auth_or') > 1
-           AND (LOWER(u.plugin) = '{PLUGIN.lower()}' OR {_iam_among('p.priv', 'auth_or')})
+           AND (LOWER(u.plugin) = '{PLUGIN.lower()}' OR {_iam_among("p.priv", "auth_or")})
     FROM mysql.user u JOIN mysql.global_priv p ON p.user = u.user AND p.host = u.host"""
 
 _PRIVILEGES = (

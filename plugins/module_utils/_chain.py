@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _auth_log, _ec2, _rds
-from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import Role, Unread
+from ansible_collections.dbops.rds_iam.plugins.module_utils._case import Role, Unread
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error, error_code
 from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import ACTION, Policy, trusted
 

@@ -7,19 +7,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _host_links
 from ansible_collections.dbops.rds_iam.plugins.module_utils._auth_log import LOG, Refusal, about, tried_at
+from ansible_collections.dbops.rds_iam.plugins.module_utils._case import Case, Role, Unread
 from ansible_collections.dbops.rds_iam.plugins.module_utils._database import FLAG, title
 from ansible_collections.dbops.rds_iam.plugins.module_utils._ec2 import Instance
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host import FROM_PROFILE
 from ansible_collections.dbops.rds_iam.plugins.module_utils._links import BROKEN, OK, UNKNOWN, Link
-from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Policy, Target, judge
+from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Target, judge
 
-_SKEW = 300  # seconds; a signature of more than that in the future or the past is refused
 # Statuses in which a database takes no logins.
 _CLOSED = {"creating", "deleting", "failed", "rebooting", "starting", "stopped", "stopping", "storage-full"}
-_NETWORK = ("name", "port", "tls", "certificate")
 # What a login needs besides the way to the server.
 _REST = ("clock", "profile", "credentials", "permission", "account", "token", "client")
 _PROVEN = "the login proves it"
@@ -33,50 +32,13 @@ _LOGGED = {
 }
 
 
-@dataclass(frozen=True)
-class Unread:
-    """What could not be read, and why."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Role:
-    """The IAM role behind the instance profile of a host."""
-
-    name: str
-    trusts_ec2: bool
-    policies: list[Policy] | Unread
-    simulated: dict[str, str] = field(default_factory=dict)  # what IAM says, by the ARN of the database user
-
-
-@dataclass(frozen=True)
-class Case:
-    """All that is known about one login. Where a thing is None, nobody asked for it."""
-
-    client: str
-    database: dict | Unread  # the record; Unread where AWS does not tell
-    name: str  # of the database, as the user calls it
-    user: str
-    expect: str = "allowed"
-    missing: str = ""  # the sentence, where there is no such database
-    unsupported: str = ""  # the sentence, where RDS has no IAM authentication for it
-    login: dict | None = None  # as rds_iam_ping returns it
-    login_error: str = ""  # why there is none
-    host: dict | Unread | None = None  # of what rds_iam_ping returns
-    instance: Instance | Unread | None = None  # Unread also where there is no such instance
-    role: Role | Unread | None = None
-    account: dict | Unread | None = None  # what rds_iam_db_user would do for the account
-    member_resource_ids: tuple[str, ...] = ()
-    refusals: list[Refusal] | Unread | None = None  # what RDS logged at that time, of this login and of others
-
-
 def diagnose(case: Case) -> list[Link]:
     """Every link, in the order in which the chain holds."""
     if (case.login or {}).get("verdict") == case.expect:
         return _proven(case)
-    links = [_database(case), _flag(case), *_network(case), _clock(case), _profile(case), _credentials(case)]
-    links += [_permission(case), _account(case), _token(case), _programs(case)]
+    links = [_database(case), _flag(case), *_host_links.network(case), _host_links.clock(case)]
+    links += [_host_links.profile(case), _host_links.credentials(case)]
+    links += [_permission(case), _account(case), _token(case), _host_links.programs(case)]
     links = _by_elimination(case, links)
     return [*links, *_log(case), _answer(case, links)]
 
@@ -96,9 +58,9 @@ def verdict(links: list[Link]) -> tuple[str, str]:
 def _proven(case: Case) -> list[Link]:
     """A login that went as it should proves what it needs; a refusal proves the way to the server."""
     if case.expect == "denied":
-        return [*(Link(name, OK, _PROVEN) for name in _NETWORK), Link("login", OK, "refused")]
+        return [*(Link(name, OK, _PROVEN) for name in _host_links.NETWORK), Link("login", OK, "refused")]
     said = f"{case.login['current_user']} over {case.login['tls_version']}"
-    links = [Link(name, OK, _PROVEN) for name in ("database", "flag", *_NETWORK, *_REST)]
+    links = [Link(name, OK, _PROVEN) for name in ("database", "flag", *_host_links.NETWORK, *_REST)]
     return [*links, Link("login", OK, said)]
 
 
@@ -141,149 +103,6 @@ def _flag(case: Case) -> Link:
             f"{switch} -e iam_auth_apply_immediately=true), or wait for the window",
         )
     return Link("flag", BROKEN, f"IAM database authentication of the {title(record)} is off", f"{switch})")
-
-
-def _network(case: Case) -> list[Link]:
-    """How far the login came on the way to the server, or the host where there was nothing to log in with."""
-    login, target = case.login or {}, case.host.get("target") if isinstance(case.host, dict) else None
-    if "verdict" in login or login.get("failed_at") in (*_NETWORK, "login"):
-        target = login
-    if not target:
-        why = case.host.reason if isinstance(case.host, Unread) else "the host did not try"
-        return [Link(name, UNKNOWN, why) for name in _NETWORK]
-    repairs = {
-        "name": "correct the DNS of the host: it must resolve the endpoint as RDS shows it",
-        "port": "let the security group of the database, the routes and the network ACLs pass the host to its port",
-        "tls": "correct the endpoint and the port, so that they are those of the database",
-        "certificate": "let the role dbops.rds_iam.ca_bundle install the current bundle"
-        " (dbops.rds_iam.site --tags step8)",
-    }
-    failed = target["failed_at"] if target.get("failed_at") in _NETWORK else None
-    links = []
-    for name in _NETWORK:
-        if name == failed:
-            links.append(Link(name, BROKEN, target["msg"].rstrip("."), repairs[name]))
-        elif failed and _NETWORK.index(name) > _NETWORK.index(failed):
-            links.append(Link(name, UNKNOWN, f"not reached, since {failed} is broken"))
-        else:
-            links.append(Link(name, OK, _reached(name, target)))
-    return links
-
-
-def _reached(name: str, target: dict) -> str:
-    where = f"{target['endpoint']}:{target['port']}"
-    return {
-        "name": f"{target['endpoint']} resolves",
-        "port": f"{where} answers",
-        "tls": f"{where} offers TLS",
-        "certificate": f"the certificate of {where} is accepted",
-    }[name]
-
-
-def _clock(case: Case) -> Link:
-    if not isinstance(case.host, dict):
-        return Link("clock", UNKNOWN, "the clock of the host could not be read")
-    skew = case.host.get("clock_skew")
-    if skew is None:
-        return Link("clock", UNKNOWN, "the metadata service did not say what time it is")
-    if abs(skew) > _SKEW:
-        way = "ahead of" if skew > 0 else "behind"
-        return Link(
-            "clock",
-            BROKEN,
-            f"the clock of {case.client} is {abs(skew):.0f} seconds {way} that of AWS, so its tokens are not valid",
-            "let the host keep its time (chrony with the Amazon Time Sync Service, 169.254.169.123)",
-        )
-    return Link("clock", OK, f"the clock of {case.client} is right")
-
-
-def _profile(case: Case) -> Link:
-    instance = case.instance
-    attach = "attach it with the role dbops.rds_iam.role_attachment (dbops.rds_iam.site --tags step6)"
-    if instance is None or isinstance(instance, Unread):
-        return Link("profile", UNKNOWN, instance.reason if instance else "the EC2 instance of the host is not known")
-    if instance.profile is None:
-        return Link("profile", BROKEN, f"no instance profile is attached to {instance.instance_id}", attach)
-    if isinstance(case.role, Unread):
-        return Link("profile", UNKNOWN, case.role.reason)
-    if case.role is None:
-        return Link(
-            "profile",
-            BROKEN,
-            f"the instance profile {instance.profile} of {instance.instance_id} has no role in it",
-            "let the role dbops.rds_iam.iam_role put it there (dbops.rds_iam.site --tags step4)",
-        )
-    if not case.role.trusts_ec2:
-        return Link(
-            "profile",
-            BROKEN,
-            f"the IAM role {case.role.name} does not let EC2 assume it, so the host gets no credentials",
-            "add ec2.amazonaws.com to its trust policy, as the role dbops.rds_iam.iam_role does for one that it made"
-            " (dbops.rds_iam.site --tags step4)",
-        )
-    return Link("profile", OK, f"{instance.instance_id} has the instance profile {instance.profile}")
-
-
-def _credentials(case: Case) -> Link:
-    if not isinstance(case.host, dict):
-        return Link("credentials", UNKNOWN, case.host.reason if case.host else "the host was not asked")
-    found = case.host["credentials"]
-    if not case.host["libraries"]["botocore"]:  # that it is missing is said of the programs
-        return Link("credentials", UNKNOWN, "without botocore they cannot be read")
-    if found["error"]:
-        return _no_credentials(case, found)
-    if found["expired"]:
-        text = f"the credentials of {case.client} ended at {found['expires_at']}"
-        return Link("credentials", BROKEN, text, f"renew them where they come from ({found['source']})")
-    role = case.role.name if isinstance(case.role, Role) else None
-    if found["source"] != FROM_PROFILE:
-        text = f"{case.client} signs with credentials from {found['source']}, and not with those of its profile"
-        return Link("credentials", UNKNOWN, text)
-    if role and found["role_name"] != role:
-        text = f"{case.client} is still served credentials of the IAM role {found['role_name']}, and not of {role}"
-        return Link("credentials", BROKEN, text, "wait a minute until the metadata service serves the new profile")
-    return Link("credentials", OK, f"{case.client} has credentials of the IAM role {found['role_name']}{_served(case)}")
-
-
-def _options(case: Case) -> dict:
-    """The metadata options of the EC2 instance, as far as they are known."""
-    return case.instance.metadata if isinstance(case.instance, Instance) else {}
-
-
-def _served(case: Case) -> str:
-    """To whom the metadata service gives credentials: what is no harm to the host may be one to others on it."""
-    options, said = _options(case), []
-    if options.get("HttpTokens"):
-        said.append(f"session tokens are {options['HttpTokens']}")
-    if options.get("HttpPutResponseHopLimit"):
-        hops = options["HttpPutResponseHopLimit"]
-        said.append(f"the hop limit is {hops}" + (", too few for a container behind a bridge" if hops == 1 else ""))
-    return f" (metadata service: {', '.join(said)})" if said else ""
-
-
-def _no_credentials(case: Case, found: dict) -> Link:
-    options, why = _options(case), case.host["metadata_error"]
-    # The advice at its end is for those who know nothing else.
-    error = found["error"].rpartition(";")[0] or found["error"].rstrip(".")
-    change = "aws ec2 modify-instance-metadata-options --instance-id "
-    if options.get("HttpEndpoint") == "disabled":
-        instance = case.instance.instance_id
-        text = f"the instance metadata service of {instance} is switched off, so {case.client} has no credentials"
-        return Link("credentials", BROKEN, text, f"switch it on ({change}{instance} --http-endpoint enabled)")
-    if found["metadata_disabled"]:
-        text = f"AWS_EC2_METADATA_DISABLED keeps {case.client} from asking for the credentials of its profile"
-        return Link("credentials", BROKEN, text, "take that variable out of the environment of the host")
-    if why and options.get("HttpPutResponseHopLimit") == 1:
-        text = f"{error}: the instance metadata service gives {case.client} none ({why}), and its hop limit is 1"
-        repair = (
-            f"see that {case.client} reaches 169.254.169.254; if it is a container behind a bridge, raise the limit"
-            f" ({change}{case.instance.instance_id} --http-put-response-hop-limit 2)"
-        )
-        return Link("credentials", BROKEN, text, repair)
-    if why:
-        text = f"{error}: the instance metadata service gives {case.client} none ({why})"
-        return Link("credentials", BROKEN, text, f"see that {case.client} reaches 169.254.169.254")
-    return Link("credentials", BROKEN, error, "correct what the host is configured to take its credentials from")
 
 
 def _by_elimination(case: Case, links: list[Link]) -> list[Link]:
@@ -354,24 +173,6 @@ def _token(case: Case) -> Link:
     if not login or login.get("failed_at") == "credentials":
         return Link("token", UNKNOWN, case.login_error or "there is none without credentials")
     return Link("token", OK, f"it was signed for {login['endpoint']}:{login['port']} just before the login")
-
-
-def _programs(case: Case) -> Link:
-    install = "let the role dbops.rds_iam.mysql_client install them (dbops.rds_iam.site --tags step2)"
-    if not isinstance(case.host, dict):
-        return Link("client", UNKNOWN, "the host was not asked")
-    absent = [name for name, version in case.host["libraries"].items() if not version]
-    if absent:
-        return Link("client", BROKEN, f"{case.client} lacks the Python libraries {' and '.join(absent)}", install)
-    programs = case.host["programs"]
-    if not programs:
-        return Link("client", BROKEN, f"{case.client} has no mysql or mariadb client", install)
-    used = programs[0]
-    what, options = f"{used['path']} is {used['family']} {used['version']}", " ".join(used["options"])
-    if used["error"]:
-        text = f"{what}, which cannot log in with a token, as it does not take {options} ({used['error']})"
-        return Link("client", BROKEN, text, f"remove it, and {install}")
-    return Link("client", OK, f"{what}, and takes {options}")
 
 
 def _logged(case: Case) -> list[Refusal]:

@@ -215,7 +215,7 @@ def fetch(url: str, checksum: str | None, timeout: int) -> bytes:
         raise RdsIamError(f"{url} holds more than {_LIMIT} bytes, so it is no CA bundle.")
     if len(content) < announced:  # reading a part of a response does not notice that the connection broke off
         raise RdsIamError(f"{url} was cut off after {len(content)} of {announced} bytes; the file in place was kept.")
-    if checksum and hashlib.sha256(content).hexdigest() != checksum[len("sha256:"):].lower():
+    if checksum and hashlib.sha256(content).hexdigest() != checksum[len("sha256:") :].lower():
         raise RdsIamError(f"{url} does not have the checksum {checksum}; the file in place, if any, was kept.")
     return content
 

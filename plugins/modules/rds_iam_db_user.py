@@ -182,6 +182,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils import (
     _db_user,
     _login,
     _mysql,
+    _privileges,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
@@ -216,7 +217,7 @@ def run(module, result):
     params = module.params
     items = _db_user.wanted(params["users"])
     with _login.log_in(params) as connection:
-        _account_changes.send(connection, _db_user.SESSION_MODE)
+        _account_changes.send(connection, _privileges.SESSION_MODE)
         where = params["login_host"]
         if any(item.account.privileges for item in items):
             items = _db_user.on_server(items, _accounts.read_dialect(connection), where)

@@ -202,7 +202,8 @@ logins:
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _auth_log, _chain
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
-from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import Case, Unread, diagnose, verdict
+from ansible_collections.dbops.rds_iam.plugins.module_utils._case import Case, Unread
+from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import diagnose, verdict
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._links import OK
 

@@ -10,7 +10,7 @@ import ssl
 
 import pymysql
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _accounts, _db_user, _mysql
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _accounts, _mysql, _privileges
 
 PLUGIN = "AWSAuthenticationPlugin"
 IAM = f"IDENTIFIED WITH {PLUGIN} AS 'RDS'"
@@ -316,7 +316,7 @@ def connection(server):
     login = {"host": server.name, "port": server.port, "user": server.master, "secret": server.password}
     with _mysql.connect(**login, ca_file=str(server.ca_file), connect_host="127.0.0.1", timeout=10) as connection:
         with connection.cursor() as cursor:
-            cursor.execute(_db_user.SESSION_MODE)
+            cursor.execute(_privileges.SESSION_MODE)
         yield connection
 
 

@@ -31,7 +31,7 @@ RELEASES = {
     'ID="centos"\nVERSION_ID="10"\n': ("mysql8.4", "centos 10", *WITH_PIP),
     'ID="ol"\nVERSION_ID="9.3"\n': ("mysql", "ol 9", *WITH_PIP),
     'ID="amzn"\nVERSION_ID="2035"\n': ("", "amzn 2035", *WITH_PIP),
-    'ID=alpine\nVERSION_ID=3.20.1\n': ("", "alpine 3", *WITH_PIP),
+    "ID=alpine\nVERSION_ID=3.20.1\n": ("", "alpine 3", *WITH_PIP),
     "": ("", "an unknown distribution", *WITH_PIP),
 }
 SEEN = [

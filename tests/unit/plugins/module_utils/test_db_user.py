@@ -6,10 +6,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _db_user as db_user
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from hypothesis import given
-from hypothesis import strategies as st
+from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import Dialect
 
-NAME = st.text(st.characters(max_codepoint=0xFFFF), min_size=1, max_size=64)
 PLACE = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
 CREATE = "CREATE USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"
 ALTER = "ALTER USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
@@ -65,7 +63,7 @@ def test_privileges_are_exactly_the_given_ones():
 
 
 def dialect(*privileges, own=(), lower_case=False):
-    return db_user.Dialect(frozenset(privileges), frozenset(own), lower_case)
+    return Dialect(frozenset(privileges), frozenset(own), lower_case)
 
 
 def test_all_is_what_the_server_means_by_it():
@@ -126,18 +124,6 @@ def test_an_account_with_a_password_is_left_alone(user, existing, word):
 def test_the_login_itself_is_not_touched():
     with pytest.raises(RdsIamError, match="not touched"):
         db_user.check_conflicts([want()], {}, "app", PLACE)
-
-
-@given(NAME, NAME)
-def test_any_name_survives_the_way_into_sql(database, table):
-    written = f"{db_user.quote_name(database)}.{db_user.quote_name(table)}"
-    try:
-        level = db_user.parse_level(written)
-    except RdsIamError as exc:
-        assert "would take it for another name" in str(exc)
-        assert any(name.strip() != name or not name.isprintable() for name in (database, table))
-    else:
-        assert level == (database, table)
 
 
 def test_neighbours_that_are_alike_share_statements():

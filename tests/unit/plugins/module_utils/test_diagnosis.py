@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._auth_log import parse
+from ansible_collections.dbops.rds_iam.plugins.module_utils._case import Case, Role, Unread
 from ansible_collections.dbops.rds_iam.plugins.module_utils._database import instance_record
-from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import Case, Role, Unread, diagnose, verdict
+from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import diagnose, verdict
 from ansible_collections.dbops.rds_iam.plugins.module_utils._ec2 import Instance
 from ansible_collections.dbops.rds_iam.plugins.module_utils._links import BROKEN, OK, UNKNOWN
 from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Policy
@@ -308,5 +309,7 @@ def test_the_way_to_the_server(failed, who):
     assert state == BROKEN and "It cannot" in sentence
     way = {link.name: link.state for link in links[2:6]}
     expected = {"name": OK, "port": OK, "tls": OK, "certificate": OK}
-    expected.update(dict.fromkeys(list(expected)[list(expected).index(failed):], UNKNOWN), **{failed: BROKEN})
+    names = list(expected)
+    after = names.index(failed) + 1
+    expected.update({failed: BROKEN}, **dict.fromkeys(names[after:], UNKNOWN))
     assert way == expected

@@ -1,0 +1,226 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Privileges as users write them, as servers name them, and as GRANT takes them. Pure, private to this collection."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+
+# All statements are written for this mode, where doubling is all the quoting there is.
+# Without NO_AUTO_CREATE_USER, which MySQL has dropped, a GRANT to an account that is gone makes one without a password.
+SESSION_MODE = (
+    "SET SESSION sql_mode = IF(VERSION() REGEXP '^5[.]|MariaDB', 'NO_BACKSLASH_ESCAPES,NO_AUTO_CREATE_USER',"
+    " 'NO_BACKSLASH_ESCAPES')"
+)
+GRANT_OPTION = "GRANT OPTION"
+ALL = "ALL"
+
+_NAME_LENGTH = 64  # of a database, a table or a column
+
+# What ALL stands for below the global level, those that exist on MariaDB only included.
+_TABLE_PRIVILEGES = {
+    "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER", "CREATE VIEW",
+    "SHOW VIEW", "TRIGGER", "DELETE HISTORY",
+}  # fmt: skip
+_DATABASE_PRIVILEGES = _TABLE_PRIVILEGES | {
+    "CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "EVENT",
+    "SHOW CREATE ROUTINE",
+}  # fmt: skip
+_MARIADB_PRIVILEGES = {"DELETE HISTORY", "SHOW CREATE ROUTINE"}
+_COLUMN_PRIVILEGES = {"SELECT", "INSERT", "UPDATE", "REFERENCES"}
+
+# Names that a server takes in GRANT but shows under another name.
+_ALIASES = {
+    "ALL PRIVILEGES": ALL,
+    "CREATE TEMPORARY TABLE": "CREATE TEMPORARY TABLES",
+    "DELETE VERSIONING ROWS": "DELETE HISTORY",
+}
+
+Level = "tuple[str, str]"  # (database, table), "" for all of them, since "*" is a name too
+Privileges = "dict[tuple[str, str], frozenset[str]]"
+
+
+def quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quote_name(text: str) -> str:
+    return "`" + text.replace("`", "``") + "`"
+
+
+def show_level(level: Level) -> str:
+    return ".".join(part if re.fullmatch(r"[\w%$\\-]+", part) else _sql_part(part) for part in level)
+
+
+def _sql_level(level: Level) -> str:
+    return ".".join(_sql_part(part) for part in level)
+
+
+def _sql_part(part: str) -> str:
+    return quote_name(part) if part else "*"
+
+
+def check_text(what: str, text: str) -> None:
+    """Refuse what a server cuts off, replaces with a question mark, or cannot hold, and so takes for another name."""
+    if text != text.strip() or not text.isprintable() or max(text) > "\uffff":
+        raise RdsIamError(
+            f"The {what} {text!r} has spaces at an end, invisible characters, or ones that take four bytes; a server"
+            " would take it for another name."
+        )
+
+
+def _check_name(what: str, text: str) -> str:
+    check_text(what, text)
+    if len(text) > _NAME_LENGTH:
+        raise RdsIamError(f"The {what} {text} has {len(text)} characters, and a server takes {_NAME_LENGTH}.")
+    return text
+
+
+def _unquote(text: str) -> str:
+    return text[1:-1].replace("``", "`") if text.startswith("`") else text
+
+
+def parse_level(text: str) -> Level:
+    """Read the level of a privilege as GRANT writes it: C(*.*), C(app.*), C(app.orders), with backquotes or without."""
+    part = r"(\*|`(?:[^`]|``)+`|[^`.*\s]+)"
+    match = re.fullmatch(rf"{part}\.{part}", text.strip())
+    if not match or (match[1] == "*" and match[2] != "*"):
+        raise RdsIamError(
+            f"{text!r} is not a level of privileges; write *.*, database.* or database.table,"
+            " with backquotes around names that have dots in them."
+        )
+    parts = zip(("database", "table"), match.groups())
+    return tuple("" if part == "*" else _check_name(what, _unquote(part)) for what, part in parts)
+
+
+def parse_privilege(text: str) -> set[str]:
+    """The one spelling of a privilege: upper case, single spaces; each column is a privilege of its own."""
+    column = r"\s*(`(?:[^`]|``)+`|[^`,()\s]+)\s*"
+    match = re.fullmatch(rf"\s*([A-Za-z_ ]+?)\s*(?:\(({column}(?:,{column})*)\))?\s*", str(text))
+    if not match:
+        raise RdsIamError(
+            f"{text!r} is not a privilege; write SELECT, or SELECT (column, column), with backquotes around names that"
+            " have spaces, commas or parentheses in them."
+        )
+    name = " ".join(match[1].upper().split())
+    name = _ALIASES.get(name, name)
+    if not match[2]:
+        return {name}
+    if name not in _COLUMN_PRIVILEGES:
+        raise RdsIamError(f"{name} cannot be granted on columns; only {', '.join(sorted(_COLUMN_PRIVILEGES))} can.")
+    return {column_privilege(name, _check_name("column", _unquote(found))) for found in re.findall(column, match[2])}
+
+
+def column_privilege(name: str, column: str) -> str:
+    return f"{name} ({quote_name(column)})"
+
+
+def grantable(name: str) -> str:
+    """A dynamic privilege of MySQL that its holder may pass on; each has a grant option of its own."""
+    return f"{name} WITH {GRANT_OPTION}"
+
+
+def is_dynamic(privilege: str) -> bool:
+    """Whether MySQL calls it dynamic: it has underscores where the others have spaces."""
+    return "_" in _base_name(privilege)
+
+
+def _base_name(privilege: str) -> str:
+    return privilege.split(" (", 1)[0].split(" WITH ", 1)[0]
+
+
+def parse(given: dict) -> Privileges:
+    """Check the privileges that a task gives, offline."""
+    result = {}
+    for text, names in given.items():
+        level = parse_level(text)
+        if not isinstance(names, list) or not names:
+            raise RdsIamError(f"The privileges on {show_level(level)} must be a list with at least one entry.")
+        parsed = set().union(*(parse_privilege(name) for name in names)) - {"USAGE"}
+        if ALL in parsed and level == ("", ""):
+            raise RdsIamError(
+                "ALL on *.* cannot be granted on RDS, where the master user does not have it; list the privileges."
+            )
+        if not level[1] and any("(" in name for name in parsed):
+            raise RdsIamError(f"Privileges on columns need a table, and {show_level(level)} is not one.")
+        _add(result, level, parsed)
+    return {level: names for level, names in result.items() if names}
+
+
+def _add(result: dict, level: Level, names: set) -> None:
+    if level in result:
+        raise RdsIamError(f"The privileges on {show_level(level)} are given twice; give every level once.")
+    result[level] = frozenset(names)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a server names privileges and levels, and which privileges the login can pass on."""
+
+    privileges: frozenset[str]
+    own: frozenset[str]
+    lower_case: bool
+
+    def known(self, level: Level) -> set[str]:
+        """The privileges that can be granted on this level."""
+        known = {_ALIASES.get(name.upper(), name.upper()) for name in self.privileges} - {"PROXY"}
+        if not level[0]:
+            return known
+        return known & {*(_TABLE_PRIVILEGES if level[1] else _DATABASE_PRIVILEGES), GRANT_OPTION}
+
+    def resolve(self, given: Privileges, who: str, where: str) -> Privileges:
+        """The same privileges as this server names them; one that it does not have is refused."""
+        result = {}
+        for level, asked in given.items():
+            names, known = set(asked), self.known(level)
+            if ALL in names:
+                names |= known - {GRANT_OPTION} - (_MARIADB_PRIVILEGES - self.own)
+                names.remove(ALL)
+            if "BINLOG MONITOR" in known and "REPLICATION CLIENT" in names:  # MariaDB's name for it since 10.5
+                names = names - {"REPLICATION CLIENT"} | {"BINLOG MONITOR"}
+            unknown = sorted({_base_name(name) for name in names} - known)
+            if unknown:
+                raise RdsIamError(
+                    f"{where} has no privilege {', '.join(unknown)} that can be granted on {show_level(level)} (asked"
+                    f" for {who}), so nothing was changed; SHOW PRIVILEGES lists those that it has."
+                )
+            dynamic = {name for name in names if is_dynamic(name)}
+            if dynamic and GRANT_OPTION in names:
+                names = names - dynamic - ({GRANT_OPTION} if len(names) == len(dynamic) + 1 else set())
+                names |= {grantable(name) for name in dynamic}
+            _add(result, tuple(part.lower() for part in level) if self.lower_case else level, names)
+        return result
+
+
+def changes(who: str, before: Privileges, after: Privileges) -> list[str]:
+    """The statements that give one account, or several, exactly the second privileges in place of the first."""
+    statements = []
+    for level in sorted(before.keys() | after.keys()):
+        have, want = before.get(level, frozenset()), after.get(level, frozenset())
+        spelled = {name.lower(): name for name in have}  # columns have no case, but REVOKE wants the one of GRANT
+        want = {spelled.get(name.lower(), name) for name in want}
+        on = f"ON {_sql_level(level)}"
+        # REVOKE GRANT OPTION leaves dynamic privileges of MySQL in disorder, so they go one by one, and come back.
+        dynamic = {_base_name(name) for name in have - want if is_dynamic(name)}
+        one_by_one = {name for name in have if _base_name(name) in dynamic}
+        statements += [f"REVOKE {_base_name(name)} {on} FROM {who}" for name in sorted(one_by_one)]
+        surplus = have - want - one_by_one
+        if surplus:
+            statements.append(f"REVOKE {', '.join(sorted(surplus))} {on} FROM {who}")
+        # REVOKE SELECT takes SELECT (column) with it.
+        missing = want - {name for name in have if _base_name(name) not in dynamic | surplus}
+        dynamic = {name for name in missing if is_dynamic(name)}
+        statements += [_grant(names, on, who) for names in (missing - dynamic, dynamic) if names]
+    return statements
+
+
+def _grant(names: set[str], on: str, who: str) -> str:
+    suffix = f" WITH {GRANT_OPTION}"
+    listed = sorted(name.removesuffix(suffix) for name in names - {GRANT_OPTION}) or ["USAGE"]
+    option = suffix if any(name.endswith(GRANT_OPTION) for name in names) else ""
+    return f"GRANT {', '.join(listed)} {on} TO {who}{option}"
