@@ -24,6 +24,7 @@ test: lint unit sanity molecule integration
 
 lint: setup
 	ruff check -q
+	ruff format -q --check || ruff format --diff
 	git grep --untracked -lE '^#!.*(bash|/sh)$$' -- ':!*.md' | xargs shellcheck
 	yamllint .
 	reuse lint -q || reuse lint

@@ -273,14 +273,17 @@ class Lab:
         """A statement of the master user, over a connection of the driver's own."""
         database = self.databases[identifier]
         context = ssl.create_default_context(cafile=self.info["ca_file"])
-        with pymysql.connect(
-            host=database["endpoint"],
-            port=database["port"],
-            user=database["master_username"],
-            password=database["master_password"],
-            ssl=context,
-            autocommit=True,
-        ) as connection, connection.cursor() as cursor:
+        with (
+            pymysql.connect(
+                host=database["endpoint"],
+                port=database["port"],
+                user=database["master_username"],
+                password=database["master_password"],
+                ssl=context,
+                autocommit=True,
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute(statement)
             return list(cursor.fetchall())
 

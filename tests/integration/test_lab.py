@@ -362,7 +362,7 @@ def test_an_unfinished_file_system_is_not_used(cache):
 
 
 def test_a_full_disk_is_said(tmp_path):
-    mount = f"mount -t tmpfs -o size=40m tmpfs {tmp_path} && exec \"$@\""
+    mount = f'mount -t tmpfs -o size=40m tmpfs {tmp_path} && exec "$@"'
     _said, error = fails_to_start(tmp_path, "unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh")
     assert f"needs 1024 MB in {tmp_path}, where " in error and " MB are free" in error
 

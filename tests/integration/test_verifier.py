@@ -4,266 +4,44 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import json
 import os
 import re
-import socket
 import ssl
-import threading
 import time
 import types
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import boto3
 import botocore.auth
 import pytest
+from aws_side import (
+    ACCOUNT,
+    ACCOUNT_TRUST,
+    ADDRESSES,
+    ADMIN,
+    AWS_DIRECTORY,
+    DOMAIN,
+    EC2_TRUST,
+    HOSTS,
+    LEDGER,
+    REGION,
+    Lab,
+    allow,
+    boto_token,
+    deny,
+    document,
+    failure,
+    signed,
+    when,
+)
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from driver import free_port
-
-AWS_DIRECTORY = Path(__file__).parents[1] / "lab" / "aws"
-REGION = "eu-west-1"
-ACCOUNT = "123456789012"
-ADMIN = Credentials("AKIALABADMIN00000001", "lab-admin-secret-of-the-test")
-DOMAIN = f"c0ffee000001.{REGION}.rds.amazonaws.com"
-HOSTS = {name: f"{name}.{DOMAIN}" for name in ("orders", "sales")}
-ADDRESSES = {"orders": "127.0.0.31", "sales": "127.0.0.32"}
-# The endpoints of a cluster, which are also those of its members.
-LEDGER = {
-    "127.0.0.41": f"ledger.cluster-{DOMAIN}",
-    "127.0.0.42": f"ledger.cluster-ro-{DOMAIN}",
-    "127.0.0.43": f"ledger-1.{DOMAIN}",
-    "127.0.0.44": f"ledger-2.{DOMAIN}",
-}
-EC2_TRUST = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
-SESSION = boto3.Session()  # one for all: each new one reads the API models again
-ACCOUNT_TRUST = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": ["sts:AssumeRole", "sts:TagSession"]}
-
-
-def self_signed(directory: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(1))
-        .not_valid_after(now + datetime.timedelta(1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_file, key_file = directory / "server.pem", directory / "server.key"
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption(),
-    ))
-    return certificate_file, key_file
-
-
-def database(name: str) -> dict:
-    return {
-        "identifier": name, "port": 3306, "master_username": "admin", "master_password": f"master-of-{name}",
-        "managed_secret": name in ("orders", "ledger"), "instance_class": "db.t4g.micro",
-    }
-
-
-def make_plan(state: Path) -> dict:
-    certificate, key = self_signed(state)
-    bundle = state / "truststore" / "global" / "global-bundle.pem"
-    bundle.parent.mkdir(parents=True)
-    bundle.write_bytes(certificate.read_bytes())
-    return {
-        "region": REGION,
-        "account_id": ACCOUNT,
-        "admin": {"access_key_id": ADMIN.access_key, "secret_access_key": ADMIN.secret_key},
-        "api": {"host": "127.0.0.1", "port": free_port()},
-        "verifier_socket": str(state / "verifier.sock"),
-        "api_log": str(state / "api.jsonl"),
-        "ready_file": str(state / "ready"),
-        "truststore": {
-            "host": "127.0.0.1", "port": free_port(), "certificate": str(certificate), "key": str(key),
-            "root": str(state / "truststore"),
-        },
-        "repository": {"host": "127.0.0.1", "port": free_port(), "root": str(state / "truststore")},
-        "databases": [
-            {
-                **database(name), "kind": "instance", "engine": engine, "engine_version": version,
-                "endpoint": HOSTS[name], "reader_endpoint": None, "members": [],
-                "addresses": {ADDRESSES[name]: HOSTS[name]},
-            }
-            for name, engine, version in (("orders", "mariadb", "10.11.11"), ("sales", "mysql", "8.4.5"))
-        ] + [
-            {
-                **database("ledger"), "kind": "cluster", "engine": "aurora-mysql",
-                "engine_version": "8.0.mysql_aurora.3.08.0",
-                "endpoint": LEDGER["127.0.0.41"], "reader_endpoint": LEDGER["127.0.0.42"], "addresses": LEDGER,
-                "members": [
-                    {"identifier": "ledger-1", "endpoint": LEDGER["127.0.0.43"]},
-                    {"identifier": "ledger-2", "endpoint": LEDGER["127.0.0.44"]},
-                ],
-            },
-        ],
-        "clients": [{"name": name, "imds": {"host": "127.0.0.1", "port": free_port()}} for name in ("web1", "web2")],
-    }
-
-
-class Lab:
-    """The AWS side, in this process, so that a test can also set what no API call can."""
-
-    def __init__(self, state: Path) -> None:
-        self.state = state
-        self.plan = make_plan(state)
-        self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, daemon=True).start()
-
-    def start(self) -> None:
-        import lab
-
-        self.side = lab.AwsSide(self.plan, self.state)
-        self.run(self.side.start())
-        self.seed = json.loads((self.state / "seed.json").read_text())
-        for name in HOSTS:
-            self.client("rds").modify_db_instance(
-                DBInstanceIdentifier=name, EnableIAMDatabaseAuthentication=True, ApplyImmediately=True,
-            )
-        self.wait_flag("sales", True)
-
-    def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.plan['api']['port']}"
-
-    def client(self, service: str, who: Credentials = ADMIN):
-        return SESSION.client(
-            service, region_name=REGION, endpoint_url=self.url, aws_access_key_id=who.access_key,
-            aws_secret_access_key=who.secret_key, aws_session_token=who.token,
-            config=Config(retries={"total_max_attempts": 1}),
-        )
-
-    def database(self, name: str) -> dict:
-        return self.client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-
-    def cluster(self, name: str) -> dict:
-        return self.client("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
-
-    def wait_flag(self, name: str, wanted: bool) -> dict:
-        """The instance once nothing of it is being modified."""
-        return self._wait(self.database, "DBInstanceStatus", name, wanted)
-
-    def wait_flag_of_cluster(self, name: str, wanted: bool) -> dict:
-        return self._wait(self.cluster, "Status", name, wanted)
-
-    def _wait(self, describe, status: str, name: str, wanted: bool) -> dict:
-        for _attempt in range(400):
-            found = describe(name)
-            if found["IAMDatabaseAuthenticationEnabled"] is wanted and found[status] == "available":
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"the flag of {name} does not become {wanted}")
-
-    def arn(self, name: str = "orders", user: str = "app") -> str:
-        return f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{self.seed['databases'][name]['resource_id']}/{user}"
-
-    def raw(self, request: bytes) -> str:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(10)
-            connection.connect(self.plan["verifier_socket"])
-            connection.sendall(request)
-            return connection.makefile().readline().rstrip("\n")
-
-    def login(self, token: str, user: str = "app", **fields: str) -> tuple[str, dict]:
-        """Ask as the plugin does; return the answer's reason ("ok" if let in) and the entry in the verifier's log."""
-        fields = {
-            "tls": "1", "flavor": "mariadb", "user": user, "host": "web1", "as": "RDS",
-            "local": f"{ADDRESSES['orders']} 3306", "peer": "127.0.0.21 40000", "token": token, **fields,
-        }
-        lines = "".join(f"{key} {value.encode().hex()}\n" for key, value in fields.items())
-        answer = self.raw(f"AWSAUTH/1\n{lines}\n".encode())
-        entry = json.loads((self.state / "verifier.jsonl").read_text().splitlines()[-1])
-        if answer.startswith("OK "):
-            assert entry["outcome"] == "ok" and entry["principal"] == answer[3:]
-            return "ok", entry
-        assert entry["outcome"] == "refused" and entry["reason"] == re.match(r"NO (\w+)", answer)[1]
-        return entry["reason"], entry
-
-    def user(self, name: str, *statements: dict, **create) -> Credentials:
-        """A user with an inline policy (none without statements) and an access key."""
-        iam = self.client("iam")
-        iam.create_user(UserName=name, **create)
-        self.put_policy(name, *statements)
-        key = iam.create_access_key(UserName=name)["AccessKey"]
-        return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
-
-    def put_policy(self, user: str, *statements: dict) -> None:
-        if statements:
-            self.client("iam").put_user_policy(UserName=user, PolicyName="p", PolicyDocument=document(*statements))
-
-    def role(self, name: str, *statements: dict, trust: dict | None = None, **create) -> str:
-        iam, trust = self.client("iam"), document(trust or ACCOUNT_TRUST)
-        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust, **create)["Role"]["Arn"]
-        if statements:
-            iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document(*statements))
-        return arn
-
-    def session(self, arn: str, **options) -> Credentials:
-        given = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="test", **options)["Credentials"]
-        return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-
-    def calls(self) -> list[dict]:
-        return [json.loads(line) for line in (self.state / "api.jsonl").read_text().splitlines()]
-
-    def imds(self, path: str, method: str = "GET", client: int = 0, **headers: str) -> tuple[int, str]:
-        url = f"http://127.0.0.1:{self.plan['clients'][client]['imds']['port']}{path}"
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers), timeout=5) as got:
-                return got.status, got.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, ""
-
-    def metadata(self, path: str, client: int = 0) -> tuple[int, str]:
-        token = self.imds("/latest/api/token", "PUT", client, X_aws_ec2_metadata_token_ttl_seconds="60")[1]
-        return self.imds(path, client=client, X_aws_ec2_metadata_token=token)
-
-
-def document(*statements: dict) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-def allow(resource="*", action="rds-db:connect", **more) -> dict:
-    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
-
-
-def deny(resource="*", action="rds-db:connect", **more) -> dict:
-    return {**allow(resource, action), "Effect": "Deny", **more}
-
-
-def boto_token(who: Credentials, host: str = HOSTS["orders"], port: int = 3306, user: str = "app",
-               region: str = REGION) -> str:
-    """The token as users make it."""
-    client = SESSION.client(
-        "rds", region_name=region, aws_access_key_id=who.access_key, aws_secret_access_key=who.secret_key,
-        aws_session_token=who.token)
-    return client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
-
-
-def signed(who: Credentials, expires: int = 900, service: str = "rds-db", path: str = "/", **params: str) -> str:
-    """A correctly signed token with something that generate_db_auth_token would not put there."""
-    params = {"Action": "connect", "DBUser": "app", **params}
-    request = AWSRequest("GET", f"https://{HOSTS['orders']}:3306{path}", params=params)
-    botocore.auth.SigV4QueryAuth(who, service, REGION, expires=expires).add_auth(request)
-    return request.prepare().url.removeprefix("https://")
+from cryptography.hazmat.primitives import hashes
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +70,7 @@ def app(lab) -> Credentials:
 @pytest.fixture
 def clock(monkeypatch):
     """Set botocore's clock some seconds away from the lab's, which then stands still."""
+
     def move(seconds: float) -> None:
         import ministack.core.rds_iam as module
 
@@ -299,15 +78,25 @@ def clock(monkeypatch):
         monkeypatch.setattr(module, "time", types.SimpleNamespace(time=lambda: now))
         then = datetime.datetime.fromtimestamp(now + seconds, datetime.timezone.utc).replace(tzinfo=None)
         monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: then)
+
     return move
 
 
 # Tokens
 
-@pytest.mark.parametrize("seconds, expected", [
-    (0, "ok"), (-899, "ok"), (-900, "ExpiredToken"), (-86400, "ExpiredToken"),
-    (300, "ok"), (301, "TokenNotYetValid"), (86400, "TokenNotYetValid"),
-])
+
+@pytest.mark.parametrize(
+    "seconds, expected",
+    [
+        (0, "ok"),
+        (-899, "ok"),
+        (-900, "ExpiredToken"),
+        (-86400, "ExpiredToken"),
+        (300, "ok"),
+        (301, "TokenNotYetValid"),
+        (86400, "TokenNotYetValid"),
+    ],
+)
 def test_age(lab, app, clock, seconds, expected):
     clock(seconds)
     assert lab.login(boto_token(app))[0] == expected
@@ -353,7 +142,9 @@ TOKENS = {
     "empty": (lambda who: "", "InvalidToken"),
     "a password": (lambda who: "master-of-orders", "InvalidToken"),
     "session token with a user's key": (
-        lambda who: boto_token(Credentials(who.access_key, who.secret_key, "session")), "InvalidCredentials"),
+        lambda who: boto_token(Credentials(who.access_key, who.secret_key, "session")),
+        "InvalidCredentials",
+    ),
     "unknown key": (lambda who: boto_token(Credentials("AKIA0000000000000000", "x")), "InvalidCredentials"),
     "ministack's root key": (lambda who: boto_token(Credentials("test", "test")), "InvalidCredentials"),
     "account number as key": (lambda who: boto_token(Credentials(ACCOUNT, "test")), "InvalidCredentials"),
@@ -407,21 +198,25 @@ def test_session_of_a_deleted_role(lab):
 
 # The server, the account, the database
 
-@pytest.mark.parametrize("fields, expected", [
-    ({"tls": "0"}, "TlsRequired"),
-    ({"tls": "2"}, "TlsRequired"),
-    ({"tls": ""}, "TlsRequired"),
-    ({"as": ""}, "NotAnIamAccount"),
-    ({"as": "rds"}, "NotAnIamAccount"),
-    ({"user": "App"}, "InvalidToken"),
-    ({"user": "app\n"}, "InvalidToken"),
-    ({"user": ""}, "InvalidTarget"),
-    ({"local": "127.0.0.32 3306"}, "InvalidToken"),
-    ({"local": "127.0.0.33 3306"}, "UnknownServer"),
-    ({"local": "127.0.0.31 3307"}, "UnknownServer"),
-    ({"local": "::ffff:127.0.0.31 3306"}, "ok"),
-    ({"local": " 0"}, "UnknownServer"),
-])
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({"tls": "0"}, "TlsRequired"),
+        ({"tls": "2"}, "TlsRequired"),
+        ({"tls": ""}, "TlsRequired"),
+        ({"as": ""}, "NotAnIamAccount"),
+        ({"as": "rds"}, "NotAnIamAccount"),
+        ({"user": "App"}, "InvalidToken"),
+        ({"user": "app\n"}, "InvalidToken"),
+        ({"user": ""}, "InvalidTarget"),
+        ({"local": "127.0.0.32 3306"}, "InvalidToken"),
+        ({"local": "127.0.0.33 3306"}, "UnknownServer"),
+        ({"local": "127.0.0.31 3307"}, "UnknownServer"),
+        ({"local": "::ffff:127.0.0.31 3306"}, "ok"),
+        ({"local": " 0"}, "UnknownServer"),
+    ],
+)
 def test_connection(lab, app, fields, expected):
     assert lab.login(boto_token(app), **fields)[0] == expected
 
@@ -474,8 +269,7 @@ def ledger(lab):
     rds = lab.client("rds")
 
     def switch(flag: bool) -> dict:
-        rds.modify_db_cluster(
-            DBClusterIdentifier="ledger", EnableIAMDatabaseAuthentication=flag, ApplyImmediately=True)
+        rds.modify_db_cluster(DBClusterIdentifier="ledger", EnableIAMDatabaseAuthentication=flag, ApplyImmediately=True)
         return lab.wait_flag_of_cluster("ledger", flag)
 
     switch(True)
@@ -507,10 +301,19 @@ def test_cluster_has_one_flag(lab, app, ledger):
     assert logins() == {"ok"}
 
 
-@pytest.mark.parametrize("request_bytes", [
-    b"\n", b"AWSAUTH/2\n\n", b"AWSAUTH/1\n\n", b"AWSAUTH/1\ntls 31\ntls 31\n\n", b"AWSAUTH/1\ntls 3\n\n",
-    b"AWSAUTH/1\nother 31\n\n", b"AWSAUTH/1\nuser ff\n\n", b"GET / HTTP/1.1\r\n\r\n",
-])
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\n",
+        b"AWSAUTH/2\n\n",
+        b"AWSAUTH/1\n\n",
+        b"AWSAUTH/1\ntls 31\ntls 31\n\n",
+        b"AWSAUTH/1\ntls 3\n\n",
+        b"AWSAUTH/1\nother 31\n\n",
+        b"AWSAUTH/1\nuser ff\n\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+)
 def test_malformed_request(lab, request_bytes):
     assert lab.raw(request_bytes).startswith("NO MalformedRequest")
 
@@ -519,10 +322,6 @@ def test_malformed_request(lab, request_bytes):
 
 FUTURE = "2099-01-01T00:00:00Z"
 PAST = "2001-01-01T00:00:00Z"
-
-
-def when(operator: str, key: str, value) -> dict:
-    return {"Condition": {operator: {key: value}}}
 
 
 POLICIES = {
@@ -543,23 +342,18 @@ POLICIES = {
     "another user": ([allow("%/report")], "ImplicitDeny"),
     "a longer user": ([allow("%/app2")], "ImplicitDeny"),
     "another database": ([allow(f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:db-OTHER/app")], "ImplicitDeny"),
-    "name instead of resource id": (
-        [allow(f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:orders/app")], "ImplicitDeny"),
+    "name instead of resource id": ([allow(f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:orders/app")], "ImplicitDeny"),
     "another account": ([allow(f"arn:aws:rds-db:{REGION}:210987654321:dbuser:*/app")], "ImplicitDeny"),
     "several statements": ([allow("*", "s3:*"), allow(["%/report", "%/app"])], "ok"),
     "NotAction without it": ([{"Effect": "Allow", "NotAction": "s3:*", "Resource": "%/app"}], "ok"),
     "NotAction with it": ([{"Effect": "Allow", "NotAction": "rds-db:Connect", "Resource": "*"}], "ImplicitDeny"),
-    "NotResource without it": (
-        [{"Effect": "Allow", "Action": "rds-db:connect", "NotResource": "%/report"}], "ok"),
-    "NotResource with it": (
-        [{"Effect": "Allow", "Action": "rds-db:connect", "NotResource": "%/a*"}], "ImplicitDeny"),
+    "NotResource without it": ([{"Effect": "Allow", "Action": "rds-db:connect", "NotResource": "%/report"}], "ok"),
+    "NotResource with it": ([{"Effect": "Allow", "Action": "rds-db:connect", "NotResource": "%/a*"}], "ImplicitDeny"),
     "Deny": ([allow("*"), deny("%/app")], "Deny"),
     "Deny before Allow": ([deny("%/*"), allow("*")], "Deny"),
     "Deny of another user": ([allow("*"), deny("%/report")], "ok"),
     "Deny with NotAction": ([allow("*"), {"Effect": "Deny", "NotAction": "s3:*", "Resource": "*"}], "Deny"),
-    "Deny with NotResource": (
-        [allow("*"), {"Effect": "Deny", "Action": "*", "NotResource": "%/report"}], "Deny"),
-
+    "Deny with NotResource": ([allow("*"), {"Effect": "Deny", "Action": "*", "NotResource": "%/report"}], "Deny"),
     "condition met: username": ([allow(**when("StringEquals", "aws:username", "policies"))], "ok"),
     "condition met: one of two": ([allow(**when("StringLike", "aws:username", ["x", "pol*"]))], "ok"),
     "condition met: tag": ([allow(**when("StringEquals", "aws:PrincipalTag/team", "orders"))], "ok"),
@@ -568,53 +362,69 @@ POLICIES = {
     "condition met: region": ([allow(**when("StringEquals", "aws:RequestedRegion", REGION))], "ok"),
     "condition met: account": ([allow(**when("StringEquals", "aws:PrincipalAccount", ACCOUNT))], "ok"),
     "condition met: type": ([allow(**when("StringEquals", "aws:PrincipalType", "User"))], "ok"),
-    "condition met: ARN": (
-        [allow(**when("ArnLike", "aws:PrincipalArn", f"arn:aws:iam::{ACCOUNT}:user/*"))], "ok"),
+    "condition met: ARN": ([allow(**when("ArnLike", "aws:PrincipalArn", f"arn:aws:iam::{ACCOUNT}:user/*"))], "ok"),
     "condition met: no session": ([allow(**when("Null", "aws:TokenIssueTime", "true"))], "ok"),
-    "condition met: if exists": (
-        [allow(**when("StringEqualsIfExists", "aws:PrincipalTag/none", "x"))], "ok"),
+    "condition met: if exists": ([allow(**when("StringEqualsIfExists", "aws:PrincipalTag/none", "x"))], "ok"),
     "condition met: not equal": ([allow(**when("StringNotEquals", "aws:username", ["x", "y"]))], "ok"),
     "condition met: all values": (
-        [allow(**when("ForAllValues:StringEquals", "aws:PrincipalTag/team", ["orders"]))], "ok"),
+        [allow(**when("ForAllValues:StringEquals", "aws:PrincipalTag/team", ["orders"]))],
+        "ok",
+    ),
     "condition not met: username": ([allow(**when("StringEquals", "aws:username", "other"))], "ImplicitDeny"),
     "condition not met: case": ([allow(**when("StringEquals", "aws:username", "Policies"))], "ImplicitDeny"),
-    "condition not met: missing tag": (
-        [allow(**when("StringEquals", "aws:PrincipalTag/none", "x"))], "ImplicitDeny"),
+    "condition not met: missing tag": ([allow(**when("StringEquals", "aws:PrincipalTag/none", "x"))], "ImplicitDeny"),
     "condition not met: time": ([allow(**when("DateLessThan", "aws:CurrentTime", PAST))], "ImplicitDeny"),
-    "condition not met: one of two operators": ([allow(Condition={
-        "StringEquals": {"aws:username": "policies"}, "DateLessThan": {"aws:CurrentTime": PAST},
-    })], "ImplicitDeny"),
+    "condition not met: one of two operators": (
+        [
+            allow(
+                Condition={
+                    "StringEquals": {"aws:username": "policies"},
+                    "DateLessThan": {"aws:CurrentTime": PAST},
+                }
+            )
+        ],
+        "ImplicitDeny",
+    ),
     "condition of Deny met": ([allow(), deny(**when("StringEquals", "aws:username", "policies"))], "Deny"),
     "condition of Deny not met": ([allow(), deny(**when("StringEquals", "aws:username", "other"))], "ok"),
-
     "not evaluable: source address": ([allow(**when("IpAddress", "aws:SourceIp", "0.0.0.0/0"))], "NotEvaluable"),
     "not evaluable: TLS": ([allow(**when("Bool", "aws:SecureTransport", "false"))], "NotEvaluable"),
-    "not evaluable: TLS in Deny": (
-        [allow(), deny(**when("Bool", "aws:SecureTransport", "true"))], "NotEvaluable"),
+    "not evaluable: TLS in Deny": ([allow(), deny(**when("Bool", "aws:SecureTransport", "true"))], "NotEvaluable"),
     "not evaluable: VPC": ([allow(**when("StringNotEquals", "aws:SourceVpc", "vpc-1"))], "NotEvaluable"),
     "not evaluable: user agent": ([allow(**when("StringLike", "aws:UserAgent", "*"))], "NotEvaluable"),
-    "not evaluable: resource tag": (
-        [allow(**when("StringEquals", "aws:ResourceTag/team", "orders"))], "NotEvaluable"),
+    "not evaluable: resource tag": ([allow(**when("StringEquals", "aws:ResourceTag/team", "orders"))], "NotEvaluable"),
     "not evaluable: MFA in Deny": (
-        [allow(), deny(**when("BoolIfExists", "aws:MultiFactorAuthPresent", "true"))], "NotEvaluable"),
+        [allow(), deny(**when("BoolIfExists", "aws:MultiFactorAuthPresent", "true"))],
+        "NotEvaluable",
+    ),
     "not evaluable: also where another allows": (
-        [allow(), allow(**when("IpAddress", "aws:SourceIp", "10.0.0.0/8"))], "NotEvaluable"),
+        [allow(), allow(**when("IpAddress", "aws:SourceIp", "10.0.0.0/8"))],
+        "NotEvaluable",
+    ),
     "not evaluable: operator": ([allow(), deny(**when("StringSounds", "aws:username", "x"))], "NotEvaluable"),
     "not evaluable: operator with suffix": (
-        [allow(), deny(**when("NullIfExists", "aws:username", "true"))], "NotEvaluable"),
+        [allow(), deny(**when("NullIfExists", "aws:username", "true"))],
+        "NotEvaluable",
+    ),
     "not evaluable: date": ([allow(), deny(**when("DateLessThan", "aws:CurrentTime", "soon"))], "NotEvaluable"),
     "not evaluable: number": ([allow(), deny(**when("NumericLessThan", "aws:EpochTime", "1e99"))], "NotEvaluable"),
     "not evaluable: ARN": ([allow(), deny(**when("ArnLike", "aws:PrincipalArn", "*"))], "NotEvaluable"),
     "not evaluable: variable in value": (
-        [allow(), deny(**when("StringNotEquals", "aws:username", "${aws:userid}"))], "NotEvaluable"),
+        [allow(), deny(**when("StringNotEquals", "aws:username", "${aws:userid}"))],
+        "NotEvaluable",
+    ),
     "not evaluable: variable in resource": ([allow("%/${aws:username}")], "NotEvaluable"),
     "not evaluable: variable in Deny": ([allow(), deny("%/${aws:PrincipalTag/team}")], "NotEvaluable"),
     "not evaluable: no action": ([allow(action=[])], "NotEvaluable"),
     "not evaluable: condition is no object": ([allow(), deny(Condition={"StringEquals": "x"})], "NotEvaluable"),
     "evaluable: the unknown is about another action": (
-        [allow(), deny("*", "s3:*", **when("Bool", "aws:SecureTransport", "false"))], "ok"),
+        [allow(), deny("*", "s3:*", **when("Bool", "aws:SecureTransport", "false"))],
+        "ok",
+    ),
     "evaluable: the unknown is about another user": (
-        [allow(), deny("%/report", **when("Bool", "aws:SecureTransport", "false"))], "ok"),
+        [allow(), deny("%/report", **when("Bool", "aws:SecureTransport", "false"))],
+        "ok",
+    ),
 }
 
 
@@ -654,12 +464,15 @@ def test_group_and_managed_policies(lab):
     assert lab.login(boto_token(who))[0] == "Deny"
 
 
-@pytest.mark.parametrize("boundary, expected", [
-    ([allow("*", "rds-db:*")], "ok"),
-    ([allow("*", "s3:*")], "ImplicitDeny"),
-    ([allow(), deny()], "Deny"),
-    ([allow(**when("Bool", "aws:SecureTransport", "true"))], "NotEvaluable"),
-])
+@pytest.mark.parametrize(
+    "boundary, expected",
+    [
+        ([allow("*", "rds-db:*")], "ok"),
+        ([allow("*", "s3:*")], "ImplicitDeny"),
+        ([allow(), deny()], "Deny"),
+        ([allow(**when("Bool", "aws:SecureTransport", "true"))], "NotEvaluable"),
+    ],
+)
 def test_permissions_boundary(lab, boundary, expected):
     name = "boundary-" + expected
     iam = lab.client("iam")
@@ -680,29 +493,35 @@ def role_arn(lab) -> str:
     return lab.role("app-role", allow(), Path="/apps/", Tags=[{"Key": "team", "Value": "orders"}])
 
 
-@pytest.mark.parametrize("policy, expected", [
-    (None, "ok"),
-    ([allow()], "ok"),
-    ([allow("*", "s3:*")], "ImplicitDeny"),
-    ([allow("*", "*"), deny()], "Deny"),
-    ([allow(**when("StringEquals", "aws:SourceVpce", "vpce-1"))], "NotEvaluable"),
-])
+@pytest.mark.parametrize(
+    "policy, expected",
+    [
+        (None, "ok"),
+        ([allow()], "ok"),
+        ([allow("*", "s3:*")], "ImplicitDeny"),
+        ([allow("*", "*"), deny()], "Deny"),
+        ([allow(**when("StringEquals", "aws:SourceVpce", "vpce-1"))], "NotEvaluable"),
+    ],
+)
 def test_session_policy(lab, role_arn, policy, expected):
     options = {"Policy": document(*policy)} if policy else {}
     assert lab.login(boto_token(lab.session(role_arn, **options)))[0] == expected
 
 
-@pytest.mark.parametrize("condition, expected", [
-    (when("StringEquals", "aws:PrincipalArn", f"arn:aws:iam::{ACCOUNT}:role/apps/app-role"), "ok"),
-    (when("StringLike", "aws:PrincipalArn", "arn:aws:sts::*"), "ImplicitDeny"),
-    (when("StringEquals", "aws:PrincipalType", "AssumedRole"), "ok"),
-    (when("StringLike", "aws:userid", "AROA*:test"), "ok"),
-    (when("StringEquals", "aws:PrincipalTag/Team", "orders"), "ok"),
-    (when("StringEquals", "aws:PrincipalTag/shift", "night"), "ok"),
-    (when("Null", "aws:username", "true"), "ok"),
-    (when("DateGreaterThan", "aws:TokenIssueTime", PAST), "ok"),
-    (when("DateGreaterThan", "aws:TokenIssueTime", FUTURE), "ImplicitDeny"),
-])
+@pytest.mark.parametrize(
+    "condition, expected",
+    [
+        (when("StringEquals", "aws:PrincipalArn", f"arn:aws:iam::{ACCOUNT}:role/apps/app-role"), "ok"),
+        (when("StringLike", "aws:PrincipalArn", "arn:aws:sts::*"), "ImplicitDeny"),
+        (when("StringEquals", "aws:PrincipalType", "AssumedRole"), "ok"),
+        (when("StringLike", "aws:userid", "AROA*:test"), "ok"),
+        (when("StringEquals", "aws:PrincipalTag/Team", "orders"), "ok"),
+        (when("StringEquals", "aws:PrincipalTag/shift", "night"), "ok"),
+        (when("Null", "aws:username", "true"), "ok"),
+        (when("DateGreaterThan", "aws:TokenIssueTime", PAST), "ok"),
+        (when("DateGreaterThan", "aws:TokenIssueTime", FUTURE), "ImplicitDeny"),
+    ],
+)
 def test_condition_on_a_role(lab, role_arn, condition, expected):
     iam = lab.client("iam")
     iam.put_role_policy(RoleName="app-role", PolicyName="p", PolicyDocument=document(allow(**condition)))
@@ -725,11 +544,6 @@ def test_logs_hold_no_secret(lab, app):
 
 
 # The API
-
-def failure(call, *args, **kwargs) -> str:
-    with pytest.raises(ClientError) as caught:
-        call(*args, **kwargs)
-    return caught.value.response["Error"]["Code"]
 
 
 def test_api_log(lab, app):
@@ -756,10 +570,19 @@ def test_api_log(lab, app):
     ]
 
 
-@pytest.mark.parametrize("method, path", [
-    ("POST", "/_ministack/reset"), ("GET", "/_ministack/health"), ("POST", "/_ministack/config"), ("GET", "/health"),
-    ("GET", "/latest/meta-data/"), ("PUT", "/bucket"), ("GET", "/?Action=ListUsers&Version=2010-05-08"), ("POST", "/"),
-])
+@pytest.mark.parametrize(
+    "method, path",
+    [
+        ("POST", "/_ministack/reset"),
+        ("GET", "/_ministack/health"),
+        ("POST", "/_ministack/config"),
+        ("GET", "/health"),
+        ("GET", "/latest/meta-data/"),
+        ("PUT", "/bucket"),
+        ("GET", "/?Action=ListUsers&Version=2010-05-08"),
+        ("POST", "/"),
+    ],
+)
 def test_only_signed_calls_come_in(lab, method, path):
     for headers in ({}, {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/rds/aws4_request"}):
         request = urllib.request.Request(lab.url + path, method=method, headers=headers)
@@ -770,13 +593,19 @@ def test_only_signed_calls_come_in(lab, method, path):
 
 def test_signed_query_string_is_refused(lab):
     """ministack would allow the action in the query and run the one in the body."""
-    request = AWSRequest("POST", lab.url + "/?Action=DescribeDBInstances", data="Action=DeleteDBInstance",
-                         headers={"Content-Type": "application/x-www-form-urlencoded"})
+    request = AWSRequest(
+        "POST",
+        lab.url + "/?Action=DescribeDBInstances",
+        data="Action=DeleteDBInstance",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
     botocore.auth.SigV4Auth(ADMIN, "rds", REGION).add_auth(request)
     prepared = request.prepare()
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(urllib.request.Request(
-            prepared.url, b"Action=DeleteDBInstance", dict(prepared.headers), method="POST"), timeout=5)
+        urllib.request.urlopen(
+            urllib.request.Request(prepared.url, b"Action=DeleteDBInstance", dict(prepared.headers), method="POST"),
+            timeout=5,
+        )
     assert caught.value.code == 403
 
 
@@ -793,7 +622,7 @@ def test_nothing_is_lost_at_the_seed(lab):
 
 
 def test_the_cluster_is_there_with_its_members(lab):
-    cluster, = lab.client("rds").describe_db_clusters(DBClusterIdentifier="ledger")["DBClusters"]
+    (cluster,) = lab.client("rds").describe_db_clusters(DBClusterIdentifier="ledger")["DBClusters"]
     assert cluster["DbClusterResourceId"] == lab.seed["databases"]["ledger"]["resource_id"]
     assert re.fullmatch("cluster-[A-Z2-7]{26}", cluster["DbClusterResourceId"])
     assert [cluster["Endpoint"], cluster["ReaderEndpoint"]] == list(LEDGER.values())[:2]
@@ -817,16 +646,26 @@ def test_cluster_without_one_of_its_members(lab, app, ledger):
     assert [cluster["Endpoint"], cluster["ReaderEndpoint"]] == list(LEDGER.values())[:2]
 
 
-@pytest.mark.parametrize("engine, instance_class, expected", [
-    ("mysql", "db.t4g.micro", True), ("mariadb", "db.t3.micro", True), ("postgres", "db.m5.large", True),
-    ("aurora-mysql", "db.r5.large", True), ("mysql", "db.t2.micro", False), ("oracle-ee", "db.m5.large", False),
-    ("sqlserver-se", "db.m5.large", False), ("db2-se", "db.m5.large", False),
-])
+@pytest.mark.parametrize(
+    "engine, instance_class, expected",
+    [
+        ("mysql", "db.t4g.micro", True),
+        ("mariadb", "db.t3.micro", True),
+        ("postgres", "db.m5.large", True),
+        ("aurora-mysql", "db.r5.large", True),
+        ("mysql", "db.t2.micro", False),
+        ("oracle-ee", "db.m5.large", False),
+        ("sqlserver-se", "db.m5.large", False),
+        ("db2-se", "db.m5.large", False),
+    ],
+)
 def test_orderable_options(lab, engine, instance_class, expected):
-    options = lab.client("rds").describe_orderable_db_instance_options(
-        Engine=engine, DBInstanceClass=instance_class)["OrderableDBInstanceOptions"]
+    options = lab.client("rds").describe_orderable_db_instance_options(Engine=engine, DBInstanceClass=instance_class)[
+        "OrderableDBInstanceOptions"
+    ]
     assert [(option["DBInstanceClass"], option["SupportsIAMDatabaseAuthentication"]) for option in options] == [
-        (instance_class, expected)]
+        (instance_class, expected)
+    ]
 
 
 @pytest.fixture
@@ -834,8 +673,13 @@ def extra(lab):
     """An instance of its own for tests that leave something pending."""
     rds = lab.client("rds")
     rds.create_db_instance(
-        DBInstanceIdentifier="extra", Engine="mysql", DBInstanceClass="db.t3.micro", AllocatedStorage=20,
-        MasterUsername="admin", ManageMasterUserPassword=True)
+        DBInstanceIdentifier="extra",
+        Engine="mysql",
+        DBInstanceClass="db.t3.micro",
+        AllocatedStorage=20,
+        MasterUsername="admin",
+        ManageMasterUserPassword=True,
+    )
     yield lambda **request: rds.modify_db_instance(DBInstanceIdentifier="extra", **request)["DBInstance"]
     secret = lab.database("extra")["MasterUserSecret"]["SecretArn"]
     rds.delete_db_instance(DBInstanceIdentifier="extra", SkipFinalSnapshot=True)
@@ -852,7 +696,8 @@ def test_immediate_apply_takes_all_pending_values_with_it(lab, extra, monkeypatc
     # What another instance applies at once takes as long, and began later.
     for flag in (False, True):
         lab.client("rds").modify_db_instance(
-            DBInstanceIdentifier="sales", EnableIAMDatabaseAuthentication=flag, ApplyImmediately=True)
+            DBInstanceIdentifier="sales", EnableIAMDatabaseAuthentication=flag, ApplyImmediately=True
+        )
         lab.wait_flag("sales", flag)
     assert lab.database("extra")["PendingModifiedValues"] == pending, "pending values wait for the window"
     extra(DBInstanceClass="db.t3.small", ApplyImmediately=True)
@@ -867,26 +712,37 @@ def test_pending_value_of_another_time_stays(lab, extra):
     assert lab.wait_flag("extra", True)["PendingModifiedValues"] == {"AllocatedStorage": 40}
 
 
-def test_modify_is_refused(lab, extra):
+FLAG = {"EnableIAMDatabaseAuthentication": True, "ApplyImmediately": True}
+
+
+@pytest.fixture
+def aurora(lab):
+    """A cluster with one member."""
+    rds, login = lab.client("rds"), {"MasterUsername": "admin", "MasterUserPassword": "master-of-aurora"}
+    rds.create_db_cluster(DBClusterIdentifier="aurora", Engine="aurora-mysql", **login)
+    member = {"Engine": "aurora-mysql", "DBInstanceClass": "db.r5.large", "DBClusterIdentifier": "aurora"}
+    rds.create_db_instance(DBInstanceIdentifier="member", **member)
+
+
+def test_modify_is_refused(lab, extra, aurora):
     rds = lab.client("rds")
-    rds.create_db_cluster(DBClusterIdentifier="aurora", Engine="aurora-mysql", MasterUsername="admin",
-                          MasterUserPassword="master-of-aurora")
-    rds.create_db_instance(DBInstanceIdentifier="member", Engine="aurora-mysql", DBInstanceClass="db.r5.large",
-                           DBClusterIdentifier="aurora")
-    flag = {"EnableIAMDatabaseAuthentication": True, "ApplyImmediately": True}
-    assert failure(rds.modify_db_instance, DBInstanceIdentifier="member", **flag) == "InvalidParameterCombination"
-    rds.create_db_instance(DBInstanceIdentifier="oracle", Engine="oracle-se2", DBInstanceClass="db.m5.large",
-                           AllocatedStorage=20, MasterUsername="admin", MasterUserPassword="master-of-oracle")
-    assert failure(rds.modify_db_instance, DBInstanceIdentifier="oracle", **flag) == "InvalidParameterCombination"
-    assert failure(rds.modify_db_instance, DBInstanceIdentifier="none", **flag) == "DBInstanceNotFound"
-    assert failure(rds.modify_db_instance, DBInstanceIdentifier="sales",
-                   MasterUserPassword="another-password") == "InvalidParameterCombination"
+
+    def refused(identifier, **request):
+        return failure(rds.modify_db_instance, DBInstanceIdentifier=identifier, **request)
+
+    login = {"MasterUsername": "admin", "MasterUserPassword": "master-of-oracle"}
+    size = {"DBInstanceClass": "db.m5.large", "AllocatedStorage": 20}
+    rds.create_db_instance(DBInstanceIdentifier="oracle", Engine="oracle-se2", **size, **login)
+    for identifier in ("member", "oracle"):
+        assert refused(identifier, **FLAG) == "InvalidParameterCombination"
+    assert refused("none", **FLAG) == "DBInstanceNotFound"
+    assert refused("sales", MasterUserPassword="another-password") == "InvalidParameterCombination"
     for password in ({"MasterUserPassword": "another-password"}, {"RotateMasterUserPassword": True}):
-        assert failure(rds.modify_db_cluster, DBClusterIdentifier="ledger", ApplyImmediately=True,
-                       **password) == "InvalidParameterCombination"
+        request = {"DBClusterIdentifier": "ledger", "ApplyImmediately": True, **password}
+        assert failure(rds.modify_db_cluster, **request) == "InvalidParameterCombination"
     rds.stop_db_instance(DBInstanceIdentifier="extra")
-    assert failure(rds.modify_db_instance, DBInstanceIdentifier="extra", **flag) == "InvalidDBInstanceState"
-    cluster = rds.modify_db_cluster(DBClusterIdentifier="aurora", **flag)["DBCluster"]
+    assert refused("extra", **FLAG) == "InvalidDBInstanceState"
+    cluster = rds.modify_db_cluster(DBClusterIdentifier="aurora", **FLAG)["DBCluster"]
     assert (cluster["Status"], cluster["IAMDatabaseAuthenticationEnabled"]) == ("modifying", False)
     assert "PendingModifiedValues" not in lab.wait_flag_of_cluster("aurora", True)
     cluster = rds.modify_db_cluster(DBClusterIdentifier="aurora", EnableIAMDatabaseAuthentication=False)["DBCluster"]
@@ -894,7 +750,7 @@ def test_modify_is_refused(lab, extra):
 
 
 def test_certificates(lab):
-    certificate, = lab.client("rds").describe_certificates()["Certificates"]
+    (certificate,) = lab.client("rds").describe_certificates()["Certificates"]
     ca = x509.load_pem_x509_certificate((lab.state / "server.pem").read_bytes())
     assert certificate["Thumbprint"] == ca.fingerprint(hashes.SHA1()).hex()
     assert certificate["ValidTill"] == ca.not_valid_after_utc
@@ -902,12 +758,14 @@ def test_certificates(lab):
 
 def test_iam_as_the_roles_need_it(lab):
     iam = lab.client("iam")
-    assert failure(lab.client("sts").assume_role, RoleArn=f"arn:aws:iam::{ACCOUNT}:role/none",
-                   RoleSessionName="test") == "AccessDenied"
+    nobody = {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/none", "RoleSessionName": "test"}
+    assert failure(lab.client("sts").assume_role, **nobody) == "AccessDenied"
     arn = lab.role("simulated", allow(lab.arn()))
     for user, expected in (("app", "allowed"), ("report", "implicitDeny")):
-        result, = iam.simulate_principal_policy(
-            PolicySourceArn=arn, ActionNames=["rds-db:connect"], ResourceArns=[lab.arn(user=user)],
+        (result,) = iam.simulate_principal_policy(
+            PolicySourceArn=arn,
+            ActionNames=["rds-db:connect"],
+            ResourceArns=[lab.arn(user=user)],
         )["EvaluationResults"]
         assert result["EvalDecision"] == expected
     iam.create_instance_profile(InstanceProfileName="simulated")
@@ -961,19 +819,24 @@ def test_instance_profiles(lab, profile):
     for call in (
         lambda: ec2.describe_instances(InstanceIds=["i-00000000000000000"]),
         lambda: ec2.associate_iam_instance_profile(
-            InstanceId="i-00000000000000000", IamInstanceProfile=profile("attached")),
+            InstanceId="i-00000000000000000", IamInstanceProfile=profile("attached")
+        ),
     ):
         assert failure(call) == "InvalidInstanceID.NotFound"
-    first = ec2.associate_iam_instance_profile(
-        InstanceId=instance, IamInstanceProfile={"Name": "attached"})["IamInstanceProfileAssociation"]
-    assert failure(ec2.associate_iam_instance_profile, InstanceId=instance,
-                   IamInstanceProfile=profile("other")) == "IncorrectState"
-    found, = associations(instance_id=instance, state="associated")
+    first = ec2.associate_iam_instance_profile(InstanceId=instance, IamInstanceProfile={"Name": "attached"})[
+        "IamInstanceProfileAssociation"
+    ]
+    assert (
+        failure(ec2.associate_iam_instance_profile, InstanceId=instance, IamInstanceProfile=profile("other"))
+        == "IncorrectState"
+    )
+    (found,) = associations(instance_id=instance, state="associated")
     assert found["IamInstanceProfile"]["Arn"].endswith(":instance-profile/attached")
     assert not associations(instance_id=lab.seed["clients"]["web2"])
     ec2.replace_iam_instance_profile_association(
-        AssociationId=first["AssociationId"], IamInstanceProfile={"Name": "other"})
-    found, = associations(instance_id=instance)
+        AssociationId=first["AssociationId"], IamInstanceProfile={"Name": "other"}
+    )
+    (found,) = associations(instance_id=instance)
     assert found["IamInstanceProfile"]["Arn"].endswith(":instance-profile/other")
     ec2.disassociate_iam_instance_profile(AssociationId=found["AssociationId"])
     assert not associations(instance_id=instance)
@@ -981,14 +844,17 @@ def test_instance_profiles(lab, profile):
     assert "IamInstanceProfile" not in reservations[0]["Instances"][0]
 
 
-@pytest.mark.parametrize("headers, expected", [
-    ({}, 400),
-    ({"X_aws_ec2_metadata_token_ttl_seconds": "0"}, 400),
-    ({"X_aws_ec2_metadata_token_ttl_seconds": "21601"}, 400),
-    ({"X_aws_ec2_metadata_token_ttl_seconds": "1e3"}, 400),
-    ({"X_aws_ec2_metadata_token_ttl_seconds": "21600"}, 200),
-    ({"X_aws_ec2_metadata_token_ttl_seconds": "60", "X_Forwarded_For": "10.0.0.1"}, 403),
-])
+@pytest.mark.parametrize(
+    "headers, expected",
+    [
+        ({}, 400),
+        ({"X_aws_ec2_metadata_token_ttl_seconds": "0"}, 400),
+        ({"X_aws_ec2_metadata_token_ttl_seconds": "21601"}, 400),
+        ({"X_aws_ec2_metadata_token_ttl_seconds": "1e3"}, 400),
+        ({"X_aws_ec2_metadata_token_ttl_seconds": "21600"}, 200),
+        ({"X_aws_ec2_metadata_token_ttl_seconds": "60", "X_Forwarded_For": "10.0.0.1"}, 403),
+    ],
+)
 def test_metadata_token(lab, headers, expected):
     assert lab.imds("/latest/api/token", "PUT", **headers)[0] == expected
 
@@ -1020,7 +886,8 @@ def test_metadata(lab):
 
 def associate(lab, client: str, profile: dict) -> str:
     return lab.client("ec2").associate_iam_instance_profile(
-        InstanceId=lab.seed["clients"][client], IamInstanceProfile=profile,
+        InstanceId=lab.seed["clients"][client],
+        IamInstanceProfile=profile,
     )["IamInstanceProfileAssociation"]["AssociationId"]
 
 
@@ -1064,20 +931,24 @@ def test_credentials_are_kept_and_renewed(lab, profile, monkeypatch):
         patch.setattr(imds.time, "time", lambda: now() + 6 * 3600 - 299)
         assert document_of()["AccessKeyId"] != first["AccessKeyId"]
     lab.client("ec2").replace_iam_instance_profile_association(
-        AssociationId=association, IamInstanceProfile=profile("successor"))
+        AssociationId=association, IamInstanceProfile=profile("successor")
+    )
     assert lab.metadata(CREDENTIALS + "kept")[0] == 404
     assert document_of("successor")["AccessKeyId"] != first["AccessKeyId"]
-    association, = lab.client("ec2").describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
+    (association,) = lab.client("ec2").describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
     lab.client("ec2").disassociate_iam_instance_profile(AssociationId=association["AssociationId"])
     assert lab.metadata(CREDENTIALS + "successor")[0] == 404
 
 
-@pytest.mark.parametrize("name, trust", [
-    ("lambda-role", {**EC2_TRUST, "Principal": {"Service": "lambda.amazonaws.com"}}),
-    ("account-role", ACCOUNT_TRUST),
-    ("denied-role", {**EC2_TRUST, "Effect": "Deny"}),
-    ("condition-role", {**EC2_TRUST, **when("StringEquals", "aws:SourceAccount", ACCOUNT)}),
-])
+@pytest.mark.parametrize(
+    "name, trust",
+    [
+        ("lambda-role", {**EC2_TRUST, "Principal": {"Service": "lambda.amazonaws.com"}}),
+        ("account-role", ACCOUNT_TRUST),
+        ("denied-role", {**EC2_TRUST, "Effect": "Deny"}),
+        ("condition-role", {**EC2_TRUST, **when("StringEquals", "aws:SourceAccount", ACCOUNT)}),
+    ],
+)
 def test_trust_policy_must_name_ec2(lab, profile, name, trust):
     associate(lab, "web1", profile(name, allow(), trust=trust))
     given = json.loads(lab.metadata(CREDENTIALS + name)[1])
@@ -1085,6 +956,7 @@ def test_trust_policy_must_name_ec2(lab, profile, name, trust):
 
 
 # Files
+
 
 def test_truststore(lab):
     context = ssl.create_default_context(cafile=str(lab.state / "server.pem"))

@@ -34,7 +34,7 @@ def download(packages: Path) -> str:
     patterns = " ".join(f"-e {name}" for name in INSTALLABLE)
     return (
         'export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; '
-        f'apt-get install -y --download-only $(apt-cache --generate pkgnames | grep -Fx {patterns}) && '
+        f"apt-get install -y --download-only $(apt-cache --generate pkgnames | grep -Fx {patterns}) && "
         f'cp "$1"/var/cache/apt/archives/*.deb "{packages}"'
     )
 

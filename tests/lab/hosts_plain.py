@@ -119,10 +119,10 @@ def _sshd_config(state: State, client: dict) -> str:
     }
     set_env = " ".join(f'"{name}={value}"' for name, value in session.items())
     return f"""\
-ListenAddress {client['host']}
-Port {client['port']}
-HostKey {state.client(client['name']) / 'host_key'}
-AuthorizedKeysFile {state.key.with_suffix('.pub')}
+ListenAddress {client["host"]}
+Port {client["port"]}
+HostKey {state.client(client["name"]) / "host_key"}
+AuthorizedKeysFile {state.key.with_suffix(".pub")}
 # The state directory may be below one that others can write to, as /tmp.
 StrictModes no
 PermitRootLogin prohibit-password

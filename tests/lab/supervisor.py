@@ -103,9 +103,7 @@ class Supervisor:
                 "root": str(self.state.truststore),
             },
             "repository": {**repository, "root": str(self.state.repository)} if repository else None,
-            "clients": [
-                {"name": client["name"], "imds": where} for client, where in zip(self.shape["clients"], imds)
-            ],
+            "clients": [{"name": client["name"], "imds": where} for client, where in zip(self.shape["clients"], imds)],
         }
 
     def _set_up(self, item: dict) -> None:

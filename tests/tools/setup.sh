@@ -62,9 +62,9 @@ newest_python() {
 
 # make_venv DIRECTORY PYTHON
 make_venv() {
-  local venv=$PWD/$1 python=$2 stamp site ansible checksum wheel
+  local venv=$PWD/$1 python=$2 stamp site ansible wheel
   # A virtual environment holds its own path, so a copied one is not valid.
-  stamp=$(printf '%s\n' "$venv" "$python" | cat - requirements-dev.txt tests/tools/setup.sh | sha256sum)
+  stamp=$(printf '%s\n' "$venv" "$python" | cat - requirements-dev.txt tests/tools/setup.sh tests/tools/ansible-wheel | sha256sum)
   [ "$(cat "$venv/.stamp" 2> /dev/null)" != "$stamp" ] || return 0
   say "making $1 with $("$python" --version)"
   "$python" -m venv --clear "$venv"
@@ -74,14 +74,10 @@ make_venv() {
   VIRTUAL_ENV=$venv "$venv/bin/uv" pip install -q --compile-bytecode --require-hashes -r requirements-dev.txt
   site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 
-  # No package index holds amazon.aws but inside the `ansible` wheel: take it out, and leave the other 200 MB.
-  ansible=12.3.0 checksum=cd156f82fa87f7a899212b0efa9f7ca3a24d609212de9f78428a572eb01e5414
-  if "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then
-    ansible=14.5.0 checksum=245623ccc2d31d0f6f4bdb63168d550cad305fb032cc43d96e8f61ce8ab0ba84
-  fi
-  wheel=.cache/ansible-$ansible-py3-none-any.whl
-  [ -f "$wheel" ] || "$venv/bin/pip" download -q --disable-pip-version-check --no-deps --only-binary :all: -d .cache "ansible==$ansible"
-  sha256sum --quiet --check <<< "$checksum  $wheel" || die "$wheel is not the file that it should be; remove it"
+  # Of the wheel of ansible take only amazon.aws, and leave the other 200 MB.
+  ansible=12.3.0
+  "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' && ansible=14.5.0
+  wheel=$(tests/tools/ansible-wheel "$ansible")
   "$venv/bin/python" - "$wheel" "$site" << 'PY'
 import sys
 import zipfile

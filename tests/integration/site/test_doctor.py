@@ -212,8 +212,17 @@ class Cause:
     It is repaired by what the doctor prints, or is mended where that is no command. What the repair leaves is cleaned.
     """
 
-    def __init__(self, link, words, breaks, mends=None, cleans=None, hosts=("client1", "client2"),
-                 databases=("orders", "billing"), users=("app", "report")):
+    def __init__(
+        self,
+        link,
+        words,
+        breaks,
+        mends=None,
+        cleans=None,
+        hosts=("client1", "client2"),
+        databases=("orders", "billing"),
+        users=("app", "report"),
+    ):
         self.link, self.words, self.breaks, self.mends, self.cleans = link, words, breaks, mends, cleans
         self.logins = [(host, database, user) for host in hosts for database in databases for user in users]
 
@@ -338,9 +347,12 @@ ROUNDS = [
     ],
     [
         Cause("profile", "no instance profile is attached", lambda lab: lab.detach("client1"), hosts=("client1",)),
-        Cause("credentials", "credentials from shared-credentials-file", **on(
-            "client2", f"mkdir -p /root/.aws; printf '{KEYS}' > /root/.aws/credentials", "rm -r /root/.aws"
-        ), **DECIDED),
+        Cause(
+            "credentials",
+            "credentials from shared-credentials-file",
+            **on("client2", f"mkdir -p /root/.aws; printf '{KEYS}' > /root/.aws/credentials", "rm -r /root/.aws"),
+            **DECIDED,
+        ),
     ],
     [Cause("credentials", "is switched off", metadata_off, hosts=("client1",))],
     [Cause("profile", "has no role in it", empty_profile)],
@@ -350,21 +362,31 @@ ROUNDS = [
 # These change what the plain form, whose clients are one machine, has in common.
 IN_NAMESPACES = [
     [
-        Cause("port", "cannot be reached", **on(
-            "client2", "ip route add unreachable {orders}/32", "ip route del unreachable {orders}/32"
-        ), **ORDERS),
-        Cause("client", "lacks the Python libraries pymysql", **on(
-            "client1", "dpkg --purge --force-depends python3-pymysql"
-        )),
+        Cause(
+            "port",
+            "cannot be reached",
+            **on("client2", "ip route add unreachable {orders}/32", "ip route del unreachable {orders}/32"),
+            **ORDERS,
+        ),
+        Cause(
+            "client",
+            "lacks the Python libraries pymysql",
+            **on("client1", "dpkg --purge --force-depends python3-pymysql"),
+        ),
     ],
     [
-        Cause("credentials", "--http-put-response-hop-limit 2", far_from_metadata, near_to_metadata,
-              hosts=("client1",)),
-        Cause("credentials", "AWS_EC2_METADATA_DISABLED keeps client2 from", **on(
-            "client2",
-            f"echo AWS_EC2_METADATA_DISABLED=true > {ENVIRONMENT}; echo Defaults env_file={ENVIRONMENT} > {SUDO}",
-            f"rm {SUDO} {ENVIRONMENT}",
-        )),
+        Cause(
+            "credentials", "--http-put-response-hop-limit 2", far_from_metadata, near_to_metadata, hosts=("client1",)
+        ),
+        Cause(
+            "credentials",
+            "AWS_EC2_METADATA_DISABLED keeps client2 from",
+            **on(
+                "client2",
+                f"echo AWS_EC2_METADATA_DISABLED=true > {ENVIRONMENT}; echo Defaults env_file={ENVIRONMENT} > {SUDO}",
+                f"rm {SUDO} {ENVIRONMENT}",
+            ),
+        ),
     ],
 ]
 

@@ -22,8 +22,15 @@ import pytest
 FLAG = "IAMDatabaseAuthenticationEnabled"
 # What a server says first that has no TLS and asks for a password in clear text.
 GREETING = (
-    b"\x0a10.11.8-MariaDB\0" + struct.pack("<I", 1) + b"saltsalt\0" + struct.pack("<H", 0xF7FF) + b"\x21\x02\0"
-    + struct.pack("<H", 0x000F) + b"\x15" + b"\0" * 10 + b"saltsaltsalt\0mysql_clear_password\0"
+    b"\x0a10.11.8-MariaDB\0"
+    + struct.pack("<I", 1)
+    + b"saltsalt\0"
+    + struct.pack("<H", 0xF7FF)
+    + b"\x21\x02\0"
+    + struct.pack("<H", 0x000F)
+    + b"\x15"
+    + b"\0" * 10
+    + b"saltsaltsalt\0mysql_clear_password\0"
 )
 
 

@@ -70,7 +70,7 @@ def test_modules_find_the_libraries_by_themselves(lab, role):
     """On a host whose own Python has neither of them; and what is secret stays so."""
     client, orders = FAMILIES["amazon"], lab.databases["orders"]
     good(role(client))
-    own = lab.ssh(client, "for name in botocore pymysql; do python3 -c \"import $name\" || echo missing; done").stdout
+    own = lab.ssh(client, 'for name in botocore pymysql; do python3 -c "import $name" || echo missing; done').stdout
     assert own.split() == ["missing", "missing"]
     root(lab, client, "cat > /tmp/roots.pem && chmod 644 /tmp/roots.pem", input=open(lab.info["ca_file"]).read())
     login = {"login_host": orders["endpoint"], "login_user": "admin", "login_password": orders["master_password"]}

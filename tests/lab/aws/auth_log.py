@@ -17,7 +17,9 @@ MALFORMED = "authenticate", "because the provided token is malformed or otherwis
 NOT_ALLOWED = (
     "authorize",
     "because the IAM policy assumed by the caller '{caller}' is not authorized to perform `rds-db:connect` on the DB"
-    " instance.", 403, "NotAuthorized",
+    " instance.",
+    403,
+    "NotAuthorized",
 )
 LINES = {
     "InvalidToken": MALFORMED,

@@ -46,23 +46,27 @@ def apply(trusted_root: Path) -> None:
     actions["ModifyDBInstance"] = functools.partial(_modify_instance, actions["ModifyDBInstance"])
     actions["ModifyDBCluster"] = functools.partial(_modify_cluster, actions["ModifyDBCluster"])
     actions["DescribeOrderableDBInstanceOptions"] = functools.partial(
-        _orderable, actions["DescribeOrderableDBInstanceOptions"],
+        _orderable,
+        actions["DescribeOrderableDBInstanceOptions"],
     )
     actions["DescribeCertificates"] = functools.partial(_certificates, trusted_root)
     rds._instance_xml = functools.partial(_instance_xml, rds._instance_xml)
     rds._cluster_xml = functools.partial(_cluster_xml, rds._cluster_xml)
 
     iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = functools.partial(
-        _simulate, iam._IAM_HANDLERS["SimulatePrincipalPolicy"],
+        _simulate,
+        iam._IAM_HANDLERS["SimulatePrincipalPolicy"],
     )
 
     iam._IAM_HANDLERS["GetAccountAuthorizationDetails"] = functools.partial(
-        _authorization_details, iam._IAM_HANDLERS["GetAccountAuthorizationDetails"],
+        _authorization_details,
+        iam._IAM_HANDLERS["GetAccountAuthorizationDetails"],
     )
 
     actions = ec2._ACTION_MAP
     actions["DisassociateIamInstanceProfile"] = functools.partial(
-        _disassociate, actions["DisassociateIamInstanceProfile"],
+        _disassociate,
+        actions["DisassociateIamInstanceProfile"],
     )
     actions["ModifyInstanceMetadataOptions"] = _modify_metadata_options
     ec2._instance_xml = functools.partial(_ec2_instance_xml, ec2._instance_xml)
@@ -76,18 +80,21 @@ def supports_iam(engine: str, instance_class: str) -> bool:
 
 # Instances
 
+
 def _create_instance(original, params):
     """Managed master password, resource ids as long as on AWS, and no IAM flag where there is no support."""
     engine, name = rds._p(params, "Engine"), rds._p(params, "DBInstanceIdentifier")
     if rds._p(params, "EnableIAMDatabaseAuthentication") == "true" and not supports_iam(
-            engine, rds._p(params, "DBInstanceClass")):
+        engine, rds._p(params, "DBInstanceClass")
+    ):
         return _not_supported()
     managed = rds._p(params, "ManageMasterUserPassword") == "true"
     if managed:
         if rds._p(params, "MasterUserPassword"):
             return rds._error(
                 "InvalidParameterCombination",
-                "You can't specify MasterUserPassword when ManageMasterUserPassword is enabled.", 400,
+                "You can't specify MasterUserPassword when ManageMasterUserPassword is enabled.",
+                400,
             )
         params = {**params, "MasterUserPassword": [rds._generate_master_user_password()]}
     answer = original(params)
@@ -107,7 +114,8 @@ def _resource_id(prefix):
 def _managed_secret(instance, key):
     value = json.dumps({"username": instance["MasterUsername"], "password": instance["_MasterUserPassword"]})
     arn = secretsmanager.create_secret_in_process(
-        f"rds!db-{new_uuid()}", value,
+        f"rds!db-{new_uuid()}",
+        value,
         description=f"The secret associated with the primary RDS DB instance: {instance['DBInstanceArn']}",
     )
     default_key = f"arn:aws:kms:{get_region()}:{get_account_id()}:key/aws-secretsmanager-default"
@@ -154,14 +162,16 @@ def _refuse_modify(instance, params):
         return rds._error(
             "InvalidParameterCombination",
             "The specified DB Instance is a member of a cluster. Modify IAM database authentication "
-            "for the DB Cluster using the ModifyDbCluster API", 400,
+            "for the DB Cluster using the ModifyDbCluster API",
+            400,
         )
     if flag == "true" and not supports_iam(instance["Engine"], instance["DBInstanceClass"]):
         return _not_supported()
     if instance["DBInstanceStatus"] not in MODIFIABLE:
         return rds._error(
             "InvalidDBInstanceState",
-            f"Database instance {instance['DBInstanceIdentifier']} is not in available state.", 400,
+            f"Database instance {instance['DBInstanceIdentifier']} is not in available state.",
+            400,
         )
     return None
 
@@ -188,7 +198,8 @@ def _password_stays():
 def _not_supported():
     return rds._error(
         "InvalidParameterCombination",
-        "IAM Database Authentication is not supported for this configuration.", 400,
+        "IAM Database Authentication is not supported for this configuration.",
+        400,
     )
 
 
@@ -223,6 +234,7 @@ def _secret_xml(secret):
 
 
 # Clusters
+
 
 def _create_cluster(original, params):
     """A resource id as long as on AWS."""
@@ -272,6 +284,7 @@ def _cluster_xml(original, cluster):
 
 # What AWS offers
 
+
 def _orderable(original, params):
     """IAM support by engine and class, and an answer for any class, not only for ministack's ten."""
     engine, wanted = rds._p(params, "Engine"), rds._p(params, "DBInstanceClass")
@@ -292,23 +305,28 @@ def _certificates(trusted_root, params):
     if wanted not in ("", name):
         return rds._error("CertificateNotFound", f"Certificate {escape(wanted)} not found.", 404)
     ca = x509.load_pem_x509_certificates(trusted_root.read_bytes())[0]
-    inner = "".join(f"<{key}>{value}</{key}>" for key, value in {
-        "CertificateIdentifier": name,
-        "CertificateType": "CA",
-        "Thumbprint": ca.fingerprint(hashes.SHA1()).hex(),  # AWS gives the SHA-1 fingerprint too
-        "ValidFrom": f"{ca.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}",
-        "ValidTill": f"{ca.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
-        "CertificateArn": f"arn:aws:rds:{get_region()}::cert:{name}",
-        "CustomerOverride": "false",
-    }.items())
+    inner = "".join(
+        f"<{key}>{value}</{key}>"
+        for key, value in {
+            "CertificateIdentifier": name,
+            "CertificateType": "CA",
+            "Thumbprint": ca.fingerprint(hashes.SHA1()).hex(),  # AWS gives the SHA-1 fingerprint too
+            "ValidFrom": f"{ca.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}",
+            "ValidTill": f"{ca.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+            "CertificateArn": f"arn:aws:rds:{get_region()}::cert:{name}",
+            "CustomerOverride": "false",
+        }.items()
+    )
     return rds._xml(
-        200, "DescribeCertificatesResponse",
+        200,
+        "DescribeCertificatesResponse",
         f"<DescribeCertificatesResult><DefaultCertificateForNewLaunches>{name}</DefaultCertificateForNewLaunches>"
         f"<Certificates><Certificate>{inner}</Certificate></Certificates></DescribeCertificatesResult>",
     )
 
 
 # IAM
+
 
 def _simulate(original, params):
     """For a role: each of the resources, and the permissions boundary, which ministack leaves out."""
@@ -324,8 +342,12 @@ def _simulate(original, params):
     for action in (rds._p(params, key) for key in params if key.startswith("ActionNames.member.")):
         for resource in resources:
             context = iam_evaluator.EvalContext(
-                principal_arn=iam._roles[name]["Arn"], principal_type="AssumedRole", principal_account=account,
-                action=action, resource_arn=resource, region=get_region(),
+                principal_arn=iam._roles[name]["Arn"],
+                principal_type="AssumedRole",
+                principal_account=account,
+                action=action,
+                resource_arn=resource,
+                region=get_region(),
             )
             decision = words.get(iam_evaluator.evaluate(context, *layers).decision, "implicitDeny")
             members += (
@@ -333,9 +355,11 @@ def _simulate(original, params):
                 f"</EvalResourceName><EvalDecision>{decision}</EvalDecision></member>"
             )
     return iam._xml(
-        200, "SimulatePrincipalPolicyResponse",
+        200,
+        "SimulatePrincipalPolicyResponse",
         f"<SimulatePrincipalPolicyResult><EvaluationResults>{members}</EvaluationResults>"
-        "<IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult>", ns="iam",
+        "<IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult>",
+        ns="iam",
     )
 
 
@@ -356,6 +380,7 @@ def _authorization_details(original, params):
 
 
 # EC2
+
 
 def metadata_options(instance):
     """The options of an instance; at first those that Amazon Linux 2023 asks for."""

@@ -67,7 +67,7 @@ class Metadata:
         credentials = "/latest/meta-data/iam/security-credentials"
         with request_scope(self.account_id, self.region):
             if path.startswith(credentials + "/"):
-                return self._credentials(path[len(credentials) + 1:])
+                return self._credentials(path[len(credentials) + 1 :])
             handlers = {
                 "/latest/meta-data": lambda: "iam/\ninstance-id\nplacement/",
                 "/latest/meta-data/instance-id": lambda: self.instance_id,
@@ -102,69 +102,86 @@ class Metadata:
 
     def _info(self) -> str | None:
         profile = self._profile()
-        return profile and json.dumps({
-            "Code": "Success",
-            "LastUpdated": _stamp(time.time()),
-            "InstanceProfileArn": profile["Arn"],
-            "InstanceProfileId": profile["InstanceProfileId"],
-        })
+        return profile and json.dumps(
+            {
+                "Code": "Success",
+                "LastUpdated": _stamp(time.time()),
+                "InstanceProfileArn": profile["Arn"],
+                "InstanceProfileId": profile["InstanceProfileId"],
+            }
+        )
 
     def _identity(self) -> str:
         instance = self._instance()
-        return json.dumps({
-            "accountId": self.account_id,
-            "architecture": "x86_64",
-            "availabilityZone": self._zone(),
-            "imageId": instance["ImageId"],
-            "instanceId": self.instance_id,
-            "instanceType": instance["InstanceType"],
-            "privateIp": instance["PrivateIpAddress"],
-            "region": self.region,
-            "version": "2017-09-30",
-        })
+        return json.dumps(
+            {
+                "accountId": self.account_id,
+                "architecture": "x86_64",
+                "availabilityZone": self._zone(),
+                "imageId": instance["ImageId"],
+                "instanceId": self.instance_id,
+                "instanceType": instance["InstanceType"],
+                "privateIp": instance["PrivateIpAddress"],
+                "region": self.region,
+                "version": "2017-09-30",
+            }
+        )
 
     def _credentials(self, name: str) -> str | None:
         role = self._role()
         if not role or role["RoleName"] != name:
             return None
         if not ec2_may_assume(role, self.account_id, self.region):
-            return json.dumps({
-                "Code": "AssumeRoleUnauthorizedAccess",
-                "Message": f"EC2 cannot assume the role {name}. Please see documentation at {ROLE_DOCS}.",
-                "LastUpdated": _stamp(time.time()),
-            })
+            return json.dumps(
+                {
+                    "Code": "AssumeRoleUnauthorizedAccess",
+                    "Message": f"EC2 cannot assume the role {name}. Please see documentation at {ROLE_DOCS}.",
+                    "LastUpdated": _stamp(time.time()),
+                }
+            )
         with self._lock:
             return json.dumps(self._current(role, self._profile()["InstanceProfileId"]).document)
 
     def _current(self, role: dict, profile_id: str) -> _Issued:
         """The credentials handed out last, or new ones when they end soon or the role or profile is another."""
         issued = self._issued
-        if not (issued and (issued.role_id, issued.profile_id) == (role["RoleId"], profile_id)
-                and issued.expires > time.time() + RENEW_SECONDS):
+        if not (
+            issued
+            and (issued.role_id, issued.profile_id) == (role["RoleId"], profile_id)
+            and issued.expires > time.time() + RENEW_SECONDS
+        ):
             self._issued = issued = self._issue(role, profile_id)
         return issued
 
     def _issue(self, role: dict, profile_id: str) -> _Issued:
         now = time.time()
         key, secret, token = iam._gen_session_access_key(), iam._gen_secret(), iam._gen_session_token()
-        sts.register_session(key, {
-            "Arn": f"arn:aws:sts::{self.account_id}:assumed-role/{role['RoleName']}/{self.instance_id}",
-            "UserId": f"{role['RoleId']}:{self.instance_id}",
-            "SecretAccessKey": secret,
-            "SessionToken": token,
-            "Expiration": now + CREDENTIAL_SECONDS,
-            "AccountId": self.account_id,
-            "PrincipalType": "AssumedRole",
-        })
-        return _Issued(role["RoleId"], profile_id, now + CREDENTIAL_SECONDS, {
-            "Code": "Success",
-            "LastUpdated": _stamp(now),
-            "Type": "AWS-HMAC",
-            "AccessKeyId": key,
-            "SecretAccessKey": secret,
-            "Token": token,
-            "Expiration": _stamp(now + CREDENTIAL_SECONDS),
-        })
+        sts.register_session(
+            key,
+            {
+                "Arn": f"arn:aws:sts::{self.account_id}:assumed-role/{role['RoleName']}/{self.instance_id}",
+                "UserId": f"{role['RoleId']}:{self.instance_id}",
+                "SecretAccessKey": secret,
+                "SessionToken": token,
+                "Expiration": now + CREDENTIAL_SECONDS,
+                "AccountId": self.account_id,
+                "PrincipalType": "AssumedRole",
+            },
+        )
+        return _Issued(
+            role["RoleId"],
+            profile_id,
+            now + CREDENTIAL_SECONDS,
+            {
+                "Code": "Success",
+                "LastUpdated": _stamp(now),
+                "Type": "AWS-HMAC",
+                "AccessKeyId": key,
+                "SecretAccessKey": secret,
+                "Token": token,
+                "Expiration": _stamp(now + CREDENTIAL_SECONDS),
+            },
+        )
 
 
 def ec2_may_assume(role: dict, account_id: str, region: str) -> bool:
@@ -174,8 +191,12 @@ def ec2_may_assume(role: dict, account_id: str, region: str) -> bool:
     statements = document.get("Statement", [])
     statements = statements if isinstance(statements, list) else [statements]
     context = EvalContext(
-        principal_arn="ec2.amazonaws.com", principal_type="AWSService", principal_account=account_id,
-        action="sts:AssumeRole", resource_arn=role["Arn"], region=region,
+        principal_arn="ec2.amazonaws.com",
+        principal_type="AWSService",
+        principal_account=account_id,
+        action="sts:AssumeRole",
+        resource_arn=role["Arn"],
+        region=region,
     )
     for statement in parse_policy_document(document):
         try:

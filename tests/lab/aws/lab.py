@@ -43,9 +43,13 @@ class AwsSide:
         self._start(static.Server(plan["truststore"]))
         if plan["repository"]:
             self._start(static.Server(plan["repository"]))
-        self.api = asyncio.create_task(serve(
-            gateway.Gateway(app, plan, Path(plan["api_log"])), self._config(), shutdown_trigger=self.shutdown.wait,
-        ))
+        self.api = asyncio.create_task(
+            serve(
+                gateway.Gateway(app, plan, Path(plan["api_log"])),
+                self._config(),
+                shutdown_trigger=self.shutdown.wait,
+            )
+        )
 
     def _start(self, server) -> None:
         server.start()

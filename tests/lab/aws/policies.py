@@ -26,8 +26,15 @@ ACTION = "rds-db:connect"
 # Known and true for a database login. Not here, though ministack would fill them in: aws:SourceIp and
 # aws:SecureTransport. RDS does not support aws:SourceIp, aws:SourceVpc(e), aws:UserAgent, aws:Referer for a login.
 KNOWN_KEYS = {
-    "aws:principalarn", "aws:principalaccount", "aws:principaltype", "aws:userid", "aws:username",
-    "aws:currenttime", "aws:epochtime", "aws:tokenissuetime", "aws:requestedregion",
+    "aws:principalarn",
+    "aws:principalaccount",
+    "aws:principaltype",
+    "aws:userid",
+    "aws:username",
+    "aws:currenttime",
+    "aws:epochtime",
+    "aws:tokenissuetime",
+    "aws:requestedregion",
 }
 TAG_PREFIX = "aws:principaltag/"
 KNOWN_OPERATORS = (set(_CONDITION_OPS) - {"ipaddress", "notipaddress", "binaryequals"}) | {"null"}
@@ -50,8 +57,13 @@ def decide(principal: PrincipalInfo, resource: str, region: str) -> str:
     for statement in (statement for layer in layers for document in layer for statement in document):
         check_statement(statement, ACTION, resource)
     context = EvalContext(
-        principal_arn=_condition_arn(principal), principal_type=principal.type, principal_account=principal.account,
-        action=ACTION, resource_arn=resource, region=region, principal_keys=principal.keys,
+        principal_arn=_condition_arn(principal),
+        principal_type=principal.type,
+        principal_account=principal.account,
+        action=ACTION,
+        resource_arn=resource,
+        region=region,
+        principal_keys=principal.keys,
     )
     return evaluate(context, *layers).decision
 

@@ -10,10 +10,12 @@ from ministack.core.responses import request_scope
 from ministack.services import ec2, iam, rds, secretsmanager
 
 ADMIN = "lab-admin"
-ALLOW_ALL = json.dumps({
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
-})
+ALLOW_ALL = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+    }
+)
 
 
 def create(plan: dict) -> dict:
@@ -47,8 +49,12 @@ def _admin(access_key_id: str, secret_access_key: str) -> None:
 
 def _instance(item: dict) -> dict:
     _call(
-        rds._ACTION_MAP, "CreateDBInstance", DBInstanceIdentifier=item["identifier"],
-        DBInstanceClass=item["instance_class"], AllocatedStorage="20", **_common(item),
+        rds._ACTION_MAP,
+        "CreateDBInstance",
+        DBInstanceIdentifier=item["identifier"],
+        DBInstanceClass=item["instance_class"],
+        AllocatedStorage="20",
+        **_common(item),
     )
     record = rds._instances[item["identifier"]]
     record["Endpoint"].update({"Address": item["endpoint"], "Port": item["port"]})
@@ -65,8 +71,12 @@ def _cluster(item: dict) -> dict:
     record["_shared_reader_alias"] = item["reader_endpoint"]
     for member in item["members"]:
         _call(
-            rds._ACTION_MAP, "CreateDBInstance", DBInstanceIdentifier=member["identifier"],
-            DBClusterIdentifier=identifier, DBInstanceClass=item["instance_class"], Engine=item["engine"],
+            rds._ACTION_MAP,
+            "CreateDBInstance",
+            DBInstanceIdentifier=member["identifier"],
+            DBClusterIdentifier=identifier,
+            DBInstanceClass=item["instance_class"],
+            Engine=item["engine"],
         )
         rds._instances[member["identifier"]]["Endpoint"]["Address"] = member["endpoint"]
     return {"resource_id": record["DbClusterResourceId"], "master_user_secret_arn": _secret(record, item)}
@@ -98,9 +108,17 @@ def _secret(record: dict, item: dict) -> str | None:
 def _host(name: str) -> str:
     before = set(ec2._instances)
     ec2._ensure_defaults_initialized()
-    _call(ec2._ACTION_MAP, "RunInstances", **{
-        "ImageId": "ami-0123456789abcdef0", "InstanceType": "t3.micro", "MinCount": "1", "MaxCount": "1",
-        "TagSpecification.1.ResourceType": "instance",
-        "TagSpecification.1.Tag.1.Key": "Name", "TagSpecification.1.Tag.1.Value": name,
-    })
+    _call(
+        ec2._ACTION_MAP,
+        "RunInstances",
+        **{
+            "ImageId": "ami-0123456789abcdef0",
+            "InstanceType": "t3.micro",
+            "MinCount": "1",
+            "MaxCount": "1",
+            "TagSpecification.1.ResourceType": "instance",
+            "TagSpecification.1.Tag.1.Key": "Name",
+            "TagSpecification.1.Tag.1.Value": name,
+        },
+    )
     return (set(ec2._instances) - before).pop()

@@ -41,7 +41,9 @@ class Server:
             context.load_cert_chain(plan["certificate"], plan["key"])
             # The handshake runs in the request's thread, so that a silent client blocks nobody else.
             self._server.socket = context.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False,
+                self._server.socket,
+                server_side=True,
+                do_handshake_on_connect=False,
             )
 
     def start(self) -> None:

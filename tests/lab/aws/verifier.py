@@ -80,7 +80,11 @@ class Verifier:
             members = {member["endpoint"]: member["identifier"] for member in item["members"]}
             for address, name in item["addresses"].items():
                 self.endpoints[ipaddress.ip_address(address), item["port"]] = Endpoint(
-                    name, item["port"], item["identifier"], item["kind"] == "cluster", members.get(name),
+                    name,
+                    item["port"],
+                    item["identifier"],
+                    item["kind"] == "cluster",
+                    members.get(name),
                 )
 
     def endpoint(self, local: str) -> Endpoint:
@@ -100,8 +104,12 @@ class Verifier:
         resource_id = self._check_database(endpoint)
         self._check_connection(login)
         identity = verify_rds_iam_token(
-            login.token, hostname=endpoint.name, port=endpoint.port,
-            db_user=login.user, region=self.region, account_id=self.account_id,
+            login.token,
+            hostname=endpoint.name,
+            port=endpoint.port,
+            db_user=login.user,
+            region=self.region,
+            account_id=self.account_id,
         )
         if isinstance(identity, RdsIamTokenError):
             raise Refused(identity.code, "the token is not a valid one for this endpoint and user")
@@ -216,9 +224,16 @@ class Server:
 
     def _write(self, entry: dict, outcome: str, reason: str | None, detail: str | None, principal: str | None) -> None:
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
-        line = json.dumps({
-            "time": now, **entry, "outcome": outcome, "reason": reason, "detail": detail, "principal": principal,
-        })
+        line = json.dumps(
+            {
+                "time": now,
+                **entry,
+                "outcome": outcome,
+                "reason": reason,
+                "detail": detail,
+                "principal": principal,
+            }
+        )
         with self.lock, self.log.open("a") as file:
             file.write(line + "\n")
 
