@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -359,6 +360,22 @@ def test_an_unfinished_file_system_is_not_used(cache):
     assert "Making the file system of the debian clients" in said
     assert "could not be made: " in error
     assert not place.exists()
+
+
+def test_two_labs_at_once_share_what_only_one_of_them_makes(cache):
+    """The file systems are in the cache already, the server's plugin and its data directory are not."""
+    labs = [Lab("namespaces"), Lab("namespaces")]
+    shape = ("--family", "debian", "--databases", "1", "--clients", "1")
+    try:
+        with ThreadPoolExecutor() as pool:
+            env = {**os.environ, "LAB_CACHE": str(cache)}
+            done = list(pool.map(lambda lab: lab.lab("up", *shape, env=env), labs))
+        assert [one.returncode for one in done] == [0, 0], [one.stderr for one in done]
+        assert not list(cache.glob("*.new"))
+    finally:
+        for lab in labs:
+            lab.down()
+            shutil.rmtree(lab.parent)
 
 
 def test_a_full_disk_is_said(tmp_path):

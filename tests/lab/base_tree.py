@@ -7,7 +7,6 @@ Made once and kept in the cache. Clients have no way out of the lab: what they c
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import html
 import os
@@ -17,6 +16,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from cached import made_once
 from errors import LabError, run
 
 RECIPE = 2  # raise it when this file makes another tree
@@ -129,35 +129,40 @@ def prepare(cache: Path, family, say) -> BaseTree:
     common = (RECIPE, release, INSTALLED, LIBRARIES, DPKG_OPTIONS, SSHD_CONFIG, CONFIGURE, URL)
     recipe = hashlib.sha256(repr((common, family.RECIPE)).encode()).hexdigest()[:12]
     base = BaseTree(cache / f"base-{family.NAME}-{release}-{recipe}", family.NAME)
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "base.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if base.place.exists() and not base.is_whole():
+
+    def is_whole() -> bool:
+        whole = base.is_whole()
+        if not whole:
             say(f"The file system of the {family.NAME} clients in {base.place} is damaged, so it is made again")
-            shutil.rmtree(base.place)
-        if not base.place.exists():
-            if not shutil.which("mmdebstrap"):
-                raise LabError("The lab needs mmdebstrap to make its clients: apt-get install mmdebstrap.")
-            # Asked for beforehand: apt does not come back from a disk that fills up under it.
-            free = shutil.disk_usage(cache).free
-            if free < SPACE:
-                raise LabError(
-                    f"The file system of the {family.NAME} clients needs {SPACE >> 20} MB in {cache}, where"
-                    f" {free >> 20} MB are free; free more, or name another directory in LAB_CACHE."
-                )
-            say(f"Making the file system of the {family.NAME} clients ({release}), once; it is kept in {cache}")
-            unfinished = BaseTree(base.place.with_suffix(".new"), family.NAME)
-            shutil.rmtree(unfinished.place, ignore_errors=True)
-            try:
-                _make(unfinished, release, family)
-                unfinished.contents.write_text(unfinished.describe())
-            except (LabError, OSError) as exc:
-                raise LabError(
-                    f"The file system of the {family.NAME} clients could not be made: {str(exc).rstrip('.')}; it needs"
-                    f" the apt sources and the Python package index of this machine, and room in {cache}."
-                ) from None
-            unfinished.place.rename(base.place)
+        return whole
+
+    def make(place: Path) -> None:
+        _check_means(cache, family)
+        say(f"Making the file system of the {family.NAME} clients ({release}), once; it is kept in {cache}")
+        unfinished = BaseTree(place, family.NAME)
+        try:
+            _make(unfinished, release, family)
+            unfinished.contents.write_text(unfinished.describe())
+        except (LabError, OSError) as exc:
+            raise LabError(
+                f"The file system of the {family.NAME} clients could not be made: {str(exc).rstrip('.')}; it needs"
+                f" the apt sources and the Python package index of this machine, and room in {cache}."
+            ) from None
+
+    made_once(base.place, make, is_whole)
     return base
+
+
+def _check_means(cache: Path, family) -> None:
+    if not shutil.which("mmdebstrap"):
+        raise LabError("The lab needs mmdebstrap to make its clients: apt-get install mmdebstrap.")
+    # Asked for beforehand: apt does not come back from a disk that fills up under it.
+    free = shutil.disk_usage(cache).free
+    if free < SPACE:
+        raise LabError(
+            f"The file system of the {family.NAME} clients needs {SPACE >> 20} MB in {cache}, where"
+            f" {free >> 20} MB are free; free more, or name another directory in LAB_CACHE."
+        )
 
 
 def _release() -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import mariadb
 import mysql
+from cached import made_once
 from errors import LabError, program, run
 from processes import die_with_parent
 from state import State, write_secret
@@ -56,14 +57,12 @@ def server_user(*directories: Path) -> str:
 def compile_plugin(cache: Path) -> Path:
     """The plugin of this source, from the cache or compiled now."""
     source = PLUGIN_SOURCE.read_bytes()
-    built = cache / f"awsauth-{hashlib.sha256(source).hexdigest()[:12]}.so"
-    if not built.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        unfinished = built.with_suffix(f".{os.getpid()}")
-        options = ["-shared", "-fPIC", "-O2", "-Wall", "-Wextra"]
-        run("compile the server plugin", [program("cc"), *options, "-o", unfinished, PLUGIN_SOURCE])
-        unfinished.rename(built)
-    return built
+    options = ["-shared", "-fPIC", "-O2", "-Wall", "-Wextra"]
+
+    def build(place: Path) -> None:
+        run("compile the server plugin", [program("cc"), *options, "-o", place, PLUGIN_SOURCE])
+
+    return made_once(cache / f"awsauth-{hashlib.sha256(source).hexdigest()[:12]}.so", build)
 
 
 def server_of(state: State, shape: dict, item: dict) -> Server:

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from cached import made_once
 from errors import program, run
 
 # What the master user of RDS for MariaDB has: everything but SUPER, FILE, SHUTDOWN and their like.
@@ -25,16 +25,15 @@ def command(cache: Path) -> list[str]:
 
 def template(cache: Path, version: str, *options: str) -> Path:
     """A data directory as MariaDB installs it, from the cache or made now. Options do not matter to it."""
-    made = cache / f"mariadb-{version}"
-    if not made.exists():
-        unfinished = cache / f"mariadb-{version}.{os.getpid()}"
+
+    def make(place: Path) -> None:
         run(
             "make the template of the data directory",
             [
-                *(program("mariadb-install-db"), "--no-defaults", "--user=root", f"--datadir={unfinished}"),
+                *(program("mariadb-install-db"), "--no-defaults", "--user=root", f"--datadir={place}"),
                 *("--auth-root-authentication-method=socket", "--auth-root-socket-user=root", "--skip-test-db"),
                 LOG_SIZE,
             ],
         )
-        unfinished.rename(made)
-    return made
+
+    return made_once(cache / f"mariadb-{version}", make)

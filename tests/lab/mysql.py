@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 from pathlib import Path
 
+from cached import made_once
 from errors import LabError, run
 
 PACKAGE = "mysql-server-core"
@@ -57,29 +57,22 @@ def command(cache: Path) -> list[str]:
 
 def template(cache: Path, version: str, *options: str) -> Path:
     """A data directory as MySQL makes it, root without a password, from the cache or made now."""
-    made = cache / "-".join(["mysql", version, *options])
-    if not made.exists():
-        unfinished = cache / f"{made.name}.{os.getpid()}"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        place = ["--user=root", f"--datadir={unfinished}", "--initialize-insecure"]
-        run("make the template of MySQL's data directory", [*command(cache), *place, *options])
-        unfinished.rename(made)
-    return made
+
+    def make(place: Path) -> None:
+        where = ["--user=root", f"--datadir={place}", "--initialize-insecure"]
+        run("make the template of MySQL's data directory", [*command(cache), *where, *options])
+
+    return made_once(cache / "-".join(["mysql", version, *options]), make)
 
 
 def _fetched(cache: Path) -> Path:
     """The unpacked packages of the server, from the cache or fetched now."""
-    place = cache / "mysql-sid"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "mysql.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
-            print(f"Fetching MySQL, once; it is kept in {cache}", flush=True)
-            unfinished = cache / "mysql-sid.new"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unpack(PACKAGE, unfinished)
-            unfinished.rename(place)
-    return place
+
+    def fetch(place: Path) -> None:
+        print(f"Fetching MySQL, once; it is kept in {cache}", flush=True)
+        unpack(PACKAGE, place)
+
+    return made_once(cache / "mysql-sid", fetch)
 
 
 def unpack(package: str, root: Path) -> None:

@@ -124,6 +124,13 @@ def test_a_role_of_somebody_else(lab, theirs, tags, service, variables, words):
     assert words in refusal(lab, "site.yml", "--tags", tags, *with_variables(variables))
 
 
+def test_a_role_of_somebody_else_stays(lab, theirs):
+    theirs(EC2)
+    run = lab.good("teardown.yml", "--tags", "step4", *with_variables({"iam_role_name": THEIRS}))
+    assert f"The role {THEIRS} stays, since it was not created by dbops.rds_iam." in run.output
+    assert THEIRS in {role["RoleName"] for role in lab.aws("iam").list_roles()["Roles"]}
+
+
 def test_an_instance_with_the_profile_of_somebody_else(lab, theirs):
     theirs(EC2)
     lab.attach("client1", THEIRS)

@@ -156,4 +156,8 @@ def test_server(lab, role, family):
     assert root(lab, client, "ls /etc/rc2.d/S*mariadb"), "starts at boot"
     assert good(role(client, mysql_client_server=True)) == 0
     assert good(role(client, "--check", mysql_client_server=True)) == 0
+    root(lab, client, "printf '[client]\nsocket=/nowhere\n' > /root/.my.cnf")
+    said = sentence(role(client, mysql_client_server=True))
+    root(lab, client, "rm /root/.my.cnf")
+    assert said.startswith(f"The local server of {client} could not be checked as its root")
     root(lab, client, "service mariadb stop")

@@ -168,15 +168,17 @@ def test_a_database_with_a_ca_file_of_its_own(lab, tmp_path):
     wrapper = "/tmp/rds-mysql-of-a-proxy"
     play = tmp_path / "play.json"
 
-    def prove(databases):
+    def prove(databases, *arguments):
         variables = {"connect_databases": databases, "connect_ca_file": system, "connect_wrapper_path": wrapper}
         role = {"role": "dbops.rds_iam.connect", **variables}
         play.write_text(json.dumps([{"hosts": "client1", "gather_facts": False, "roles": [role]}]))
-        return lab.playbook(str(play))
+        return lab.playbook(str(play), *arguments)
 
     assert prove(databases[:1]).status == 0
+    assert "so nothing was proven" in prove(databases, "--check").output
     both = prove(databases)
     assert both.status != 0 and f"is not accepted with {system}" in both.output
+    assert "Not every login from client1 went as it should" in both.output
     assert "app@%" in lab.ssh("client1", f"{wrapper} proxy -e 'select current_user()'").stdout
     assert lab.ssh("client1", f"{wrapper} orders -e 'select current_user()'").returncode != 0
     lab.ssh("client1", f"rm {wrapper}")
@@ -267,7 +269,8 @@ def test_teardown_leaves_what_was_there_before(lab, before):
     statement = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
     foreign = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_role_policy(RoleName=ROLE, PolicyName="foreign", PolicyDocument=foreign)
-    lab.good("teardown.yml")
+    run = lab.good("teardown.yml")
+    assert f"The role {ROLE} stays, since it is also used by foreign." in run.output
     assert iam.list_role_policies(RoleName=ROLE)["PolicyNames"] == ["foreign"]
     assert "foreigner" in {account[0] for account in lab.accounts("orders")}
     iam.delete_role_policy(RoleName=ROLE, PolicyName="foreign")
