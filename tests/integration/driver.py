@@ -82,6 +82,12 @@ class Run:
         return {host: int(changed) for host, _ok, changed, _unreachable, _failed in RECAP.findall(self.output)}
 
     @property
+    def failures(self) -> list[str]:
+        """What the tasks say that failed, and each item of a loop."""
+        results = re.finditer(r"(?:FAILED! =>|failed: .* \(item=\S+\) =>) (?={)", self.output)
+        return [json.JSONDecoder().raw_decode(self.output, found.end())[0]["msg"] for found in results]
+
+    @property
     def failed(self) -> set[str]:
         recap = RECAP.findall(self.output)
         return {host for host, _ok, _changed, unreachable, failed in recap if int(unreachable) or int(failed)}

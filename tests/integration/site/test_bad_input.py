@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 
@@ -17,7 +15,7 @@ def failure(lab, host, module, arguments, **environment):
     assert run.status != 0, run.output
     assert "Traceback" not in run.output
     assert lab.changing(calls) == []
-    message = json.loads(run.output.split("FAILED! => ", 1)[1])["msg"]
+    [message] = run.failures
     assert "\n" not in message
     return message
 

@@ -28,9 +28,7 @@ def refusal(lab, *arguments, **environment) -> str:
     assert lab.changing(calls) == [], run.output
     assert sum(run.changed.values()) == 0, run.output
     assert "Traceback" not in run.output and "Error while" not in run.output, run.output
-    results = re.finditer(r"(?:FAILED! =>|failed: .* \(item=\S+\) =>) (?={)", run.output)
-    said = [json.JSONDecoder().raw_decode(run.output, found.end())[0]["msg"] for found in results]
-    sentences = [sentence for sentence in said if sentence != "One or more items failed"]
+    sentences = [sentence for sentence in run.failures if sentence != "One or more items failed"]
     assert sentences and all(re.fullmatch(r".+[.]", sentence) for sentence in sentences), run.output
     return " ".join(sentences)
 

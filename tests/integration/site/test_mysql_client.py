@@ -46,7 +46,7 @@ def role(lab, tmp_path):
 def sentence(run):
     """What the role says when it fails."""
     assert run.status != 0, run.output
-    message = json.loads(run.output.split("FAILED! => ", 1)[1].split("\n\n", 1)[0])["msg"]
+    message = run.failures[0]
     assert "\n" not in message and message.endswith(".")
     return message
 
