@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._access import Database, Grant, Host, Principal, grants
 from ansible_collections.dbops.rds_iam.plugins.module_utils._database import FLAG
@@ -14,6 +15,14 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._ec2 import listed
 from ansible_collections.dbops.rds_iam.plugins.module_utils._findings import findings
 from ansible_collections.dbops.rds_iam.plugins.module_utils._rds import kind_of
 
+# What the map does not see whatever it may read, for whoever relies on it.
+LIMITS = (
+    "The root user of the account, who may always connect, with access keys of its own or from the console.",
+    "Federated users of sts:GetFederationToken, whose session policies are in no list.",
+    "Policies of the organization, session policies, and what else AWS may hold against a login.",
+    "Networks, and whether what has a role also runs.",
+)
+_OF_AN_ACCOUNT = ("name", "host", "iam", "plugin", "require", "locked", "system")
 _OF_A_DATABASE = (
     *("identifier", "kind", "engine", "engine_version", "status", "endpoint", "resource_id", "master_username"),
     "ca_certificate_identifier",
@@ -21,23 +30,42 @@ _OF_A_DATABASE = (
 
 
 def databases(records: list[dict], given: list[dict]) -> tuple[list[Database], list[str]]:
-    """The DB clusters, and the DB instances that are in none, with what is given about them; and what is not there."""
+    """Return the DB clusters, and the DB instances in none, with what is given about them; and what is not there.
+
+    RDS takes an identifier in any case, and an ARN in its place.
+    """
     by_id = {}
     for one in given:
         kind, identifier = kind_of(one)
-        by_id[kind.word.lower(), identifier] = one
+        by_id[kind.word.lower(), identifier.rpartition(":")[2].lower()] = (identifier, one)
     found = {}
     for record in records:
         if record["cluster_identifier"]:
             continue
-        more = by_id.pop((record["kind"], record["identifier"]), None)
+        _identifier, more = by_id.pop((record["kind"], record["identifier"].lower()), ("", None))
         members = tuple(one["resource_id"] for one in records if one["cluster_identifier"] == record["identifier"])
-        about = {"accounts": more["accounts"], "unseen": more["unseen"].rstrip(".")} if more else {}
         name = (more or {}).get("name") or record["identifier"]
         name = f"{name} ({record['kind']})" if name in found else name
-        found[name] = Database(name, record, members, given=more is not None, **about)
-    missing = [f"The DB {kind} {name}: it is not in the region, or in a DB cluster there." for kind, name in by_id]
+        found[name] = _without_logins(Database(name, record, members, given=more is not None, **_about(more)))
+    missing = [
+        f"The DB {kind} {identifier}: it is not in the region, or in a DB cluster there."
+        for (kind, _key), (identifier, _one) in by_id.items()
+    ]
     return [found[name] for name in sorted(found)], missing
+
+
+def _about(given: dict | None) -> dict:
+    return {"accounts": given["accounts"], "unseen": given["unseen"].rstrip(".")} if given else {}
+
+
+def _without_logins(database: Database) -> Database:
+    """A database with the reason why nobody can have read its accounts, if there is one."""
+    engine = database.record["engine"]
+    if not database.takes_iam_logins:
+        return replace(database, accounts=None, unseen=f"rds-db:connect is not for the engine {engine}")
+    if not database.is_managed:
+        return replace(database, accounts=None, unseen=f"this collection does not read users of {engine}")
+    return database
 
 
 def draw(
@@ -50,23 +78,44 @@ def draw(
     """The map of the databases that are asked about; C(known) are all of the region."""
     connecting = sorted((one for one in principals or [] if one.connecting), key=lambda one: (one.kind, one.name))
     found = grants(connecting, asked, hosts)
-    look = findings(None if principals is None else connecting, asked, known, found)
+    all_read = principals is not None and not any(one.permissions.unread for one in principals)
+    look = findings(connecting, asked, known, found, all_read)
     return {
         "account_id": known[0].record["account_id"] if known else "",
         "databases": [_database(one) for one in asked],
         "principals": [_principal(one, hosts) for one in connecting],
         "grants": [grant.shown() for grant in found],
         "findings": [one.shown() for one in look],
-        "unseen": unseen + _unseen_accounts(asked),
+        "unseen": [*unseen, *_unseen_policies(principals or []), *_unseen_keys(connecting), *_unseen_accounts(asked)],
+        "limits": list(LIMITS),
         "totals": {**_totals(asked, principals, hosts, found), **_by_severity(look)},
     }
+
+
+def _unseen_policies(principals: list[Principal]) -> list[str]:
+    """One sentence for each policy that could not be read."""
+    holders = {}
+    for principal in principals:
+        for policy in principal.permissions.unread:
+            reason = policy.reason or "its document is not understood"
+            holders.setdefault((str(policy), reason), []).append(str(principal))
+    return [
+        f"{policy[0].upper()}{policy[1:]} of {listed(those)}: {reason}." for (policy, reason), those in holders.items()
+    ]
+
+
+def _unseen_keys(connecting: list[Principal]) -> list[str]:
+    unread = [one for one in connecting if one.kind == "user" and one.credentials.unread]
+    if not unread:
+        return []
+    return [f"The credentials of {listed([str(one) for one in unread])}: {unread[0].credentials.unread}."]
 
 
 def _unseen_accounts(asked: list[Database]) -> list[str]:
     """One sentence for each reason."""
     names = {}
     for one in asked:
-        if one.accounts is None:
+        if one.accounts is None and one.takes_iam_logins:
             names.setdefault(one.unseen, []).append(one.name)
     return [f"The accounts of {listed(those)}: {reason}." for reason, those in names.items()]
 
@@ -79,9 +128,14 @@ def _database(database: Database) -> dict:
         "name": database.name,
         **{key: record[key] for key in _OF_A_DATABASE},
         "iam_auth": flag if pending in (None, record["iam_auth_enabled"]) else f"{flag}, change pending",
-        "accounts": database.accounts,
+        "takes_iam_logins": database.takes_iam_logins,
+        "accounts": None if database.accounts is None else [_account(one) for one in database.accounts],
         "unseen": database.unseen if database.accounts is None else "",
     }
+
+
+def _account(account: dict) -> dict:
+    return {**{key: account[key] for key in _OF_AN_ACCOUNT}, "expired": bool(account.get("expired"))}
 
 
 def _principal(principal: Principal, hosts: list[Host] | None) -> dict:
@@ -94,6 +148,8 @@ def _principal(principal: Principal, hosts: list[Host] | None) -> dict:
         "boundary": next((policy.name for policy in principal.policies if policy.boundary), ""),
         "trusts": principal.trusts,
         "instance_profiles": principal.profiles,
+        "active_keys": principal.credentials.active_keys,
+        "console_password": principal.credentials.console_password,
         "hosts": [{"instance_id": one.instance_id, "name": one.name, "state": one.state} for one in holding],
     }
 
@@ -103,7 +159,7 @@ def _totals(asked, principals, hosts, found: list[Grant]) -> dict:
     states = Counter(grant.state for grant in found)
     return {
         "databases": len(asked),
-        "databases_with_iam": sum(one.record["iam_auth_enabled"] for one in asked),
+        "databases_with_iam": sum(one.record["iam_auth_enabled"] and one.takes_iam_logins for one in asked),
         "databases_seen": sum(one.accounts is not None for one in asked),
         "accounts_with_iam": sum(one["iam"] for one in accounts),
         "accounts_with_password": sum(not one["iam"] for one in accounts),

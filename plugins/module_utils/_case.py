@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._auth_log import Refusal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._ec2 import Instance
-from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Policy
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import RequestContext
+from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Policy, Simulation
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class Role:
     name: str
     trusts_ec2: bool
     policies: list[Policy] | Unread
-    simulated: dict[str, str] = field(default_factory=dict)  # what IAM says, by the ARN of the database user
+    # What IAM says, by the ARN of the database user.
+    simulated: dict[str, Simulation] = field(default_factory=dict)
+    context: RequestContext = field(default_factory=RequestContext)  # what is known of a login with it
 
 
 @dataclass(frozen=True)
@@ -48,4 +51,7 @@ class Case:
     role: Role | Unread | None = None
     account: dict | Unread | None = None  # what rds_iam_db_user would do for the account
     member_resource_ids: tuple[str, ...] = ()
+    resource_ids: dict[str, str] = field(
+        default_factory=dict
+    )  # the names of the databases that were read, by these ids
     refusals: list[Refusal] | Unread | None = None  # what RDS logged at that time, of this login and of others

@@ -11,7 +11,10 @@ from datetime import datetime
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _auth_log, _ec2, _rds
 from ansible_collections.dbops.rds_iam.plugins.module_utils._case import Role, Unread
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error, error_code
-from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import ACTION, Policy, trusted
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import RequestContext
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation import Simulation, read_results
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import role_context, trusts_ec2
+from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import ACTION, Policy
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -84,7 +87,9 @@ class Roles:
             raw = self._call(f"read the IAM role {name}", "get_role", RoleName=name)["Role"]
         except RdsIamError as exc:
             return Unread(_reason(exc))
-        return Role(name, trusts_ec2(raw["AssumeRolePolicyDocument"]), self._policies(raw), self._simulated(raw, arns))
+        context = role_context(raw)
+        simulated = self._simulated(raw, arns, context)
+        return Role(name, trusts_ec2(raw["AssumeRolePolicyDocument"]), self._policies(raw), simulated, context)
 
     def _call(self, doing: str, operation: str, **arguments) -> dict:
         try:
@@ -127,27 +132,28 @@ class Roles:
             return Policy(name, None, boundary, _reason(exc))
         return Policy(name, found["PolicyVersion"]["Document"], boundary)
 
-    def _simulated(self, role: dict, arns: list[str]) -> dict[str, str]:
-        """What IAM itself says, where it may be asked."""
-        try:
-            results = self._all(
-                "simulate",
-                "simulate_principal_policy",
-                "EvaluationResults",
-                PolicySourceArn=role["Arn"],
-                ActionNames=[ACTION],
-                ResourceArns=arns,
-            )
-        except RdsIamError:
-            return {}
+    def _simulated(self, role: dict, arns: list[str], context: RequestContext | None = None) -> dict[str, Simulation]:
+        """What IAM itself says, where it may be asked, with what is known of a login by the role.
+
+        Whether RDS sends aws:RequestedRegion with a login is not documented; it is given, since conditions on it are
+        those of Region locks, which IAM otherwise judges as if there were no Region.
+        """
+        context = context or role_context(role)
+        region = {"ContextKeyName": "aws:RequestedRegion", "ContextKeyType": "string"}
         decisions = {}
-        for one in results:
-            decisions[one.get("EvalResourceName")] = one["EvalDecision"]
-            for resource in one.get("ResourceSpecificResults") or []:
-                decisions[resource["EvalResourceName"]] = resource["EvalResourceDecision"]
+        for name in dict.fromkeys(arn.split(":")[3] for arn in arns):
+            given = [*context.entries(), {**region, "ContextKeyValues": [name]}]
+            try:
+                results = self._all(
+                    "simulate",
+                    "simulate_principal_policy",
+                    "EvaluationResults",
+                    PolicySourceArn=role["Arn"],
+                    ActionNames=[ACTION],
+                    ResourceArns=[arn for arn in arns if arn.split(":")[3] == name],
+                    ContextEntries=given,
+                )
+            except RdsIamError:
+                return {}
+            decisions.update(read_results(results, context))
         return decisions
-
-
-def trusts_ec2(document: dict) -> bool:
-    """Whether the trust policy of a role lets EC2 assume it."""
-    return not {"ec2.amazonaws.com", "ec2.amazonaws.com.cn"}.isdisjoint(trusted(document))

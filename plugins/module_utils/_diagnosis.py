@@ -123,13 +123,14 @@ def _permission(case: Case) -> Link:
     if isinstance(case.role.policies, Unread):
         return Link("permission", UNKNOWN, case.role.policies.reason)
     arn = f"{case.database['connect_arn_prefix']}/{case.user}"
-    target = Target(arn, case.database["identifier"], case.member_resource_ids)
-    found = judge(target, f"the IAM role {case.role.name}", case.role.policies, case.role.simulated.get(arn))
+    target = Target(arn, case.database["identifier"], case.member_resource_ids, case.resource_ids)
+    who, simulated = f"the IAM role {case.role.name}", case.role.simulated.get(arn)
+    found = judge(target, who, case.role.policies, simulated, case.role.context)
     if case.expect == "allowed" or found.state == UNKNOWN:
         return found
     if found.state == OK:
         return Link("permission", BROKEN, f"{found.text}, and it should not", "take the user out of that statement")
-    return Link("permission", OK, f"{found.text}, as it should be")
+    return Link("permission", OK, f"{found.fact or found.text}, as it should be")
 
 
 def _account(case: Case) -> Link:

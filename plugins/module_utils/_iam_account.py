@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access import Host, Principal
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import aws_error
-from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Policy, trusted
+from dataclasses import replace
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access import Credentials, Host, Principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import login_context
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import role_context, trustees
+from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Policy
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -16,10 +20,11 @@ except ImportError:
     BotoCoreError = ClientError = None  # AnsibleAWSModule says so when it starts
 
 _LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
+_NO_DOCUMENT = "IAM did not return its document"
 
 
 def read_principals(client) -> list[Principal]:
-    """All roles and users; IAM answers with a hundred at a time, their policies included."""
+    """Return all roles and users; IAM answers with a hundred at a time, their policies included."""
     found = {name: [] for name in _LISTS}
     try:
         for page in client.get_paginator("get_account_authorization_details").paginate():
@@ -41,19 +46,29 @@ def _default_version(raw: dict) -> dict | None:
 def _role(raw: dict, managed: dict) -> Principal:
     policies = _policies(raw, "RolePolicyList", managed) + _boundary(raw, managed)
     profiles = [one["InstanceProfileName"] for one in raw.get("InstanceProfileList") or []]
-    trusts = trusted(raw.get("AssumeRolePolicyDocument") or {})
-    return Principal("role", raw["RoleName"], raw["Arn"], policies, trusts, profiles)
+    trust = raw.get("AssumeRolePolicyDocument")
+    trusting = trustees(trust) if isinstance(trust, dict) else None
+    return Principal("role", raw["RoleName"], raw["Arn"], policies, trusting, profiles, context=role_context(raw))
 
 
 def _user(raw: dict, groups: dict, managed: dict) -> Principal:
     policies = _policies(raw, "UserPolicyList", managed)
     for name in raw.get("GroupList") or []:
-        policies += _policies(groups.get(name, {}), "GroupPolicyList", managed, f" of the group {name}")
-    return Principal("user", raw["UserName"], raw["Arn"], policies + _boundary(raw, managed))
+        if name in groups:
+            policies += _policies(groups[name], "GroupPolicyList", managed, f" of the group {name}")
+        else:
+            policies.append(Policy(f"of the group {name}", None, reason="IAM did not return the group"))
+    tags = None if raw.get("Tags") is None else _tags(raw["Tags"])
+    context = login_context("user", raw["UserName"], raw["Arn"], raw.get("UserId"), tags)
+    return Principal("user", raw["UserName"], raw["Arn"], policies + _boundary(raw, managed), context=context)
+
+
+def _tags(tags: list[dict]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def _policies(raw: dict, inline: str, managed: dict, where: str = "") -> list[Policy]:
-    own = [Policy(one["PolicyName"] + where, one["PolicyDocument"]) for one in raw.get(inline) or []]
+    own = [_policy(one["PolicyName"] + where, one.get("PolicyDocument")) for one in raw.get(inline) or []]
     attached = raw.get("AttachedManagedPolicies") or []
     return own + [_managed(one["PolicyArn"], managed, where=where) for one in attached]
 
@@ -64,12 +79,57 @@ def _boundary(raw: dict, managed: dict) -> list[Policy]:
 
 
 def _managed(arn: str, managed: dict, boundary: bool = False, where: str = "") -> Policy:
-    reason = "" if managed.get(arn) else "IAM did not return its document"
-    return Policy(arn.rsplit("/", 1)[-1] + where, managed.get(arn), boundary, reason)
+    return _policy(arn.rsplit("/", 1)[-1] + where, managed.get(arn), boundary)
+
+
+def _policy(name: str, document: object, boundary: bool = False) -> Policy:
+    if isinstance(document, dict):
+        return Policy(name, document, boundary)
+    return Policy(name, None, boundary, "its document is not understood" if document else _NO_DOCUMENT)
+
+
+def read_credentials(client, principals: list[Principal]) -> list[Principal]:
+    """Return the principals, and with what the IAM users that some statement lets connect can sign."""
+    return [
+        replace(one, credentials=_credentials(client, one.name)) if one.kind == "user" and one.connecting else one
+        for one in principals
+    ]
+
+
+def _credentials(client, user: str) -> Credentials:
+    """The active access keys of a user, and only without any of them whether it has a console password."""
+    keys = None
+    try:
+        doing = f"list the access keys of the IAM user {user}"
+        pages = _asked(doing, lambda: list(client.get_paginator("list_access_keys").paginate(UserName=user)))
+        keys = sum(key["Status"] == "Active" for page in pages for key in page["AccessKeyMetadata"])
+        if keys:
+            return Credentials(keys, None, "")
+        doing = f"ask whether the IAM user {user} has a console password"
+        return Credentials(keys, _asked(doing, lambda: _has_password(client, user)), "")
+    except RdsIamError as exc:
+        return Credentials(keys, None, str(exc).rstrip("."))
+
+
+def _asked(doing: str, ask):
+    try:
+        return ask()
+    except (ClientError, BotoCoreError) as exc:
+        raise aws_error(doing, exc, "iam") from None
+
+
+def _has_password(client, user: str) -> bool:
+    try:
+        client.get_login_profile(UserName=user)
+    except ClientError as exc:
+        if error_code(exc) == "NoSuchEntity":
+            return False
+        raise
+    return True
 
 
 def read_hosts(client) -> list[Host]:
-    """The EC2 instances of the region that are there and have an instance profile."""
+    """Return the EC2 instances of the region that are there and have an instance profile."""
     found = []
     try:
         for page in client.get_paginator("describe_instances").paginate(PaginationConfig={"PageSize": 1000}):

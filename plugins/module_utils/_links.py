@@ -13,12 +13,16 @@ OK, BROKEN, UNKNOWN = "ok", "broken", "unknown"
 
 @dataclass(frozen=True)
 class Link:
-    """What was found about one link, without the full stop, and for a broken one what repairs it."""
+    """What was found about one link, without the full stop, and for a broken one what repairs it.
+
+    C(fact) is the part of C(text) that is certain, where the rest is a guess at the cause.
+    """
 
     name: str
     state: str
     text: str
     repair: str = ""
+    fact: str = ""
 
     def shown(self) -> dict:
         return {"name": self.name, "state": self.state, "text": self.text, "repair": self.repair}

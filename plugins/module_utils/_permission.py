@@ -2,267 +2,159 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which statement lets a role or user connect as a database user, or keeps it from that. Pure, private here."""
+"""Whether its policies let a principal connect as a database user, in a sentence. Pure, private here."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from functools import cache
-
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target, near_miss
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import (
+    ACTION,
+    Decision,
+    Effect,
+    Permissions,
+    Policy,
+    Statement,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import NEVER_SENT, RequestContext
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation import Simulation
 from ansible_collections.dbops.rds_iam.plugins.module_utils._links import BROKEN, OK, UNKNOWN, Link
 
-ACTION = "rds-db:connect"
-# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html, limitations
-_UNSUPPORTED_KEYS = {
-    *("aws:referer", "aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:useragent", "aws:vpcsourceip"),
-}
-# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
-# Those of *, ? and $ are these characters.
-_VARIABLE = re.compile(r"\$\{([^}*?$][^}]*)\}")
-_PIECE = re.compile(r"\$\{([*?$])\}|([*?])|(.)", re.S)
-_WILD = {"*": ".*", "?": "."}
+__all__ = ["ACTION", "Permissions", "Policy", "Simulation", "Target", "judge", "judge_permissions"]
+
 _REPAIR = "let the role dbops.rds_iam.iam_role write the policy (dbops.rds_iam.site --tags step5)"
 
 
-@dataclass(frozen=True)
-class Policy:
-    """A policy of the role; without a document it could not be read, and C(reason) says why."""
+def judge(
+    target: Target,
+    who: str,
+    policies: list[Policy],
+    simulated: Simulation | str | None = None,
+    context: RequestContext | None = None,
+) -> Link:
+    """Return the check of the permission. C(simulated) is what IAM itself says, if it was asked.
 
-    name: str
-    document: dict | None
-    boundary: bool = False
-    reason: str = ""
-
-    def __str__(self) -> str:
-        return f"the permissions boundary {self.name}" if self.boundary else f"the policy {self.name}"
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the role asks for, and what a near miss may be mistaken about."""
-
-    arn: str
-    identifier: str
-    member_resource_ids: tuple[str, ...] = ()
-
-
-def judge(target: Target, who: str, policies: list[Policy], simulated: str | None) -> Link:
-    """The link between a role or user and a database user. C(simulated) is what IAM itself says, if it was asked."""
-    identity = [policy for policy in policies if not policy.boundary]
-    found = [(policy, one) for policy in policies for one in statements(policy)]
-    unread = [policy for policy in policies if policy.document is None]
-    denied = [(p, s) for p, s in found if s.get("Effect") == "Deny" and applies(s, target.arn)]
-    for policy, statement in denied:
-        if not open_keys(statement, target.arn) or simulated == "explicitDeny":
-            return _broken(
-                f"{named(policy, statement)} denies {ACTION} on {target.arn} to {who}",
-                f"take the database user out of that Deny of {policy}",
-            )
-    if simulated == "explicitDeny":
-        return _broken(
-            f"IAM says that a Deny, which is in no policy of {who}, keeps it from {target.arn}",
-            "have that Deny changed in the policies of the organization",
-        )
-    allowing = [(p, s) for p, s in found if s.get("Effect") == "Allow" and applies(s, target.arn)]
-    granted, doubts = [(p, s) for p, s in allowing if not p.boundary], denied
-    for boundary in (policy for policy in policies if policy.boundary and policy.document is not None):
-        within = [(p, s) for p, s in allowing if p is boundary]
-        if granted and not within:
-            return _broken(
-                f"{boundary} of {who} does not allow {ACTION} on {target.arn}",
-                f"add {ACTION} to that boundary, or set iam_role_permissions_boundary to another",
-            )
-        if all(open_keys(statement, target.arn) for _policy, statement in within):
-            doubts = doubts + within
-    return _judge_granted(target, who, granted, doubts, unread, simulated) or _near_miss(target, who, identity)
-
-
-def _judge_granted(target, who, granted, doubts, unread, simulated) -> Link | None:
-    """C(doubts) are the statements that may take it away again, as only AWS knows."""
-    free = [(policy, statement) for policy, statement in granted if not open_keys(statement, target.arn)]
-    hopeless = [(policy, statement, key) for policy, statement in granted for key in unsupported_keys(statement)]
-    if granted and len({id(statement) for _policy, statement, _key in hopeless}) == len(granted):
-        policy, statement, key = hopeless[0]
-        return _broken(
-            f"{named(policy, statement)} allows {ACTION} only under a condition on {key}, which RDS does not support"
-            " for logins",
-            f"take the condition out of that statement, or {_REPAIR}",
-        )
-    if (free and not doubts and not unread and simulated != "implicitDeny") or (granted and simulated == "allowed"):
-        policy, statement = (free or granted)[0]
-        return Link("permission", OK, f"{named(policy, statement)} allows {ACTION} on {target.arn}")
-    if free and simulated == "implicitDeny":
-        return _broken(
-            f"{named(*free[0])} allows {ACTION} on {target.arn}, and IAM says that {who} is not allowed"
-            " it all the same",
-            "have the policies of the organization allow it",
-        )
-    if free and unread:
-        return Link("permission", UNKNOWN, f"{unread[0]} of {who} may deny it: {unread[0].reason}")
-    if granted:
-        keys = ", ".join(sorted({key for _policy, one in granted + doubts for key in open_keys(one, target.arn)}))
-        return Link("permission", UNKNOWN, f"it depends on conditions ({keys}) that only AWS can judge")
-    if unread:
-        return Link("permission", UNKNOWN, f"{unread[0]} of {who} may allow it: {unread[0].reason}")
-    return None
-
-
-def unsupported_keys(statement: dict) -> list[str]:
-    return [key for key in condition_keys(statement) if key.lower() in _UNSUPPORTED_KEYS]
-
-
-def _broken(text: str, repair: str) -> Link:
-    return Link("permission", BROKEN, text, repair)
-
-
-def named(policy: Policy, statement: dict) -> str:
-    sid = statement.get("Sid")
-    return f"the statement {sid} of {policy}" if sid else f"a statement of {policy}"
-
-
-def statements(policy: Policy) -> list[dict]:
-    found = (policy.document or {}).get("Statement", [])
-    return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, dict)]
-
-
-def trusted(document: dict) -> list[str]:
-    """Who may assume a role by its trust policy: services, ARNs, account numbers and providers."""
-    found = {}
-    for statement in statements(Policy("trust", document)):
-        principal = statement.get("Principal") or {} if statement.get("Effect") == "Allow" else {}
-        for value in principal.values() if isinstance(principal, dict) else [principal]:
-            found.update(dict.fromkeys(value if isinstance(value, list) else [value]))
-    return list(found)
-
-
-def texts(statement: dict, key: str) -> list[str]:
-    value = statement.get(key, [])
-    return [str(one) for one in (value if isinstance(value, list) else [value])]
-
-
-def condition_keys(statement: dict) -> list[str]:
-    blocks = statement.get("Condition") or {}
-    return [key for block in blocks.values() if isinstance(block, dict) for key in block]
-
-
-def open_keys(statement: dict, arn: str) -> list[str]:
-    """What only AWS can judge of a statement that applies: its conditions, and the variables that make it apply."""
-    matching = [one for key in ("Resource", "NotResource") for one in texts(statement, key) if matches(one, arn)]
-    named_openly = "Resource" in statement and any(not variables(one) for one in matching)
-    return condition_keys(statement) + [key for one in matching * (not named_openly) for key in variables(one)]
-
-
-def variables(resource: str) -> list[str]:
-    """The policy variables in a resource, as aws:username, which can stand for anything."""
-    return [key.split(",")[0].strip() for key in _VARIABLE.findall(resource)]
-
-
-def widened(resource: str) -> str:
-    """A resource with * in place of its policy variables."""
-    return _VARIABLE.sub("*", resource)
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern:
-    pieces = _PIECE.findall(widened(pattern))
-    return re.compile("".join(_WILD.get(wild) or re.escape(escaped or char) for escaped, wild, char in pieces), re.S)
-
-
-def matches(pattern: str, text: str) -> bool:
-    """Whether a pattern of IAM is met, or may be, if it has policy variables in it.
-
-    Case counts in resources; actions are given in lower case.
+    Without C(context) nothing is known of the principal but its policies. The state is V(ok) or V(broken) only where
+    that is certain.
     """
-    return _compiled(pattern).fullmatch(text) is not None
+    simulated = Simulation(simulated) if isinstance(simulated, str) else simulated
+    return judge_permissions(target, who, Permissions(policies, context or RequestContext()), simulated)
 
 
-def applies(statement: dict, arn: str) -> bool:
-    """Whether a statement is about connecting as this database user."""
-    return about_connect(statement) and _covers(statement, arn)
+def judge_permissions(target: Target, who: str, permissions: Permissions, simulated: Simulation | None = None) -> Link:
+    """Return what C(judge) does, for policies that are read once for many targets."""
+    decision = permissions.decide(target.arn, target.is_pattern)
+    own = _by_documents(target, who, permissions, decision)
+    return _with_simulation(target, who, own, decision, simulated) if simulated else own
 
 
-def about_connect(statement: dict) -> bool:
-    """Whether a statement is about connecting as some database user."""
-    if "NotAction" in statement:
-        return not any(matches(action.lower(), ACTION) for action in texts(statement, "NotAction"))
-    return any(matches(action.lower(), ACTION) for action in texts(statement, "Action"))
+def _by_documents(target: Target, who: str, permissions: Permissions, decision: Decision) -> Link:
+    """The check by the documents of the policies alone."""
+    denying = next((one.statement for one in decision.denying if one.truth.value), None)
+    if denying:
+        repair = f"take the database user out of that Deny of {denying.policy}"
+        return _broken(f"{denying} denies {ACTION} on {target.arn} to {who}{_because_never_sent(denying)}", repair)
+    if not decision.allowed_by_identity.possible:
+        return _not_allowed(target, who, permissions, decision)
+    if not decision.allowed_by_boundary.possible:
+        boundary = next(policy for policy, effects in decision.bounding if not effects)
+        return _broken(
+            f"{boundary} of {who} does not allow {ACTION} on {target.arn}",
+            f"add {ACTION} to that boundary, or set iam_role_permissions_boundary to another",
+        )
+    if decision.allowed.value:
+        return Link("permission", OK, f"{_surest(decision.allowing).statement} allows {ACTION} on {target.arn}")
+    return Link("permission", UNKNOWN, _doubt(who, decision))
 
 
-def _covers(statement: dict, arn: str) -> bool:
-    if "NotResource" in statement:
-        return not any(matches(one, arn) and not variables(one) for one in texts(statement, "NotResource"))
-    return any(matches(resource, arn) for resource in texts(statement, "Resource"))
+def _surest(effects: list[Effect]) -> Effect:
+    return next((one for one in effects if one.truth.value), effects[0])
 
 
-def _near_miss(target: Target, who: str, policies: list[Policy]) -> Link:
-    """Nothing allows the login; the statement that looks most as if it should is named, with its mistake."""
-    guesses = []
-    for policy in policies:
-        for statement in statements(policy):
-            if statement.get("Effect") != "Allow":
-                continue
-            if about_connect(statement):
-                for resource in texts(statement, "Resource"):
-                    guesses.append((*mistake(target, resource), policy, statement))
-            elif any(action.lower().startswith("rds:") for action in texts(statement, "Action")):
-                why = f"allows actions that begin with rds:, and {ACTION} is none of them"
-                guesses.append((1, why, policy, statement))
-    nothing = f"no policy of {who} allows {ACTION} on {target.arn}"
-    if not guesses:
-        return _broken(nothing, _REPAIR)
-    _likeness, why, policy, statement = max(guesses, key=lambda guess: guess[0])
-    return _broken(f"{nothing}: {named(policy, statement)} {why}", _REPAIR)
+def _not_allowed(target: Target, who: str, permissions: Permissions, decision: Decision) -> Link:
+    """No statement allows it: a condition that is not met keeps it off, or the likeliest statement is named."""
+    fact = f"no policy of {who} allows {ACTION} on {target.arn}"
+    if decision.barred:
+        statement = decision.barred[0]
+        unmet = [part.key for part in statement.conditions if part.truth.value is False]
+        unsent = [key for key in unmet if key.lower() in NEVER_SENT]
+        why = ", which RDS does not support for logins" if unsent else f", which {who} does not meet"
+        text = f"{statement} allows {ACTION} only under a condition on {', '.join(unsent or unmet)}{why}"
+        return _broken(text, f"take the condition out of that statement, or {_REPAIR}", fact)
+    hint = near_miss(target, permissions)
+    return _broken(f"{fact}: {hint}" if hint else fact, _REPAIR, fact)
 
 
-_PARTS = ("partition", "service", "region", "account")
-_WHY = {
-    "partition": "is for the partition {found}, and the database is in {wanted}",
-    "service": "names a resource of {found}, and logins are authorised on those of rds-db",
-    "region": "is for the region {found}, and the database is in {wanted}",
-    "account": "is for the account {found}, and the database is in {wanted}",
-}
-_SAME_USER = 10  # counts for more than all parts of an ARN together: other users are other people's business
+def _because_never_sent(statement: Statement) -> str:
+    keys = [part.key for part in statement.conditions if part.key.lower() in NEVER_SENT]
+    return f", since RDS does not send {', '.join(keys)} with a login, and its condition holds then" if keys else ""
 
 
-def mistake(target: Target, resource: str) -> tuple[int, str]:
-    """How like the wanted ARN a resource is, and the first thing that is wrong about it."""
-    resource = widened(resource)
-    _arn, *parts, kind, rest = (*resource.split(":", 6), *[""] * 7)[:7]
-    _arn, *wanted, wanted_kind, wanted_rest = target.arn.split(":", 6)
-    if not rest and not kind:
-        return 0, f"names {resource}, which is not the ARN of a database user"
-    resource_id, _slash, user = rest.partition("/")
-    wanted_id, _slash, wanted_user = wanted_rest.partition("/")
-    wrong = [name for name, mine, theirs in zip(_PARTS, parts, wanted) if not matches(mine, theirs)]
-    likeness = len(_PARTS) - len(wrong) + (kind == wanted_kind) + matches(resource_id, wanted_id)
-    likeness += _SAME_USER * (matches(user.lower(), wanted_user.lower()))
-    likeness += resource_id.lower() in (target.identifier.lower(), wanted_id.lower())
-    likeness += resource_id in target.member_resource_ids
-    if wrong:
-        found = dict(zip(_PARTS, parts))[wrong[0]] or "none"
-        return likeness, _WHY[wrong[0]].format(found=found, wanted=dict(zip(_PARTS, wanted))[wrong[0]])
-    if kind != wanted_kind:
-        return likeness, f"names {kind}:{rest}, and it must be {wanted_kind}:{wanted_rest}"
-    if not matches(resource_id, wanted_id):
-        return likeness, _wrong_database(target, resource_id, wanted_id)
-    return likeness, _wrong_user(user, wanted_user)
+def _doubt(who: str, decision: Decision) -> str:
+    """Why it cannot be known whether the policies allow it."""
+    if decision.unread:
+        policy = next((one for one in decision.unread if not one.boundary), decision.unread[0])
+        may = "deny" if decision.allowed_by_identity.value or policy.boundary else "allow"
+        return f"{policy} of {who} may {may} it: {policy.reason or 'its document is not understood'}"
+    doubts = [(one.statement, "may deny it") for one in decision.denying]
+    if decision.allowed_by_identity.value is None:
+        doubts += [(one.statement, "may allow it") for one in decision.allowing]
+    if decision.allowed_by_boundary.value is None:
+        doubts += [(one.statement, "may allow it") for _policy, effects in decision.bounding for one in effects]
+    missing = dict.fromkeys((*decision.denied.missing, *decision.allowed.missing))
+    statement, what = doubts[0]
+    return f"{statement} {what}; it depends on what is not known here: {', '.join(missing)}"
 
 
-def _wrong_user(found: str, wanted: str) -> str:
-    if found.lower() == wanted.lower():
-        return f"names the user {found}, and case counts: the user is {wanted}"
-    return f"names the user {found or 'without a name'}, and not {wanted}"
+def _broken(text: str, repair: str, fact: str = "") -> Link:
+    return Link("permission", BROKEN, text, repair, fact)
 
 
-def _wrong_database(target: Target, found: str, wanted: str) -> str:
-    if found.lower() == target.identifier.lower():
-        return f"names the database by its identifier {found}, and must name it by its resource id {wanted}"
-    if found in target.member_resource_ids:
-        return f"names {found}, which is a member of the cluster, and logins are authorised on the cluster {wanted}"
-    if found.lower() == wanted.lower():
-        return f"names {found}, and case counts: the resource id is {wanted}"
-    return (
-        f"names the resource id {found}, and that of {target.identifier} is {wanted}; a database that was restored or"
-        " made again has another one than before"
+def _with_simulation(target: Target, who: str, own: Link, decision: Decision, simulated: Simulation) -> Link:
+    """The check by the documents, and by what the simulator of IAM says.
+
+    The simulator is IAM itself, so with all that a login brings it is right where the reading here is not; but it knows
+    neither which keys RDS sends, nor the values of keys in policies of the organization.
+    """
+    if simulated.decision == "allowed":
+        return _simulated_allowed(target, who, own, decision, simulated)
+    says = f"the simulator of IAM answers {simulated.decision} for {ACTION} on {target.arn}"
+    if own.state == BROKEN:
+        return own
+    if simulated.missing:
+        return Link("permission", UNKNOWN, f"{says}, without values for {', '.join(simulated.missing)}")
+    if simulated.allowed_by_organization is False:
+        text = f"{says}, since policies of the organization do not allow it; it judges their conditions without context"
+        return Link("permission", UNKNOWN, f"{text}, so a login may be allowed all the same")
+    if simulated.allowed_by_boundary is False:
+        boundary = next((str(policy) for policy, _effects in decision.bounding), "the permissions boundary")
+        return _broken(f"{says}, and names {boundary} of {who}", f"add {ACTION} to that boundary")
+    return _broken(
+        f"{says} to {who}, while {own.text}" if own.state == OK else f"{says} to {who}",
+        "look at the statements in the console's policy simulator, and have the one that denies it changed"
+        if simulated.decision == "explicitDeny"
+        else _REPAIR,
     )
+
+
+def _simulated_allowed(target: Target, who: str, own: Link, decision: Decision, simulated: Simulation) -> Link:
+    says = f"the simulator of IAM answers allowed for {ACTION} on {target.arn}"
+    if own.state == OK:
+        return own
+    if simulated.missing or _rests_on_never_sent(decision):
+        if own.state == UNKNOWN or _denies_for_sure(decision):
+            return own
+        without = f", without values for {', '.join(simulated.missing)}" if simulated.missing else ""
+        return Link("permission", UNKNOWN, f"{says}{without}, while {own.text}")
+    if own.state == UNKNOWN:
+        return Link("permission", OK, says)
+    return Link("permission", OK, f"{says} to {who}, while {own.fact or own.text}")
+
+
+def _denies_for_sure(decision: Decision) -> bool:
+    return decision.denied.value is True
+
+
+def _rests_on_never_sent(decision: Decision) -> bool:
+    """Whether a statement is decided by a key that RDS does not send, which the simulator cannot know."""
+    decided = [*(one.statement for one in decision.denying if one.truth.value), *decision.barred]
+    return any(part.key.lower() in NEVER_SENT for statement in decided for part in statement.conditions)

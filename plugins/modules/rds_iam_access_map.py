@@ -50,10 +50,13 @@ options:
 notes:
   - The permissions are judged by the documents of the policies and of permissions boundaries. Policies of the
     organization, of sessions and of resources are not seen.
+  - What cannot be known is V(unknown), with what is missing, such as the value of a condition key, or whether an EC2
+    instance in another Region has a role. A login that is V(closed) has a link that certainly does not hold.
   - The AWS actions needed are C(rds:DescribeDBInstances) and C(rds:DescribeDBClusters). With
-    C(iam:GetAccountAuthorizationDetails) and C(ec2:DescribeInstances) the map is complete.
+    C(iam:GetAccountAuthorizationDetails), C(iam:ListAccessKeys), C(iam:GetLoginProfile) and C(ec2:DescribeInstances)
+    the map is complete.
   - It costs as many AWS calls as there are pages, that is about one for each hundred databases, roles or users, and
-    for each thousand EC2 instances.
+    for each thousand EC2 instances; and one or two for each IAM user that some policy lets connect.
 attributes:
   check_mode:
     support: full
@@ -146,6 +149,12 @@ map:
       type: list
       elements: str
       sample: []
+    limits:
+      description: What the map does not see whatever it may read.
+      returned: always
+      type: list
+      elements: str
+      sample: ["Federated users of sts:GetFederationToken, whose session policies are in no list."]
     totals:
       description: How many there are of what.
       returned: always
@@ -174,6 +183,8 @@ def run(module) -> dict:
             return None
 
     principals = seen(_iam_account.read_principals, "iam")
+    if principals is not None:
+        principals = _iam_account.read_credentials(connect(module, "iam"), principals)
     hosts = seen(_iam_account.read_hosts, "ec2")
     params = module.params
     known, missing = _access_map.databases(records, params["databases"])

@@ -231,6 +231,8 @@ class Reader:
         names = dict.fromkeys(login["database"] for login in wanted)
         self.read = {name: _chain.read_database(rds, databases[name]) for name in names}
         self.arns = sorted({arn for arn in map(self.arn, wanted) if arn})
+        records = {name: one["database"] for name, one in self.read.items() if not isinstance(one["database"], Unread)}
+        self.resource_ids = {record["resource_id"]: name for name, record in records.items()}
         ids = sorted({hosts[login["host"]]["instance_id"] for login in wanted} - {None, ""})
         self.instances = _chain.read_instances(connect(module, "ec2"), ids) if ids else {}
         self.roles, self.known = (_chain.Roles(connect(module, "iam")) if ids else None), {}
@@ -281,6 +283,7 @@ class Reader:
             instance=instance,
             role=self.role(instance),
             account=login["account"],
+            resource_ids=self.resource_ids,
             refusals=self.logs.get(login["database"]),
         )
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -12,12 +13,15 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import boto3
 import jsonschema
 import pytest
 from driver import actions, policy
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/access-map.schema.json").read_text())
 DATABASES, ROLES = 50, 20
+ENGINES = {"extra46": "oracle-ee", "extra47": "postgres"}  # of databases that the collection does not handle
+USERS = ("jane", "kim", "lee")  # without anything to sign with, with an access key, with a console password
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -33,14 +37,15 @@ def extras(lab):
     lab.good("site.yml")
     names = [f"extra{number}" for number in range(DATABASES - len(lab.databases))]
     for name in names:
+        engine = ENGINES.get(name, "mysql")
         rds.create_db_instance(
             DBInstanceIdentifier=name,
-            Engine="mysql",
+            Engine=engine,
             DBInstanceClass="db.t4g.micro",
             AllocatedStorage=20,
             MasterUsername="admin",
             MasterUserPassword="not used here",
-            EnableIAMDatabaseAuthentication=True,
+            EnableIAMDatabaseAuthentication=engine != "oracle-ee",
         )
     yield names
     for name in names:
@@ -77,8 +82,11 @@ def estate(lab, teams):
     document = json.dumps({"Version": "2012-10-17", "Statement": statement([f"{here}/report"])})
     iam.create_group(GroupName="readers")
     iam.put_group_policy(GroupName="readers", PolicyName="connect", PolicyDocument=document)
-    iam.create_user(UserName="jane")
-    iam.add_user_to_group(GroupName="readers", UserName="jane")
+    for name in USERS:
+        iam.create_user(UserName=name)
+        iam.add_user_to_group(GroupName="readers", UserName=name)
+    key = iam.create_access_key(UserName="kim")["AccessKey"]["AccessKeyId"]
+    iam.create_login_profile(UserName="lee", Password="Passw0rd-of-lee")
     instance = lab.clients["client1"]["instance_id"]
     ec2.create_tags(Resources=[instance], Tags=[{"Key": "Name", "Value": EVIL}])
     quoted = EVIL_USER.replace("'", "''")
@@ -86,12 +94,28 @@ def estate(lab, teams):
     yield
     lab.sql("orders", f"DROP USER '{quoted}'@'%'")
     ec2.create_tags(Resources=[instance], Tags=[{"Key": "Name", "Value": "client1"}])
-    iam.remove_user_from_group(GroupName="readers", UserName="jane")
-    iam.delete_user(UserName="jane")
+    iam.delete_access_key(UserName="kim", AccessKeyId=key)
+    iam.delete_login_profile(UserName="lee")
+    for name in USERS:
+        iam.remove_user_from_group(GroupName="readers", UserName=name)
+        iam.delete_user(UserName=name)
     iam.delete_group_policy(GroupName="readers", PolicyName="connect")
     iam.delete_group(GroupName="readers")
     iam.delete_role_permissions_boundary(RoleName=teams[1])
     iam.delete_policy(PolicyArn=boundary)
+
+
+@pytest.fixture(scope="module")
+def faraway(lab, teams):
+    """A role that only an instance of another Region has."""
+    iam, ec2 = lab.aws("iam"), boto3.client("ec2", region_name="us-east-1")
+    role = teams[2]
+    iam.create_instance_profile(InstanceProfileName=role)
+    iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
+    more = {"ImageId": "ami-0123456789abcdef0", "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
+    [instance] = ec2.run_instances(IamInstanceProfile={"Name": role}, **more)["Instances"]
+    yield role
+    ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
 
 
 def users_of(lab, identifier: str) -> str:
@@ -105,7 +129,7 @@ def statement(resources, **more):
 
 
 @pytest.fixture(scope="module")
-def report(lab, estate, tmp_path_factory):
+def report(lab, estate, faraway, tmp_path_factory):
     """The directory with both files."""
     place = tmp_path_factory.mktemp("report") / "out"
     with lab.calls() as calls:
@@ -131,6 +155,7 @@ def test_its_numbers_are_those_of_the_api(lab, access):
     instances = lab.aws("rds").describe_db_instances()["DBInstances"]
     assert totals["databases"] == len(instances) == DATABASES
     assert totals["databases_with_iam"] == sum(one["IAMDatabaseAuthenticationEnabled"] for one in instances)
+    assert {one["name"] for one in access["databases"] if not one["takes_iam_logins"]} == {"extra46"}
     assert totals["roles"] == len(iam.list_roles()["Roles"]) == ROLES
     assert totals["users"] == len(iam.list_users()["Users"])
     assert totals["hosts"] == len(lab.clients)
@@ -163,21 +188,48 @@ def test_its_logins_are_those_that_work(lab, access):
         allowed = [one["EvalDecision"] == "allowed" for one in said["EvaluationResults"]]
         links = [link for one in grants for link in one["links"] if link["name"] == "permission"]
         assert allowed == [link["state"] == "ok" for link in links], arn
-    assert len(by_role) == ROLES + 2, "and the operator, who may do everything, and jane"
+    assert len(by_role) == ROLES + 1 + len(USERS), "and the operator, who may do everything"
 
 
 def test_what_a_group_gives_and_a_boundary_takes(access):
-    of_jane = [one for one in access["grants"] if one["principal"].endswith("user/jane")]
-    assert [(one["database"], one["user"], one["state"]) for one in of_jane] == [("orders", "report", "open")]
-    [jane] = [one for one in access["principals"] if one["name"] == "jane"]
-    assert jane["policies"] == ["connect of the group readers"]
+    of_kim = [one for one in access["grants"] if one["principal"].endswith("user/kim")]
+    assert [(one["database"], one["user"], one["state"]) for one in of_kim] == [("orders", "report", "open")]
+    [kim] = [one for one in access["principals"] if one["name"] == "kim"]
+    assert kim["policies"] == ["connect of the group readers"]
     limited = [one for one in access["grants"] if one["principal"].endswith("role/team1")]
     permissions = {(link["state"], link["text"].split(" of ")[0]) for one in limited for link in one["links"][2:3]}
     assert permissions == {("broken", "the permissions boundary limits")}
 
 
+def test_users_without_anything_to_sign_with_are_told_apart(access):
+    """Neither is a user without keys called open, nor one closed who can have credentials from the console."""
+    users = {one["name"]: (one["active_keys"], one["console_password"]) for one in access["principals"]}
+    assert [users[name] for name in USERS] == [(0, False), (1, None), (0, True)]
+    states = {
+        one["principal"].rpartition("/")[2]: one["state"] for one in access["grants"] if "user/" in one["principal"]
+    }
+    assert [states[name] for name in USERS] == ["closed", "open", "unknown"]
+
+
+def test_an_instance_in_another_region_may_have_the_role(access, faraway):
+    """IAM knows no Regions, and the map looks at the instances of one."""
+    grants = [one for one in access["grants"] if one["principal"].endswith(f"role/{faraway}")]
+    holders = {(link["state"], link["text"]) for one in grants for link in one["links"] if link["name"] == "holder"}
+    text = f"no EC2 instance in eu-west-1 has the IAM role {faraway}; other Regions were not looked at"
+    assert [(state, words.startswith(text)) for state, words in holders] == [("unknown", True)]
+    assert {one["state"] for one in grants} == {"unknown"}
+
+
+def test_engines_that_rds_db_connect_is_not_for_have_no_logins(access):
+    of_oracle = [one for one in access["grants"] if one["database"] == "extra46"]
+    of_postgresql = {one["state"] for one in access["grants"] if one["database"] == "extra47"}
+    assert (of_oracle, of_postgresql) == ([], {"unknown"})
+    assert "extra46" not in {one["subject"] for one in access["findings"]}
+
+
 def test_it_says_what_it_could_not_see(lab, access):
     assert [one for one in access["unseen"] if "extra0, " in one and "the inventory does not have" in one]
+    assert [one for one in access["limits"] if "root user" in one]
     unseen = {one["name"] for one in access["databases"] if one["accounts"] is None and one["unseen"]}
     assert unseen == {one["name"] for one in access["databases"]} - set(lab.databases)
 
@@ -231,6 +283,7 @@ def test_it_opens_in_a_browser(report, access, tmp_path):
     assert "{{ 7 * 7 }}" in text
     shown = len(access["grants"]) + len(access["databases"]) + len(access["findings"]) + 2 * len(access["principals"])
     assert rows(text) == [False] * shown
+    assert all(one in html.unescape(text) for one in access["limits"])
     columns = text.count('<th scope="col">', text.index('id="map"'), text.index("</thead>", text.index('id="map"')))
     assert columns == DATABASES + 1
     assert "<form>" in text, "the filter is there once its script runs"
@@ -239,12 +292,12 @@ def test_it_opens_in_a_browser(report, access, tmp_path):
 def test_its_filter_works(report, access, tmp_path):
     """A script that types in the page stands for a reader."""
     page = tmp_path / "typed.html"
-    typing = """<script>search.value = "Team3 EXTRA6"; form.querySelector("[value=closed]").click();</script>"""
+    typing = """<script>search.value = "Team3 EXTRA6"; form.querySelector("[value=unknown]").click();</script>"""
     page.write_text((report / "access-map.html").read_text().replace("</body>", f"{typing}</body>"))
     text = browser(page, tmp_path / "profile")
     logins = text[text.index('id="logins"') : text.index('id="databases"')]
-    assert rows(logins).count(False) == 0, "what is closed is hidden"
-    page.write_text(page.read_text().replace("=closed", "=open"))
+    assert rows(logins).count(False) == 0, "what is unknown is hidden"
+    page.write_text(page.read_text().replace("=unknown]", "=open]"))
     text = browser(page, tmp_path / "profile")
     logins = text[text.index('id="logins"') : text.index('id="databases"')]
     assert rows(logins).count(False) == 1, "team3 to extra6"
@@ -287,8 +340,9 @@ def test_rights_that_are_missing_are_said(lab, estate, with_rights):
         return json.loads(run.output.split("=>", 1)[1])["map"]
 
     # The master password is read by the playbook.
-    ec2, iam, clusters, instances = sorted({*actions("report")} - {"secretsmanager:GetSecretValue"})
+    ec2, iam, password, keys, clusters, instances = sorted({*actions("report")} - {"secretsmanager:GetSecretValue"})
     assert (ec2, iam) == ("ec2:DescribeInstances", "iam:GetAccountAuthorizationDetails")
+    assert (password, keys) == ("iam:GetLoginProfile", "iam:ListAccessKeys")
     assert [one for one in seen()["unseen"] if "not allowed" in one] == []
     for action in (clusters, instances):
         run = drawn(action)
@@ -296,6 +350,11 @@ def test_rights_that_are_missing_are_said(lab, estate, with_rights):
     without_iam = seen(iam)
     assert [one for one in without_iam["unseen"] if iam in one]
     assert (without_iam["totals"]["roles"], without_iam["grants"], without_iam["findings"]) == (None, [], [])
+    for action, user in ((password, "lee"), (keys, "kim")):
+        without = seen(action)
+        assert [one for one in without["unseen"] if action in one]
+        links = [one["links"][1] for one in without["grants"] if one["principal"].endswith(f"user/{user}")]
+        assert [link["state"] for link in links] == ["unknown"] and action in links[0]["text"]
     without_ec2 = seen(ec2)
     assert [one for one in without_ec2["unseen"] if ec2 in one]
     assert without_ec2["totals"]["hosts"] is None
