@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import json
 import re
@@ -244,6 +245,27 @@ class Lab:
         if statements:
             iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document(*statements))
         return arn
+
+    def delete_role(self, name: str) -> None:
+        iam = self.client("iam")
+        for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        iam.delete_role(RoleName=name)
+
+    @contextlib.contextmanager
+    def organization(self, *statements: dict):
+        """Have the account in an organization whose root has a service control policy of these statements."""
+        from ministack.services import organizations
+
+        client = self.client("organizations")
+        try:
+            (root,) = client.list_roots()["Roots"]
+            more = {"Name": "guardrail", "Description": "", "Type": "SERVICE_CONTROL_POLICY"}
+            policy = client.create_policy(Content=document(*statements), **more)["Policy"]["PolicySummary"]
+            client.attach_policy(PolicyId=policy["Id"], TargetId=root["Id"])
+            yield
+        finally:
+            organizations.reset()
 
     def session(self, arn: str, **options) -> Credentials:
         given = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="test", **options)["Credentials"]

@@ -17,6 +17,8 @@ import urllib.request
 import boto3
 import botocore.auth
 import pytest
+from ansible_collections.dbops.rds_iam.plugins.module_utils._chain import Roles
+from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Target, judge
 from aws_side import (
     ACCOUNT,
     ACCOUNT_TRUST,
@@ -749,6 +751,13 @@ def test_modify_is_refused(lab, extra, aurora):
     assert cluster["PendingModifiedValues"] == {"IAMDatabaseAuthenticationEnabled": False}
 
 
+def test_identifiers_in_other_letters(lab):
+    rds = lab.client("rds")
+    (orders,) = rds.describe_db_instances(DBInstanceIdentifier="Orders")["DBInstances"]
+    (ledger,) = rds.describe_db_clusters(DBClusterIdentifier="LEDGER")["DBClusters"]
+    assert (orders["DBInstanceIdentifier"], ledger["DBClusterIdentifier"]) == ("orders", "ledger")
+
+
 def test_certificates(lab):
     (certificate,) = lab.client("rds").describe_certificates()["Certificates"]
     ca = x509.load_pem_x509_certificate((lab.state / "server.pem").read_bytes())
@@ -777,6 +786,123 @@ def test_iam_as_the_roles_need_it(lab):
         assert failure(iam.delete_role, RoleName="simulated") == "DeleteConflict"
         undo()
     iam.delete_role(RoleName="simulated")
+
+
+# The simulator
+
+
+@pytest.fixture
+def simulated(lab):
+    """Simulate the login of a new role with these statements, with these entries of context."""
+    made = []
+
+    def simulate(*statements, boundary=None, **context):
+        iam = lab.client("iam")
+        name = f"simulated{len(made)}"
+        made.append(name)
+        arn = lab.role(name, *statements)
+        if boundary:
+            iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary)
+        entries = [
+            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for key, value in context.items()
+        ]
+        request = {"PolicySourceArn": arn, "ActionNames": ["rds-db:connect"], "ResourceArns": [lab.arn()]}
+        (result,) = iam.simulate_principal_policy(**request, ContextEntries=entries)["EvaluationResults"]
+        (specific,) = result["ResourceSpecificResults"]
+        assert specific["EvalResourceDecision"] == result["EvalDecision"]
+        return result
+
+    yield simulate
+    for name in made:
+        lab.delete_role(name)
+
+
+REGION_LOCK = {"Condition": {"StringNotEquals": {"aws:RequestedRegion": [REGION]}}}
+
+
+def test_the_simulator_has_no_context_but_what_it_is_given(lab, simulated):
+    """It neither takes the address of its caller for that of the login, nor is it silent about what it lacks."""
+    own = allow(lab.arn(), Condition={"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}})
+    without = simulated(own)
+    assert without["EvalDecision"] == "implicitDeny"
+    assert without["ResourceSpecificResults"][0]["MissingContextValues"] == ["aws:SourceIp"]
+    given = simulated(own, **{"aws:SourceIp": "127.0.0.1"})
+    assert (given["EvalDecision"], given["MissingContextValues"]) == ("allowed", [])
+    lock = deny("*", **REGION_LOCK)
+    assert simulated(allow(lab.arn()), lock)["EvalDecision"] == "explicitDeny"
+    assert simulated(allow(lab.arn()), lock, **{"aws:RequestedRegion": REGION})["EvalDecision"] == "allowed"
+
+
+def test_the_simulator_lists_keys_of_other_statements(lab, simulated):
+    other = {"Effect": "Deny", "Action": "ec2:*", "Resource": "*", "Condition": {"Null": {"ec2:ResourceTag/a": "true"}}}
+    result = simulated(allow(lab.arn()), other)
+    assert (result["EvalDecision"], result["MissingContextValues"]) == ("allowed", ["ec2:ResourceTag/a"])
+
+
+def test_the_simulator_tells_what_a_boundary_says(lab, simulated):
+    iam = lab.client("iam")
+    policy = iam.create_policy(PolicyName="other", PolicyDocument=document({**allow("*"), "Action": "s3:*"}))["Policy"]
+    result = simulated(allow(lab.arn()), boundary=policy["Arn"])
+    assert result["EvalDecision"] == "implicitDeny"
+    assert result["PermissionsBoundaryDecisionDetail"] == {"AllowedByPermissionsBoundary": False}
+    assert "PermissionsBoundaryDecisionDetail" not in simulated(allow(lab.arn()))
+
+
+def test_the_simulator_judges_the_organization_without_context(lab, simulated):
+    """A Region lock denies where no Region is given, and its key is not among those that are missing."""
+    assert "OrganizationsDecisionDetail" not in simulated(allow(lab.arn())), "the account is in no organization"
+    with lab.organization(deny("*", **REGION_LOCK)):
+        denied = simulated(allow(lab.arn()))
+        assert (denied["EvalDecision"], denied["MissingContextValues"]) == ("explicitDeny", [])
+        assert denied["OrganizationsDecisionDetail"] == {"AllowedByOrganizations": False}
+        allowed = simulated(allow(lab.arn()), **{"aws:RequestedRegion": REGION})
+        assert allowed["EvalDecision"] == "allowed"
+        assert allowed["OrganizationsDecisionDetail"] == {"AllowedByOrganizations": True}
+
+
+@pytest.fixture
+def diagnosed(lab):
+    """What the doctor says of the permission of a new role in an instance profile, with these statements."""
+    iam = lab.client("iam")
+
+    def diagnose(*statements):
+        lab.role("diagnosed", *statements, trust=EC2_TRUST)
+        iam.create_instance_profile(InstanceProfileName="diagnosed")
+        iam.add_role_to_instance_profile(InstanceProfileName="diagnosed", RoleName="diagnosed")
+        try:
+            role = Roles(iam).read("diagnosed", [lab.arn()])
+        finally:
+            iam.remove_role_from_instance_profile(InstanceProfileName="diagnosed", RoleName="diagnosed")
+            iam.delete_instance_profile(InstanceProfileName="diagnosed")
+            lab.delete_role("diagnosed")
+        assert role.simulated, "IAM was asked"
+        target = Target(lab.arn(), "orders")
+        return judge(target, "the IAM role", role.policies, role.simulated.get(lab.arn()), role.context)
+
+    return diagnose
+
+
+def test_what_the_doctor_makes_of_the_simulator(lab, diagnosed):
+    """A deny that rests on what the simulator was not given hides nothing behind it; one that always holds is named."""
+    assert diagnosed(allow(lab.arn())).state == "ok"
+    assert diagnosed(allow(lab.arn()), deny("*", **REGION_LOCK)).state == "ok", "the Region is given"
+    unknown = {"Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-example"}}}
+    link = diagnosed(allow(lab.arn()), deny("*", **unknown))
+    assert link.state == "unknown" and "aws:PrincipalOrgID" in link.text
+    with lab.organization(deny("*", **unknown)):
+        link = diagnosed(allow(lab.arn()))
+        assert link.state == "unknown" and "policies of the organization do not allow it" in link.text
+    with lab.organization(deny("*", **REGION_LOCK)):
+        assert diagnosed(allow(lab.arn())).state == "ok"
+    by_address = {"Condition": {"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}}
+    link = diagnosed(allow(lab.arn()), deny("*", Sid="OnlyFromHere", **by_address))
+    assert link.state == "broken" and "the statement OnlyFromHere of the policy p denies" in link.text
+
+
+def test_the_simulator_knows_nobody_else(lab):
+    request = {"ActionNames": ["rds-db:connect"], "PolicySourceArn": f"arn:aws:iam::{ACCOUNT}:role/nobody"}
+    assert failure(lab.client("iam").simulate_principal_policy, **request) == "NoSuchEntity"
 
 
 # Instance profiles and metadata

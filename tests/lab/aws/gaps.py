@@ -38,6 +38,7 @@ def apply(trusted_root: Path) -> None:
     # not check their signature. The lab hands out IAM users' and sessions' keys only, so no key is the root's.
     iam_evaluator.is_root_access_key = lambda access_key_id: False
     rds._get_docker = lambda: None
+    rds._p = functools.partial(_parameter, rds._p)
 
     actions = rds._ACTION_MAP
     actions["CreateDBCluster"] = functools.partial(_create_cluster, actions["CreateDBCluster"])
@@ -53,11 +54,6 @@ def apply(trusted_root: Path) -> None:
     rds._instance_xml = functools.partial(_instance_xml, rds._instance_xml)
     rds._cluster_xml = functools.partial(_cluster_xml, rds._cluster_xml)
 
-    iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = functools.partial(
-        _simulate,
-        iam._IAM_HANDLERS["SimulatePrincipalPolicy"],
-    )
-
     iam._IAM_HANDLERS["GetAccountAuthorizationDetails"] = functools.partial(
         _authorization_details,
         iam._IAM_HANDLERS["GetAccountAuthorizationDetails"],
@@ -70,6 +66,12 @@ def apply(trusted_root: Path) -> None:
     )
     actions["ModifyInstanceMetadataOptions"] = _modify_metadata_options
     ec2._instance_xml = functools.partial(_ec2_instance_xml, ec2._instance_xml)
+
+
+def _parameter(original, params, key, default=""):
+    """Identifiers of databases are not case-sensitive, and RDS keeps them in lower case."""
+    value = original(params, key, default)
+    return value.lower() if key in ("DBInstanceIdentifier", "DBClusterIdentifier") and value else value
 
 
 def supports_iam(engine: str, instance_class: str) -> bool:
@@ -326,41 +328,6 @@ def _certificates(trusted_root, params):
 
 
 # IAM
-
-
-def _simulate(original, params):
-    """For a role: each of the resources, and the permissions boundary, which ministack leaves out."""
-    name = rds._p(params, "PolicySourceArn").rpartition("/")[2]
-    resources = [rds._p(params, key) for key in params if key.startswith("ResourceArns.member.")]
-    if ":role/" not in rds._p(params, "PolicySourceArn") or name not in iam._roles or not resources:
-        return original(params)
-    account = get_account_id()
-    layers = [iam_evaluator._gather_role_policies(name, account)]
-    layers += iam_evaluator._permissions_boundary(iam._roles, name, account)
-    words = {"Allow": "allowed", "Deny": "explicitDeny"}
-    members = ""
-    for action in (rds._p(params, key) for key in params if key.startswith("ActionNames.member.")):
-        for resource in resources:
-            context = iam_evaluator.EvalContext(
-                principal_arn=iam._roles[name]["Arn"],
-                principal_type="AssumedRole",
-                principal_account=account,
-                action=action,
-                resource_arn=resource,
-                region=get_region(),
-            )
-            decision = words.get(iam_evaluator.evaluate(context, *layers).decision, "implicitDeny")
-            members += (
-                f"<member><EvalActionName>{escape(action)}</EvalActionName><EvalResourceName>{escape(resource)}"
-                f"</EvalResourceName><EvalDecision>{decision}</EvalDecision></member>"
-            )
-    return iam._xml(
-        200,
-        "SimulatePrincipalPolicyResponse",
-        f"<SimulatePrincipalPolicyResult><EvaluationResults>{members}</EvaluationResults>"
-        "<IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult>",
-        ns="iam",
-    )
 
 
 def _authorization_details(original, params):

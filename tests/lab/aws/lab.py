@@ -13,6 +13,7 @@ import gateway
 import imds
 import rights
 import seed
+import simulator
 import static
 import verifier
 from hypercorn.asyncio import serve
@@ -34,6 +35,7 @@ class AwsSide:
         plan = self.plan
         gaps.apply(trusted_root=Path(plan["truststore"]["root"]) / "global" / "global-bundle.pem")
         rights.apply()
+        simulator.apply()
         seeded = seed.create(plan)
         (self.state / "seed.json").write_text(json.dumps(seeded, indent=2) + "\n")
         self._start(verifier.Server(plan, self.state / "verifier.jsonl"))
