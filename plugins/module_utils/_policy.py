@@ -13,6 +13,9 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 
 INLINE_LIMIT = 10_240  # characters of all inline policies of a role together, white space not counted
 _NAME_LIMIT = 32  # MySQL's; MariaDB takes longer names, and a fleet may hold both
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html, pattern of PolicyDocument. Whether IAM
+# reads others that are escaped in JSON is not documented.
+_NOT_IN_POLICIES = re.compile(r"[^\t\n\r -\xff]")
 _PREFIX = re.compile(r"arn:aws[a-z-]*:rds-db:[a-z0-9-]+:\d{12}:dbuser:(?:db|cluster|prx)-[A-Za-z0-9]+")
 
 
@@ -28,6 +31,12 @@ def check_user_name(name: str) -> None:
         raise RdsIamError(
             f"The database user name {name} has *, ? or ${{ in it, which an IAM policy reads as a pattern that matches"
             " other users too; give every user by name."
+        )
+    other = _NOT_IN_POLICIES.search(name)
+    if other:
+        raise RdsIamError(
+            f"The database user name {name} has {other[0]} in it, and IAM takes no characters in a policy but those of"
+            " Latin-1; give the user another name."
         )
 
 
