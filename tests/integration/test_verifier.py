@@ -417,6 +417,12 @@ POLICIES = {
     ),
     "not evaluable: variable in resource": ([allow("%/${aws:username}")], "NotEvaluable"),
     "not evaluable: variable in Deny": ([allow(), deny("%/${aws:PrincipalTag/team}")], "NotEvaluable"),
+    "not evaluable: asterisk beyond a colon": ([allow("arn:aws:rds-db:eu-west-1:*/app")], "NotEvaluable"),
+    "not evaluable: asterisk for the type": (
+        [allow(), deny(f"arn:aws:rds-db:{REGION}:{ACCOUNT}:*/app")],
+        "NotEvaluable",
+    ),
+    "all that follows the Region": ([allow(f"arn:aws:rds-db:{REGION}:*")], "ok"),
     "not evaluable: no action": ([allow(action=[])], "NotEvaluable"),
     "not evaluable: condition is no object": ([allow(), deny(Condition={"StringEquals": "x"})], "NotEvaluable"),
     "evaluable: the unknown is about another action": (

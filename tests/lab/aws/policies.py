@@ -18,6 +18,7 @@ from ministack.core.iam_evaluator import (
     _action_matches,
     _resource_matches,
     evaluate,
+    fnmatch_iam_cs,
 )
 from ministack.services import iam
 
@@ -86,6 +87,8 @@ def check_statement(statement: ParsedStatement, action: str, resource: str) -> N
     named = [*statement.resources, *statement.not_resources]
     if any("${" in item for item in named):
         raise Undecidable(f"{name} has a policy variable in its Resource")
+    if any(fnmatch_iam_cs(resource, item) and not _stays_within_parts(resource, item) for item in named):
+        raise Undecidable(f"{name} has a wildcard in its Resource that reaches beyond a colon")
     if named and not _resource_matches(resource, statement.resources, statement.not_resources):
         return
     conditions = statement.conditions
@@ -93,6 +96,19 @@ def check_statement(statement: ParsedStatement, action: str, resource: str) -> N
         raise Undecidable(f"{name} has a malformed Condition")
     for operator, block in conditions.items():
         _check_condition(name, operator, block)
+
+
+def _stays_within_parts(resource: str, pattern: str) -> bool:
+    """Tell whether wildcards stand for what is between colons, and an asterisk at the end for all that follows.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+    """
+    parts, patterns = resource.split(":", 6), pattern.split(":", 6)
+    if len(patterns) < len(parts):
+        if not pattern.endswith("*"):
+            return False
+        parts = [*parts[: len(patterns) - 1], ":".join(parts[len(patterns) - 1 :])]
+    return len(parts) == len(patterns) and all(map(fnmatch_iam_cs, parts, patterns))
 
 
 def _check_condition(name: str, operator: str, block) -> None:
