@@ -32,9 +32,16 @@ _LOGGED = {
 }
 
 
+def is_proven(login: dict | None, expect: str) -> bool:
+    """Tell whether a login, as rds_iam_ping returns it, went as expected and was signed by whom it is to prove."""
+    login = login or {}
+    as_expected = login.get("verdict") == expect and login.get("as_expected", True)
+    return bool(as_expected and ("signer" not in login or _host_links.is_own(login["signer"])))
+
+
 def diagnose(case: Case) -> list[Link]:
-    """Every link, in the order in which the chain holds."""
-    if (case.login or {}).get("verdict") == case.expect:
+    """Return every link, in the order in which the chain holds."""
+    if is_proven(case.login, case.expect):
         return _proven(case)
     links = [_database(case), _flag(case), *_host_links.network(case), _host_links.clock(case)]
     links += [_host_links.profile(case), _host_links.credentials(case)]
@@ -153,9 +160,9 @@ def _account(case: Case) -> Link:
     ):
         if sign in statements:
             return Link("account", BROKEN, f"the account {who} of {case.name} {what}", repair)
-    seen = re.search(r"'@'([^']+)'", (case.login or {}).get("msg", ""))
-    if seen and not _like(user["host"], seen[1]):
-        text = f"the account {who} of {case.name} is not for {seen[1]}, from where {case.client} comes"
+    client_host = (case.login or {}).get("client_host")
+    if client_host and not _like(user["host"], client_host):
+        text = f"the account {who} of {case.name} is not for {client_host}, from where {case.client} comes"
         repair = f"set the host of {case.user} in db_users_accounts to % or to a pattern that matches, and {repair}"
         return Link("account", BROKEN, text, repair)
     rest = "; its privileges or SSL requirement differ from what is asked for" if statements else ""
@@ -172,7 +179,7 @@ def _token(case: Case) -> Link:
     if login.get("failed_at") == "token":
         return Link("token", BROKEN, login["msg"].rstrip("."), "give the endpoint and the region as RDS shows them")
     if not login or login.get("failed_at") == "credentials":
-        return Link("token", UNKNOWN, case.login_error or "there is none without credentials")
+        return Link("token", UNKNOWN, case.login_error or "none was made without the right credentials")
     return Link("token", OK, f"it was signed for {login['endpoint']}:{login['port']} just before the login")
 
 
@@ -215,11 +222,25 @@ def _refused(case: Case) -> Link:
     return Link("login", BROKEN, text, repair)
 
 
+def _unproven(case: Case, links: list[Link]) -> Link:
+    """Judge a login that went as expected and was signed with other credentials than those of the profile."""
+    if any(link.name == "credentials" and link.state == OK for link in links):
+        return Link("login", OK, case.login["verdict"])
+    text = f"it was {case.login['verdict']}, as expected, which proves nothing about the role of {case.client}"
+    return Link("login", UNKNOWN, text)
+
+
 def _answer(case: Case, links: list[Link]) -> Link:
-    """The login's own answer; refused with nothing broken before it is a broken link of its own."""
+    """Judge the login's own answer; refused with nothing broken before it is a broken link of its own."""
     login = case.login or {}
+    if login.get("verdict") == case.expect and login.get("as_expected", True):
+        return _unproven(case, links)
+    if login.get("verdict") == case.expect:
+        text, _semicolon, repair = login["msg"].rstrip(".").rpartition("; ")
+        return Link("login", BROKEN, text, repair)
     if login.get("verdict") == "allowed":
-        return Link("login", BROKEN, "it is let in, and should not be", "see which policy lets the role of the host in")
+        principal = _host_links.signer(case).get("principal") or "the role of the host"
+        return Link("login", BROKEN, "it is let in, and should not be", f"see which policy lets {principal} in")
     if any(link.state == BROKEN for link in links):
         return Link("login", UNKNOWN, login.get("msg", case.login_error or "it was not tried").rstrip("."))
     if login.get("verdict") == "denied" and not any(link.state == UNKNOWN for link in links):

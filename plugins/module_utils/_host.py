@@ -6,23 +6,16 @@
 
 from __future__ import annotations
 
-import http.client
 import importlib
 import os
 import re
 import shutil
 import time
-import urllib.error
-import urllib.request
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle, _token
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle, _metadata_service, _signer, _token
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import one_line
 
-# The name of an instance profile as a source of credentials, in botocore.
-FROM_PROFILE = "iam-role"
-_TIMEOUT = 2  # seconds; the metadata service is on the same machine
 _CLIENTS = ("mariadb", "mysql")  # as rds-mysql looks for them
 # What a client of each family is told by rds-mysql, so that it verifies the server, and then sends it the token.
 OPTIONS = {
@@ -31,26 +24,14 @@ OPTIONS = {
 }
 
 
-def _ask(path: str, method: str = "GET", **headers: str) -> tuple[str, float | None]:
-    """The answer of the instance metadata service, and how many seconds the clock is ahead of the service's."""
-    base = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.254.169.254"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(f"{base.rstrip('/')}/latest/{path}", method=method, headers=named)
-    with opener.open(request, timeout=_TIMEOUT) as answer:
-        said = answer.headers.get("Date")
-        skew = time.time() - parsedate_to_datetime(said).timestamp() if said else None
-        return answer.read(4096).decode("utf-8", "replace"), skew
-
-
-def facts(run_command, ca_file: str, profile: str | None) -> dict:
-    """What the doctor wants to know of a host."""
-    said = metadata()
+def facts(run_command, ca_file: str, signer: _signer.Signer) -> dict:
+    """Return what the doctor wants to know of a host."""
+    service = metadata()
     return {
-        "clock_skew": said["clock_skew"],
-        "instance_id": said["instance_id"],
-        "metadata_error": said["error"],
-        "credentials": credentials(said["role_name"], profile),
+        "clock_skew": service["clock_skew"],
+        "instance_id": service["instance_id"],
+        "metadata_error": service["error"],
+        "credentials": credentials(signer),
         "ca_bundle": bundle(ca_file),
         "programs": programs(run_command),
         "libraries": libraries(),
@@ -58,37 +39,17 @@ def facts(run_command, ca_file: str, profile: str | None) -> dict:
 
 
 def metadata() -> dict:
-    """What the instance metadata service says, in its version 2; what it does not say is None."""
-    found = {"clock_skew": None, "instance_id": None, "role_name": None, "error": None}
-    try:
-        token, found["clock_skew"] = _ask("api/token", "PUT", X_aws_ec2_metadata_token_ttl_seconds="60")
-        session = {"X_aws_ec2_metadata_token": token}
-        found["instance_id"] = _ask("meta-data/instance-id", **session)[0]
-        found["role_name"] = _ask("meta-data/iam/security-credentials/", **session)[0].split("\n")[0] or None
-    except urllib.error.HTTPError as exc:
-        if exc.code != 404:  # which says that there is no profile
-            off = ", so it is switched off or refuses the host" if exc.code == 403 else ""
-            found["error"] = f"it answers with the status {exc.code}{off}"
-        exc.close()
-    except (OSError, ValueError, http.client.HTTPException) as exc:  # it may be another program that answers
-        found["error"] = str(getattr(exc, "reason", "") or exc)
-    return found
+    """Return what the instance metadata service says; what it does not say is None."""
+    return _metadata_service.describe()
 
 
-def credentials(role_name: str | None, profile: str | None) -> dict:
-    """Where the credentials come from that sign tokens on this host, and when they end."""
-    try:
-        found = _token.credentials(profile)
-    except _token.NoCredentials as exc:
-        nothing = {"source": None, "role_name": None, "expires_at": None, "expired": False}
-        return {**nothing, "error": str(exc), "metadata_disabled": _metadata_disabled()}
-    end = _token.credentials_end(found)
+def credentials(signer: _signer.Signer) -> dict:
+    """Return whose credentials sign tokens on this host, where they come from, and when they end."""
+    end = _token.credentials_end(signer.keys)
     return {
-        "source": found.method,
-        "role_name": role_name if found.method == FROM_PROFILE else None,
+        **signer.shown(),
         "expires_at": end and end.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "expired": bool(end) and end < datetime.now(timezone.utc),
-        "error": None,
         "metadata_disabled": _metadata_disabled(),
     }
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._case import Case, Role, Unread
 from ansible_collections.dbops.rds_iam.plugins.module_utils._ec2 import Instance
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host import FROM_PROFILE
 from ansible_collections.dbops.rds_iam.plugins.module_utils._links import BROKEN, OK, UNKNOWN, Link
+from ansible_collections.dbops.rds_iam.plugins.module_utils._signer import FROM_PROFILE
 
 _SKEW = 300  # seconds; a signature of more than that in the future or the past is refused
 NETWORK = ("name", "port", "tls", "certificate")
@@ -19,7 +19,7 @@ NETWORK = ("name", "port", "tls", "certificate")
 def network(case: Case) -> list[Link]:
     """How far the login came on the way to the server, or the host where there was nothing to log in with."""
     login, target = case.login or {}, case.host.get("target") if isinstance(case.host, dict) else None
-    if "verdict" in login or login.get("failed_at") in (*NETWORK, "login"):
+    if login.get("verdict") in ("allowed", "denied") or login.get("failed_at") in (*NETWORK, "login"):
         target = login
     if not target:
         why = case.host.reason if isinstance(case.host, Unread) else "the host did not try"
@@ -97,25 +97,50 @@ def profile(case: Case) -> Link:
     return Link("profile", OK, f"{instance.instance_id} has the instance profile {instance.profile}")
 
 
+def signer(case: Case) -> dict:
+    """Return whose credentials signed the login, or would sign on the host; empty where that is not known."""
+    on_host = case.host["credentials"] if isinstance(case.host, dict) else {}
+    return (case.login or {}).get("signer") or on_host
+
+
+def is_own(found: dict) -> bool:
+    """Tell whether these are surely the credentials that the host is to sign with."""
+    expected = found.get("is_expected")
+    return bool(found.get("source") == FROM_PROFILE if expected is None else expected)
+
+
 def credentials(case: Case) -> Link:
-    if not isinstance(case.host, dict):
+    found, host = signer(case), case.host if isinstance(case.host, dict) else None
+    if not found:
         return Link("credentials", UNKNOWN, case.host.reason if case.host else "the host was not asked")
-    found = case.host["credentials"]
-    if not case.host["libraries"]["botocore"]:  # that it is missing is said of the programs
+    if host and not host["libraries"]["botocore"]:  # that it is missing is said of the programs
         return Link("credentials", UNKNOWN, "without botocore they cannot be read")
-    if found["error"]:
+    if not found["source"]:
         return _no_credentials(case, found)
-    if found["expired"]:
-        text = f"the credentials of {case.client} ended at {found['expires_at']}"
+    if host and host["credentials"]["expired"]:
+        text = f"the credentials of {case.client} ended at {host['credentials']['expires_at']}"
         return Link("credentials", BROKEN, text, f"renew them where they come from ({found['source']})")
     role = case.role.name if isinstance(case.role, Role) else None
-    if found["source"] != FROM_PROFILE:
-        text = f"{case.client} signs with credentials from {found['source']}, and not with those of its profile"
-        return Link("credentials", UNKNOWN, text)
-    if role and found["role_name"] != role:
+    is_role = role and (found["role_name"] or "").lower() == role.lower()
+    if role and not is_role and found["source"] == FROM_PROFILE:
         text = f"{case.client} is still served credentials of the IAM role {found['role_name']}, and not of {role}"
         return Link("credentials", BROKEN, text, "wait a minute until the metadata service serves the new profile")
-    return Link("credentials", OK, f"{case.client} has credentials of the IAM role {found['role_name']}{_served(case)}")
+    if is_own(found) or (is_role and found.get("is_expected") is None):
+        of = f"of the IAM role {found['role_name']}" if found["role_name"] else f"of {found['principal']}"
+        return Link("credentials", OK, f"{case.client} has credentials {of}{_served(case)}")
+    return _foreign(case, found, role)
+
+
+def _foreign(case: Case, found: dict, role: str | None) -> Link:
+    """Judge credentials that are not those which the host is to sign with, or not known to be."""
+    if (case.login or {}).get("verdict") == "not_tried":
+        text, _semicolon, repair = case.login["msg"].rstrip(".").rpartition("; ")
+        return Link("credentials", BROKEN, text.replace("This host", case.client, 1), repair)
+    whose = f", those of {found['principal']}," if found.get("principal") else ""
+    text = f"{case.client} signs with credentials from {found['source']}{whose} and not with those of its profile"
+    if whose and role:
+        return Link("credentials", BROKEN, text, "remove them from the host")
+    return Link("credentials", UNKNOWN, text)
 
 
 def _options(case: Case) -> dict:

@@ -11,6 +11,7 @@ issued by an authority in the CA file. Drivers differ by version in what they se
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 import sys
@@ -45,7 +46,14 @@ class NoConnection(RdsIamError):
 
 
 class AccessDenied(NoConnection):
-    """The server was reached over verified TLS, got the secret, and refused the login."""
+    """The server was reached over verified TLS, got the secret, and refused the login.
+
+    C(client_host) is the name or address by which it knows this host, None where it does not say it.
+    """
+
+    def __init__(self, failed_at: str, message: str, client_host: str | None = None):
+        super().__init__(failed_at, message)
+        self.client_host = client_host
 
 
 class MissingPrerequisite(RdsIamError):
@@ -79,6 +87,12 @@ class _Connection(_DriverConnection):
         if not self.server_capabilities & CLIENT.SSL:
             raise _NoTls
         super()._request_authentication()
+
+
+def check_seconds(option: str, seconds: int, least: int = 1, most: int = 3600) -> None:
+    """Raise RdsIamError for a number of seconds that an option cannot have."""
+    if not least <= seconds <= most:
+        raise RdsIamError(f"{option} is {seconds}; give a number of seconds from {least} to {most}.")
 
 
 def check_prerequisites(ca_file: str) -> None:
@@ -159,6 +173,12 @@ def connect(*, host: str, port: int, user: str, secret: str, ca_file: str, conne
     return connection
 
 
+def log_in(**options) -> dict:
+    """Log in as C(connect) does, and return what C(session_facts) returns. The session ends."""
+    with connect(**options) as connection:
+        return session_facts(connection)
+
+
 def reach(*, host: str, port: int, ca_file: str, connect_host: str | None, timeout: int) -> None:
     """Go as far as verified TLS, and hang up without a login. Raises NoConnection."""
     unusable = ""
@@ -219,7 +239,9 @@ def _explain(exc: Exception, host: str, where: str, user: str, secret: str, ca_f
         )
     code, message = server_error(exc, secret)
     if code in ACCESS_DENIED:
-        return AccessDenied("login", f"The server at {where} refused the login of {user}: {message}.")
+        known_as = re.search(r"'@'([^']*)'", message)
+        sentence = f"The server at {where} refused the login of {user}: {message}."
+        return AccessDenied("login", sentence, known_as and known_as[1])
     return NoConnection("login", f"The login of {user} at {where} failed: {message}.")
 
 
@@ -237,14 +259,15 @@ def session_facts(connection) -> dict:
     """Who the server says we are, and over what; NoConnection if it does not say, as then it let nobody in."""
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT CURRENT_USER(), VERSION()")
-            current_user, version = cursor.fetchone()
+            cursor.execute("SELECT CURRENT_USER(), USER(), VERSION()")
+            current_user, user, version = cursor.fetchone()
     except Exception as exc:  # some drivers take any answer to a login for a good one
         message = server_error(exc)[1]
         sentence = f"The server at {connection.where} did not go on after the login: {message}."
         raise NoConnection("login", sentence) from None
     return {
         "current_user": current_user,
+        "client_host": user.rpartition("@")[2] or None,
         "server_version": version,
         "tls_version": connection._sock.version(),
         "tls_cipher": connection._sock.cipher()[0],

@@ -39,6 +39,10 @@ class NoCredentials(TokenError):
     failed_at = "credentials"
 
 
+class UnreadableCredentials(NoCredentials):
+    """There is something to sign with, or a reason to look for it, and it cannot be read."""
+
+
 def _check(endpoint: str, port: int, user: str) -> None:
     # An address, of either kind, is refused too: RDS takes tokens for the names of its endpoints only.
     if not re.fullmatch(r"(?![0-9.]+$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", endpoint):
@@ -75,13 +79,13 @@ def credentials(profile: str | None = None):
         if found is not None:
             found.get_frozen_credentials()  # fetches them, if they are the kind that is fetched
     except ImportError:
-        raise NoCredentials(
+        raise UnreadableCredentials(
             f"botocore is not installed for {sys.executable} on this host, nor in {VENV}; install it (package"
             " python3-botocore on Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
         ) from None
     except Exception as exc:  # files, programs and services that answer with anything; each becomes one sentence
         reason = " ".join(str(exc).split())[:300].rstrip(".") or type(exc).__name__
-        raise NoCredentials(
+        raise UnreadableCredentials(
             f"AWS credentials could not be read: {reason}; correct the profile, the variable or the service that they"
             " come from."
         ) from None

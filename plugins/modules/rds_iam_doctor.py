@@ -18,8 +18,9 @@ description:
   - For each login it returns one sentence with the first broken link, and the task or variable of this collection that
     repairs it.
   - It runs on the controller, and reads RDS, EC2 and IAM there, each thing once, and nothing for logins that went as
-    expected. What the host knows comes from M(dbops.rds_iam.rds_iam_ping), what the database knows from
-    M(dbops.rds_iam.rds_iam_db_user) in check mode. The playbook C(dbops.rds_iam.doctor) puts all of it together.
+    expected and were signed by the principal that they are to prove. What the host knows comes from
+    M(dbops.rds_iam.rds_iam_ping), what the database knows from M(dbops.rds_iam.rds_iam_db_user) in check mode. The
+    playbook C(dbops.rds_iam.doctor) puts all of it together.
 options:
   logins:
     description: The logins, in the order in which they are reported.
@@ -203,7 +204,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _auth_log, _chain
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._case import Case, Unread
-from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import diagnose, verdict
+from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import diagnose, is_proven, verdict
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._links import OK
 
@@ -218,7 +219,7 @@ def named(items: list[dict], kind: str, logins: list[dict]) -> dict[str, dict]:
 
 
 def puzzling(login: dict) -> bool:
-    return (login["result"] or {}).get("verdict") != login["expect"]
+    return not is_proven(login["result"], login["expect"])
 
 
 class Reader:

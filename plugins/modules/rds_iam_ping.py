@@ -15,6 +15,8 @@ description:
   - For each login it makes a token with the AWS credentials of the host, connects over TLS with certificate and host
     name verified, logs in, and returns who the server says this is, and over what.
   - A token is not sent to a server whose certificate is not right, and is not returned.
+  - A login proves something about the principal that signed its token, and about no other. With O(principal) nothing
+    is signed with credentials of another one.
   - All logins are tried, whatever happens to one of them. The module fails if one did not go as expected, and then
     looks at the host's clock, its AWS credentials, its CA bundle, its database clients and its Python libraries. To an
     endpoint to which there was nothing to log in with it goes as far as verified TLS and hangs up there, which a server
@@ -84,7 +86,10 @@ options:
     type: path
     default: /etc/ssl/rds/global-bundle.pem
   connect_timeout:
-    description: Seconds to wait for a server.
+    description:
+      - Seconds for one login in all, from the resolution of the name to the answer of the server, whatever the server
+        sends meanwhile.
+      - From V(1) to V(3600).
     type: int
     default: 10
   profile:
@@ -93,6 +98,28 @@ options:
       - The default is what botocore finds, in its order (environment, profile, web identity, container, instance
         profile).
     type: str
+  principal:
+    description:
+      - The IAM role whose credentials must sign, by its name or ARN, or an IAM user by its ARN. Case and path make no
+        difference. Give the ARN where roles of other accounts have the same name.
+      - Where the credentials that botocore finds are those of another principal, or where it is not known whose they
+        are, no login is tried.
+      - Without it any principal may sign.
+    type: str
+  wait_timeout:
+    description:
+      - Seconds in which logins that did not go as expected are tried again, after pauses of growing length, each time
+        with credentials that are looked for anew.
+      - Tried again is only what may pass by itself, since AWS takes a moment to spread a change. These are logins that
+        are denied or allowed against O(logins[].expect), and logins for which the host has no credentials yet, or from
+        the instance metadata service those of another role than O(principal).
+      - From V(0) to V(3600).
+    type: int
+    default: 0
+notes:
+  - For credentials that are not those of an instance profile the module asks AWS STS in the region of the database
+    whose they are, once for each attempt. The call, C(sts:GetCallerIdentity), needs no permission, and the module waits
+    5 seconds for it.
 seealso:
   - module: dbops.rds_iam.rds_auth_token
   - module: dbops.rds_iam.rds_iam_db_user
@@ -108,6 +135,15 @@ EXAMPLES = r"""
       - endpoint: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
         user: auditor
         expect: denied
+    principal: app-rds
+
+- name: The same, just after the policy of the role was written
+  dbops.rds_iam.rds_iam_ping:
+    logins:
+      - endpoint: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
+        user: app
+    principal: arn:aws:iam::123456789012:role/app-rds
+    wait_timeout: 60
 """
 
 RETURN = r"""
@@ -132,31 +168,64 @@ logins:
       returned: always
       type: str
       sample: app
-    tried_at:
-      description: When it was tried, in UTC by the clock of this host.
+    expected:
+      description: V(allowed) or V(denied), from O(logins[].expect).
       returned: always
       type: str
-      sample: '2026-11-25T06:12:45Z'
+      sample: allowed
+    verdict:
+      description:
+        - V(allowed) or V(denied), as the server decided over verified TLS.
+        - V(failed) for a login that never reached a decision of the verified server.
+        - V(not_tried) for a login that was not tried, since another principal than O(principal) would have signed it.
+      returned: always
+      type: str
+      sample: allowed
     as_expected:
-      description: Whether the login went as expected.
+      description:
+        - Whether the verdict is the expected one.
+        - A login that is allowed as another user than the one who was asked for, such as an anonymous one, is not as
+          expected.
       returned: always
       type: bool
       sample: true
-    verdict:
-      description: V(allowed) or V(denied), as the server decided.
-      returned: when the server decided
+    tried_at:
+      description: When it was tried last, in UTC by the clock of this host.
+      returned: always
       type: str
-      sample: allowed
+      sample: '2026-11-25T06:12:45Z'
+    attempts:
+      description: How many times it was tried; V(0) for V(not_tried).
+      returned: always
+      type: int
+      sample: 1
+    signer:
+      description: Who signed the last attempt, or would have, as in RV(signer).
+      returned: always
+      type: dict
+      sample: {"source": "iam-role", "principal": "app-rds", "role_name": "app-rds", "is_expected": true, "error": null}
+    client_host:
+      description:
+        - The name or address by which the server knows this host, from C(USER()) or from its refusal.
+        - Null where the server did not say it over verified TLS.
+      returned: always
+      type: str
+      sample: 10.0.1.11
     msg:
       description: What went wrong and what to do.
       returned: when the login did not go as expected
       type: str
-      sample: No AWS credentials were found on this host; attach an instance profile to it.
+      sample: >-
+        This host signs with credentials from shared-credentials-file, those of arn:aws:iam::123456789012:user/ops, and
+        not with those of the IAM role app-rds, so a login would prove nothing about that role; remove them from
+        /root/.aws/credentials of root, or name the principal that is to sign.
     failed_at:
       description:
         - What was missing first for the login. V(credentials) of the host, or a V(token) that can be made; the V(name)
-          of the endpoint, which must resolve, the V(port), which must answer, V(tls), and a V(certificate) that is
-          accepted; V(login) is the answer of the server itself.
+          of the endpoint, which must resolve, the V(port), which must answer with the greeting of a server, V(tls), and
+          a V(certificate) that is accepted; V(login) is the answer of the verified server itself.
+        - What a server says before its certificate was accepted is nobody's word, so an error that it sends instead of
+          a greeting is one of the V(port).
       returned: when the user was not let in
       type: str
       sample: login
@@ -180,6 +249,39 @@ logins:
       returned: when the login was allowed
       type: str
       sample: TLS_AES_256_GCM_SHA384
+signer:
+  description: Whose credentials signed the tokens of the last attempt, without the credentials themselves.
+  returned: if the host has what it needs to log in, or lacks the driver or the CA file
+  type: dict
+  contains:
+    source:
+      description: Where they come from, as botocore calls it. V(iam-role) is the instance profile. Null without any.
+      returned: always
+      type: str
+      sample: iam-role
+    principal:
+      description:
+        - The ARN that AWS STS names. For the instance profile the name of its role, as the instance metadata service
+          says.
+        - Null where it is not known.
+      returned: always
+      type: str
+      sample: app-rds
+    role_name:
+      description: The IAM role; null for a principal that is none, or is not known.
+      returned: always
+      type: str
+      sample: app-rds
+    is_expected:
+      description: Whether the principal is known to be O(principal); null without that option.
+      returned: always
+      type: bool
+      sample: true
+    error:
+      description: Why there are no credentials, or why it is not known whose they are; null otherwise.
+      returned: always
+      type: str
+      sample: No AWS credentials were found on this host; attach an instance profile to it.
 host:
   description: What the host has for logins, for M(dbops.rds_iam.rds_iam_doctor).
   returned: when a login did not go as expected, or none could be tried
@@ -213,11 +315,21 @@ host:
           returned: always
           type: str
           sample: iam-role
-        role_name:
-          description: The IAM role, if they come from the instance profile.
+        principal:
+          description: Whose they are, as in RV(signer.principal).
           returned: always
           type: str
           sample: app-rds
+        role_name:
+          description: The IAM role, as in RV(signer.role_name).
+          returned: always
+          type: str
+          sample: app-rds
+        is_expected:
+          description: Whether they are those of O(principal), as in RV(signer.is_expected).
+          returned: always
+          type: bool
+          sample: true
         expires_at:
           description: When they end, in UTC; null for credentials that do not end.
           returned: always
@@ -229,7 +341,7 @@ host:
           type: bool
           sample: false
         error:
-          description: Why there are none; null where there are.
+          description: Why there are none, or why it is not known whose they are; null otherwise.
           returned: always
           type: str
           sample: No AWS credentials were found on this host; attach an instance profile to it.
@@ -332,95 +444,39 @@ host:
           sample: The server at orders.cabcdefghijk.eu-west-1.rds.amazonaws.com:3306 did not answer in time.
 """
 
-from datetime import datetime, timezone
 from itertools import compress
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _host, _mysql, _token
-from ansible_collections.dbops.rds_iam.plugins.module_utils._endpoint import region_of
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _host, _mysql
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._login_test import LoginTest
 
 
-def log_in(params, login):
-    """What the server says of one login: its verdict, and for a refusal the reason as msg."""
-    target = {name: login[name] for name in ("endpoint", "port", "user")}
-    region = region_of(target["endpoint"], login["region"])
-    token = _token.sign(_token.credentials(params["profile"]), region=region, **target)
-    try:
-        connection = _mysql.connect(
-            host=target["endpoint"],
-            port=target["port"],
-            user=target["user"],
-            secret=token,
-            ca_file=login["ca_file"] or params["ca_file"],
-            connect_host=login["connect_host"],
-            timeout=params["connect_timeout"],
-        )
-    except _mysql.AccessDenied as exc:
-        return {"verdict": "denied", "msg": str(exc), "failed_at": exc.failed_at}
-    with connection:
-        return {"verdict": "allowed", **_mysql.session_facts(connection)}
-
-
-def judge(login, said, tried_at):
-    """The record of a login, with the sentence on what to do if it did not go as expected."""
-    record = {name: login[name] for name in ("endpoint", "port", "user")}
-    record["tried_at"] = tried_at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    reason = said.pop("msg", "")
-    good = said.get("verdict") == login["expect"]
-    record.update(said, as_expected=good)
-    if good:
-        return record
-    if said.get("verdict") == "denied":
-        reason += (
-            " The account, its plugin, the IAM flag of the database and the policy of this host's role for"
-            " rds-db:connect must all allow it."
-        )
-    elif said.get("verdict") == "allowed":
-        reason = (
-            f"{said['current_user']} logged in to {login['endpoint']}:{login['port']} although it should be refused;"
-            " check which policies allow rds-db:connect to the role of this host."
-        )
-    return {**record, "msg": reason}
-
-
-def try_logins(params):
-    for ca_file in {login["ca_file"] or params["ca_file"] for login in params["logins"]}:
-        _mysql.check_prerequisites(ca_file)
-    for login in params["logins"]:
-        tried_at = datetime.now(timezone.utc)
-        try:
-            said = log_in(params, login)
-        except (RdsIamError, _token.TokenError) as exc:
-            said = {"msg": str(exc), "failed_at": getattr(exc, "failed_at", "token")}
-        yield judge(login, said, tried_at)
-
-
-def reach(login, ca_file, timeout):
-    """How far the host gets to the endpoint of a login."""
+def reach(login, params):
+    """Return how far the host gets to the endpoint of a login."""
     record = {"endpoint": login["endpoint"], "port": login["port"], "failed_at": None, "msg": None}
     try:
         _mysql.reach(
             host=login["endpoint"],
             port=login["port"],
-            ca_file=login["ca_file"] or ca_file,
+            ca_file=login["ca_file"] or params["ca_file"],
             connect_host=login["connect_host"],
-            timeout=timeout,
+            timeout=params["connect_timeout"],
         )
     except _mysql.NoConnection as exc:
         record.update(failed_at=exc.failed_at, msg=str(exc))
     return record
 
 
-def look(module, records):
-    """What the host has, and how far it gets to the endpoints to which there was nothing to log in with."""
+def describe_host(module, test, records):
+    """Return what the host has, and how far it gets to the endpoints to which there was nothing to log in with."""
     params = module.params
-    host = _host.facts(module.run_command, params["ca_file"], params["profile"])
+    host = _host.facts(module.run_command, params["ca_file"], test.signer)
     unarmed = [record.get("failed_at") in ("credentials", "token") for record in records]
     ways = compress(params["logins"], unarmed) if records else params["logins"]
     # Without the driver there is no way to go there, and that it is missing is said already.
     ends = {(login["endpoint"], login["port"]): login for login in ways} if host["libraries"]["pymysql"] else {}
-    host["targets"] = [reach(login, params["ca_file"], params["connect_timeout"]) for login in ends.values()]
+    host["targets"] = [reach(login, params) for login in ends.values()]
     return host
 
 
@@ -440,17 +496,27 @@ def main():
             "ca_file": {"type": "path", "default": "/etc/ssl/rds/global-bundle.pem"},
             "connect_timeout": {"type": "int", "default": 10},
             "profile": {"type": "str"},
+            "principal": {"type": "str"},
+            "wait_timeout": {"type": "int", "default": 0},
         },
         supports_check_mode=True,
     )
     try:
-        logins = list(try_logins(module.params))
+        test = LoginTest(module.params)
     except RdsIamError as exc:
-        module.fail_json(msg=str(exc), host=look(module, []))
-    reasons = list(dict.fromkeys(login["msg"] for login in logins if not login["as_expected"]))
+        module.fail_json(msg=str(exc))
+    try:
+        for ca_file in {login["ca_file"] or module.params["ca_file"] for login in module.params["logins"]}:
+            _mysql.check_prerequisites(ca_file)
+    except _mysql.MissingPrerequisite as exc:
+        test.look()
+        module.fail_json(msg=str(exc), signer=test.signer.shown(), host=describe_host(module, test, []))
+    records = test.run()
+    result = {"logins": records, "signer": test.signer.shown()}
+    reasons = list(dict.fromkeys(record["msg"] for record in records if not record["as_expected"]))
     if reasons:
-        module.fail_json(msg=" ".join(reasons), logins=logins, host=look(module, logins))
-    module.exit_json(changed=False, logins=logins)
+        module.fail_json(msg=" ".join(reasons), host=describe_host(module, test, records), **result)
+    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ DENIED = {
     "port": 3306,
     "verdict": "denied",
     "failed_at": "login",
+    "client_host": "10.0.1.11",
     "msg": "The server refused the login of app: Access denied for user 'app'@'10.0.1.11' (error 1045).",
     "tried_at": "2026-11-25T06:12:45Z",
 }

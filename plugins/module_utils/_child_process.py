@@ -1,0 +1,105 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run a function in a child process that is bounded in time and memory. Private to this collection.
+
+Some of what a login needs cannot be interrupted in this process (the resolver of the C library), and some is code of
+others that takes as much as a server sends (the requests of botocore). A child process can be ended whatever it does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import time
+
+_MEMORY = 512 * 1024 * 1024  # bytes that the child may have more than this process
+_ANSWER = 1024 * 1024  # bytes of an answer
+
+
+class ChildFailed(Exception):
+    """The child did not return what the function returns. The message is a part of a sentence."""
+
+
+class OutOfTime(ChildFailed):
+    """The child was ended."""
+
+
+def call(function, *arguments, seconds: float):
+    """Return what C(function) returns for these arguments, which must be something that JSON can express.
+
+    Raises OutOfTime after so many seconds, and ChildFailed where the function raises or needs too much memory. Nothing
+    of the child is left, nor of what it started.
+    """
+    deadline = time.monotonic() + seconds
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        _answer(writer, function, arguments)
+    os.close(writer)
+    try:
+        answer = _read(reader, deadline)
+    except TimeoutError:
+        raise OutOfTime(f"there was no answer within {seconds:g} seconds") from None
+    finally:
+        os.close(reader)
+        _end(child)
+    try:
+        answer = json.loads(answer)
+    except ValueError:
+        raise ChildFailed("the process ended without an answer") from None
+    if "error" in answer:
+        raise ChildFailed(answer["error"])
+    return answer["result"]
+
+
+def _answer(writer: int, function, arguments) -> None:
+    """Write the answer, in the child, and end it without running anything that this process is to run at its end."""
+    try:
+        os.setpgid(0, 0)
+        _limit_memory()
+        try:
+            answer = {"result": function(*arguments)}
+        except MemoryError:
+            answer = {"error": "the answer is too large"}
+        except Exception as exc:
+            answer = {"error": " ".join(str(exc).split())[:300] or type(exc).__name__}
+        with os.fdopen(writer, "w") as stream:
+            json.dump(answer, stream)
+    finally:
+        os._exit(0)
+
+
+def _limit_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # there may be secrets in it
+    with contextlib.suppress(OSError, ValueError):  # without /proc the time is the limit
+        with open("/proc/self/statm", encoding="ascii") as stream:
+            limit = int(stream.read().split()[0]) * resource.getpagesize() + _MEMORY
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        if hard == resource.RLIM_INFINITY or hard > limit:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _read(reader: int, deadline: float) -> bytes:
+    answer, poll = b"", select.poll()
+    poll.register(reader, select.POLLIN)
+    while len(answer) <= _ANSWER:
+        if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError
+        part = os.read(reader, 65536)
+        if not part:
+            break
+        answer += part
+    return answer
+
+
+def _end(child: int) -> None:
+    for end in (os.killpg, os.kill):  # the group does not exist before the child has made it
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            end(child, signal.SIGKILL)
+    os.waitpid(child, 0)
