@@ -22,6 +22,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils import _child_proces
 
 SECONDS = 10  # for all requests together
 _TIMEOUT = 2  # seconds without a byte; the metadata service is on the same machine
+_LONGEST = 4096  # bytes of an answer
 
 
 def _ask(path: str, method: str = "GET", **headers: str) -> tuple[str, float | None]:
@@ -33,7 +34,10 @@ def _ask(path: str, method: str = "GET", **headers: str) -> tuple[str, float | N
     with opener.open(request, timeout=_TIMEOUT) as answer:
         date = answer.headers.get("Date")
         skew = time.time() - parsedate_to_datetime(date).timestamp() if date else None
-        return answer.read(4096).decode("utf-8", "replace"), skew
+        text = answer.read(_LONGEST + 1).decode("utf-8", "replace")
+        if len(text) > _LONGEST:
+            raise ValueError(f"its answer has more than {_LONGEST} characters")
+        return text, skew
 
 
 def _open_session() -> tuple[dict, float | None]:

@@ -8,20 +8,18 @@ The known-good token is that of boto3's client in the same process, for which th
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
+from credential_services import KEYS, LATER, serve
 
 SOURCES = Path(__file__).parents[2] / "plugins/module_utils"
 MOMENT = "2026-01-02 03:04:05"
-KEYS = {"AccessKeyId": "ASIDEXAMPLE", "SecretAccessKey": "secret/with+signs=", "SessionToken": "t//oken++=="}
-SOON, LATER = "2026-01-02T03:10:00Z", "2026-01-02T09:00:00Z"
+SOON = "2026-01-02T03:10:00Z"
 PROGRAM = f"""
 import sys, boto3
 sys.path.insert(0, {str(SOURCES)!r})
@@ -39,53 +37,10 @@ print(_token.expires_at(source, token).strftime("%H:%M:%S"))
 """
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """STS, the endpoint of containers, and IMDSv2, which demands a session token."""
-
-    def _respond(self):
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.paths.append(f"{self.command} {self.path}")
-        status, body = self.server.broken or (200, self._body())
-        self.send_response(status if body else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "60")
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = do_PUT = _respond
-
-    def _body(self):
-        if self.path == "/latest/api/token":
-            return b"imds-session" if self.command == "PUT" else b""
-        if self.path.startswith("/latest/meta-data/"):
-            if self.headers.get("X-Aws-Ec2-Metadata-Token") != "imds-session":
-                return b""
-            role = b"app-rds" if self.path.endswith("security-credentials/") else b""
-            return role or json.dumps({**self._keys("Token"), "Code": "Success", "Type": "AWS-HMAC"}).encode()
-        if self.path == "/container":
-            return json.dumps(self._keys("Token")).encode()
-        fields = "".join(f"<{name}>{value}</{name}>" for name, value in self._keys("SessionToken").items())
-        inner = f"<Credentials>{fields}</Credentials>"
-        answers = [f"<{name}Result>{inner}</{name}Result>" for name in ("AssumeRole", "AssumeRoleWithWebIdentity")]
-        return f"<Response>{''.join(answers)}</Response>".encode()
-
-    def _keys(self, token):
-        keys = {**KEYS, token: KEYS["SessionToken"], "Expiration": self.server.expiration}
-        return {name: value for name, value in keys.items() if name in (token, "Expiration") or "Key" in name}
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
 def server():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.broken, server.expiration, server.paths = None, LATER, []
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serve(LATER) as server:
+        yield server
 
 
 STATIC = f"aws_access_key_id = {KEYS['AccessKeyId']}\naws_secret_access_key = {KEYS['SecretAccessKey']}\n"

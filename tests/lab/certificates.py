@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 TRUSTSTORE = "truststore.pki.rds.amazonaws.com"
+STS = "sts.{region}.amazonaws.com"
 DAY = datetime.timedelta(days=1)
 
 

@@ -23,6 +23,7 @@ NAME = "namespaces"
 NEEDED = {"ip": "iproute2", "nsenter": "util-linux", "mmdebstrap": "mmdebstrap"}
 SERVER_ADDRESS = REPOSITORY_HOST
 TRUSTSTORE_ADDRESS = "10.77.0.2"
+STS_ADDRESS = "10.77.0.3"
 PREFIX = 24
 CLIENT_SCRIPT = Path(__file__).with_name("client.sh")
 UNSHARE = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation"]
@@ -53,6 +54,7 @@ def shape(endpoints: int, clients: int) -> dict:
     return {
         "api": {"host": SERVER_ADDRESS, "port": 4566},
         "truststore": {"host": TRUSTSTORE_ADDRESS, "port": 443},
+        "sts": {"host": STS_ADDRESS, "port": 443},
         "repository": {"host": REPOSITORY_HOST, "port": REPOSITORY_PORT},
         "databases": [f"10.77.0.{11 + index}" for index in range(endpoints)],
         "clients": [{"host": f"10.77.0.{101 + index}", "port": 22, "user": USER} for index in range(clients)],

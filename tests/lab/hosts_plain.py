@@ -38,6 +38,7 @@ def shape(endpoints: int, clients: int) -> dict:
         found = {
             "api": {"host": f"127.77.{block}.1", "port": 4566},
             "truststore": {"host": f"127.77.{block}.2", "port": 443},
+            "sts": {"host": f"127.77.{block}.3", "port": 443},
             "repository": None,
             "databases": [f"127.77.{block}.{11 + index}" for index in range(endpoints)],
             "clients": [
@@ -45,7 +46,7 @@ def shape(endpoints: int, clients: int) -> dict:
                 for index in range(clients)
             ],
         }
-        wanted = [(found[server]["host"], found[server]["port"]) for server in ("api", "truststore")]
+        wanted = [(found[server]["host"], found[server]["port"]) for server in ("api", "truststore", "sts")]
         wanted += [(address, 3306) for address in found["databases"]]
         wanted += [(client["host"], port) for client in found["clients"] for port in (client["port"], METADATA_PORT)]
         if all(_free(*address) for address in wanted):

@@ -90,18 +90,15 @@ class Supervisor:
 
     def _plan(self, imds: list[dict]) -> dict:
         certificates = self.state.certificates
+        web = {"certificate": str(certificates / "web.pem"), "key": str(certificates / "web.key")}
         repository = self.shape["repository"]
         return {
             **{key: self.shape[key] for key in ("region", "account_id", "admin", "api", "databases")},
             "verifier_socket": str(self.state.verifier),
             "api_log": str(self.state.root / "api.jsonl"),
             "ready_file": str(self.state.server_ready),
-            "truststore": {
-                **self.shape["truststore"],
-                "certificate": str(certificates / "web.pem"),
-                "key": str(certificates / "web.key"),
-                "root": str(self.state.truststore),
-            },
+            "truststore": {**self.shape["truststore"], **web, "root": str(self.state.truststore)},
+            "sts": {**self.shape["sts"], **web},
             "repository": {**repository, "root": str(self.state.repository)} if repository else None,
             "clients": [{"name": client["name"], "imds": where} for client, where in zip(self.shape["clients"], imds)],
         }

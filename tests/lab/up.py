@@ -159,12 +159,13 @@ def _shape(state: State, hosts, wanted: dict, servers: dict, bases: dict) -> dic
             "access_key_id": "AKIA" + "".join(random.choices(string.ascii_uppercase + "234567", k=16)),
             "secret_access_key": secrets.token_urlsafe(30),
         },
-        **{server: addresses[server] for server in ("api", "truststore", "repository")},
+        **{server: addresses[server] for server in ("api", "truststore", "sts", "repository")},
         "endpoint_url": f"http://{addresses['api']['host']}:{addresses['api']['port']}",
         "truststore_url": f"https://{certificates.TRUSTSTORE}",
         "names": [
             *(pair for item in databases for pair in item["addresses"].items()),
             (addresses["truststore"]["host"], certificates.TRUSTSTORE),
+            (addresses["sts"]["host"], certificates.STS.format(region=REGION)),
         ],
         "databases": databases,
         "clients": [
@@ -253,11 +254,14 @@ def _write_keys(state: State, shape: dict) -> None:
 
 
 def _write_certificates(state: State, shape: dict) -> certificates.Authority:
-    """Write the trust store and its web certificate. Returns the authority for the database servers."""
+    """Write the trust store and its web certificate, which is that of AWS STS too.
+
+    Returns the authority for the database servers.
+    """
     authorities = certificates.rds_authorities(REGION)
     certificates.write_truststore(state.truststore, REGION, authorities)
     web = certificates.authority("Lab Web CA", certificates.rsa.generate_private_key(65537, 2048))
-    certificate, key = web.sign(certificates.TRUSTSTORE)
+    certificate, key = web.sign(certificates.TRUSTSTORE, certificates.STS.format(region=REGION))
     write_secret(state.certificates / "web.pem", certificate)
     write_secret(state.certificates / "web.key", key)
     (state.certificates / "web-ca.pem").write_bytes(web.pem)

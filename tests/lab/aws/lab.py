@@ -28,7 +28,7 @@ class AwsSide:
         self.plan = plan
         self.state = state
         self.servers: list = []
-        self.api: asyncio.Task | None = None
+        self.doors: list[asyncio.Task] = []
         self.shutdown = asyncio.Event()
 
     async def start(self) -> None:
@@ -45,22 +45,21 @@ class AwsSide:
         self._start(static.Server(plan["truststore"]))
         if plan["repository"]:
             self._start(static.Server(plan["repository"]))
-        self.api = asyncio.create_task(
-            serve(
-                gateway.Gateway(app, plan, Path(plan["api_log"])),
-                self._config(),
-                shutdown_trigger=self.shutdown.wait,
-            )
-        )
+        door = gateway.Gateway(app, plan, Path(plan["api_log"]))
+        for where in filter(None, (plan["api"], plan.get("sts"))):
+            serving = serve(door, self._config(where), shutdown_trigger=self.shutdown.wait)
+            self.doors.append(asyncio.create_task(serving))
 
     def _start(self, server) -> None:
         server.start()
         self.servers.append(server)
 
-    def _config(self) -> Config:
+    @staticmethod
+    def _config(where: dict) -> Config:
         config = Config()
+        config.certfile, config.keyfile = where.get("certificate"), where.get("key")
         # Listening from here on; hypercorn itself would bind later, and fail where nobody looks.
-        listener = imds.listen((self.plan["api"]["host"], self.plan["api"]["port"]))
+        listener = imds.listen((where["host"], where["port"]))
         config.bind = [f"fd://{listener.detach()}"]
         config.accesslog = None
         config.loglevel = "ERROR"
@@ -69,7 +68,7 @@ class AwsSide:
 
     async def stop(self) -> None:
         self.shutdown.set()
-        if self.api:
-            await asyncio.wait([self.api], timeout=5)
+        if self.doors:
+            await asyncio.wait(self.doors, timeout=5)
         for server in self.servers:
             server.stop()

@@ -10,6 +10,7 @@ PLAN.json (its directory is the state directory; nothing is written outside of i
     account_id        "123456789012"
     admin             {access_key_id, secret_access_key}: becomes the IAM user "lab-admin", who may do everything
     api               {host, port}: the AWS endpoint, plain HTTP
+    sts               {host, port, certificate, key} or nothing: HTTPS endpoint for hosts that ask who they are
     verifier_socket   path of the Unix socket that the database servers' plugin asks, see verifier.py
     api_log           path of the log of API calls, see gateway.py
     ready_file        path; written when everything answers, removed at the end
