@@ -26,8 +26,6 @@ def network(case: Case) -> list[Link]:
         return [Link(name, UNKNOWN, why) for name in NETWORK]
     repairs = {
         "name": "correct the DNS of the host: it must resolve the endpoint as RDS shows it",
-        "port": "let the security group of the database, the routes and the network ACLs pass the host to its port",
-        "tls": "correct the endpoint and the port, so that they are those of the database",
         "certificate": "let the role dbops.rds_iam.ca_bundle install the current bundle"
         " (dbops.rds_iam.site --tags step8)",
     }
@@ -35,7 +33,9 @@ def network(case: Case) -> list[Link]:
     links = []
     for name in NETWORK:
         if name == failed:
-            links.append(Link(name, BROKEN, target["msg"].rstrip("."), repairs[name]))
+            text, _semicolon, advice = target["msg"].rstrip(".").rpartition("; ")
+            repair = repairs.get(name) or (advice if text else "check the endpoint and the port")
+            links.append(Link(name, BROKEN, text or advice, repair))
         elif failed and NETWORK.index(name) > NETWORK.index(failed):
             links.append(Link(name, UNKNOWN, f"not reached, since {failed} is broken"))
         else:

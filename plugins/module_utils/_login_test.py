@@ -103,9 +103,9 @@ class LoginTest:
             )
             return {"verdict": ALLOWED, **facts}
         except _mysql.AccessDenied as exc:
-            return {"verdict": DENIED, "failed_at": exc.failed_at, "msg": str(exc), "client_host": exc.client_host}
+            return {"verdict": DENIED, **_mysql.shown(exc), "client_host": exc.client_host}
         except _mysql.NoConnection as exc:
-            return {"verdict": FAILED, "failed_at": exc.failed_at, "msg": str(exc)}
+            return {"verdict": FAILED, **_mysql.shown(exc)}
         except (RdsIamError, _token.TokenError) as exc:
             return {"verdict": FAILED, "failed_at": "token", "msg": str(exc)}
 

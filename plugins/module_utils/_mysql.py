@@ -6,17 +6,31 @@
 
 The driver gets the secret (a token or a password) only after the server has shown a certificate for the expected name,
 issued by an authority in the CA file. Drivers differ by version in what they send without TLS; this does not.
+
+What a server says before that is nobody's word, so it decides nothing. Until the login is complete, all of it has one
+deadline and one limit of bytes.
 """
 
 from __future__ import annotations
 
+import collections
+import itertools
 import os
 import re
 import socket
 import ssl
 import sys
+from urllib.parse import quote, unquote
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _child_process
 from ansible_collections.dbops.rds_iam.plugins.module_utils._endpoint import parse
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.transfer_limits import (
+    LOGIN_BYTES,
+    LimitedTransfers,
+    Limits,
+    OutOfTime,
+    TooMuchSent,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import VENV  # and looks for libraries there, too
 
@@ -33,16 +47,41 @@ DriverError = pymysql.err.Error if pymysql else Exception
 
 # 1045 is the usual one; MariaDB says 1698 where it knows no account of this name.
 ACCESS_DENIED = {1045, 1698}
+_ERRORS_OF_DRIVER = range(2000, 3000)
 _OLDEST_DRIVER = (1, 0, 2)
-_STATEMENT_TIMEOUT = 60  # seconds; account statements are short, but may wait for a lock
+_STATEMENT_TIMEOUT = 60  # seconds for a statement and its result; account statements are short, but may wait for a lock
+# What may be behind the errors that come in place of a greeting.
+# https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html
+_BEFORE_GREETING = {
+    1040: "all its connections are in use, so end some or raise max_connections",
+    1129: "it blocks this host after interrupted connections, so run FLUSH HOSTS there",
+    1130: "none of its users may come from this host, so change the host part of one",
+}
+
+
+_LET_PASS = (
+    "see that it is available, and that its security group, the routes and the network ACLs let this host pass to its"
+    " port"
+)
 
 
 class NoConnection(RdsIamError):
-    """There is no session. C(failed_at) says how far it came: name, port, tls, certificate or login."""
+    """There is no session.
 
-    def __init__(self, failed_at: str, message: str):
+    C(failed_at) says how far it came: name, port, tls, certificate or login. C(server_error) is the number of the error
+    that the server answered with, None if there was none.
+    """
+
+    def __init__(self, failed_at: str, message: str, server_error: int | None = None):
         super().__init__(message)
         self.failed_at = failed_at
+        self.server_error = server_error
+
+
+def shown(failure: NoConnection) -> dict:
+    """Return where and why a connection failed, with the number of the server's error where there is one."""
+    record = {"failed_at": failure.failed_at, "msg": str(failure)}
+    return record if failure.server_error is None else {**record, "server_error": failure.server_error}
 
 
 class AccessDenied(NoConnection):
@@ -51,8 +90,8 @@ class AccessDenied(NoConnection):
     C(client_host) is the name or address by which it knows this host, None where it does not say it.
     """
 
-    def __init__(self, failed_at: str, message: str, client_host: str | None = None):
-        super().__init__(failed_at, message)
+    def __init__(self, message: str, server_error: int, client_host: str | None):
+        super().__init__("login", message, server_error)
         self.client_host = client_host
 
 
@@ -68,24 +107,44 @@ class _Reached(Exception):
     """The server has shown the right certificate, and nothing more is asked of it."""
 
 
+class _Socket(LimitedTransfers, socket.socket):
+    """A socket of a login."""
+
+
+class _TlsSocket(LimitedTransfers, ssl.SSLSocket):
+    """The same within TLS."""
+
+
 class _VerifiedContext(ssl.SSLContext):
     """Expects the certificate of the endpoint, whatever name was dialled, and reports that it was right."""
 
+    sslsocket_class = _TlsSocket
     server_name: str
     on_verified: callable
 
     def wrap_socket(self, sock, server_hostname=None, **kwargs):
-        wrapped = super().wrap_socket(sock, server_hostname=self.server_name, **kwargs)
-        self.on_verified()
+        wrapped = super().wrap_socket(sock, server_hostname=self.server_name, do_handshake_on_connect=False, **kwargs)
+        try:
+            wrapped.limits = sock.limits
+            wrapped.do_handshake()
+            self.on_verified()
+        except BaseException:
+            wrapped.close()
+            raise
         return wrapped
 
 
 class _Connection(_DriverConnection):
-    """Refuses to go on with a server that does not offer TLS."""
+    """Refuses to go on with a server that does not offer TLS. C(stage) says how far it came."""
+
+    limits: Limits
+    stage = "name"
+    where = ""
 
     def _request_authentication(self):
         if not self.server_capabilities & CLIENT.SSL:
             raise _NoTls
+        self.stage = "tls"
         super()._request_authentication()
 
 
@@ -131,7 +190,7 @@ def _context(ca_file: str, server_name: str) -> _VerifiedContext:
 
 
 def _connection(context: _VerifiedContext, *, host: str, port: int, user: str, timeout: int) -> _Connection:
-    return _Connection(
+    connection = _Connection(
         host=host,
         port=port,
         user=user,
@@ -139,11 +198,61 @@ def _connection(context: _VerifiedContext, *, host: str, port: int, user: str, t
         ssl=context,
         charset="utf8mb4",
         autocommit=True,
-        connect_timeout=timeout,
-        read_timeout=timeout,
-        write_timeout=timeout,
+        # Later drivers send it themselves. These take any answer for a login, which the next statement then refutes.
+        init_command="SET NAMES utf8mb4" if pymysql.VERSION[:2] < (1, 1) else None,
         defer_connect=True,
     )
+    connection.limits = Limits(timeout)
+    return connection
+
+
+def _dial(connection: _Connection) -> _Socket:
+    """Connect to the first address of the server that answers, each of which has an equal part of the time."""
+    addresses = _resolve(connection.host, connection.port, connection.limits)
+    connection.stage, failure = "port", OSError("it has no address")
+    for number, (family, kind, protocol, _name, address) in enumerate(addresses):
+        part = Limits(connection.limits.remaining() / (len(addresses) - number))
+        try:
+            sock = _Socket(family, kind, protocol)
+        except OSError as exc:  # a family that this host does not have
+            failure = exc
+            continue
+        try:
+            sock.limits = part
+            sock.connect(tuple(address))
+            sock.limits = connection.limits
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        except (OSError, OutOfTime) as exc:
+            sock.close()
+            failure = exc
+    raise failure
+
+
+def _resolve(host: str, port: int, limits: Limits) -> list:
+    """Return the addresses of a host, as getaddrinfo does; in a child process, since nothing interrupts a resolver."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        pass  # it is a name
+    try:
+        addresses, error = _child_process.call(_look_up, host, port, seconds=limits.remaining())
+    except _child_process.OutOfTime:
+        raise OutOfTime from None
+    except _child_process.ChildFailed as exc:
+        addresses, error = [], [None, str(exc)]
+    if error:
+        raise socket.gaierror(*error)
+    return addresses
+
+
+def _look_up(host: str, port: int) -> tuple[list, list | None]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), None
+    except socket.gaierror as exc:
+        return [], [exc.errno, exc.strerror]
+    except UnicodeError:
+        return [], [None, "it is no name of a host"]
 
 
 def _where(host: str, port: int, connect_host: str | None) -> str:
@@ -151,36 +260,55 @@ def _where(host: str, port: int, connect_host: str | None) -> str:
 
 
 def connect(*, host: str, port: int, user: str, secret: str, ca_file: str, connect_host: str | None, timeout: int):
-    """Log in to host, dialling connect_host if that is another name for the way there, such as a tunnel."""
-    check_prerequisites(ca_file)
-    context = _context(ca_file, host)
-    connection = _connection(context, host=connect_host or host, port=port, user=user, timeout=timeout)
+    """Log in to host, dialling connect_host if that is another name for the way there, such as a tunnel.
 
-    def hand_over():
-        connection.password = secret.encode()
-
-    context.on_verified = hand_over
-    where = _where(host, port, connect_host)
-    try:
-        connection.connect()
-    except Exception as exc:  # whatever a server can make a driver raise becomes one sentence without the secret
-        connection._force_close()  # older drivers leave it open
-        raise _explain(exc, host, where, user, secret, ca_file) from None
-    finally:
-        connection.password = b""
-    connection._read_timeout = _STATEMENT_TIMEOUT
-    connection.where = where
+    The login has C(timeout) seconds in all, and then each statement a time of its own. Raises NoConnection.
+    """
+    connection = _open(
+        host=host,
+        port=port,
+        user=user,
+        secret=secret,
+        ca_file=ca_file,
+        connect_host=connect_host,
+        timeout=timeout,
+    )
+    connection.limits.begin_statements(_STATEMENT_TIMEOUT)
     return connection
 
 
 def log_in(**options) -> dict:
-    """Log in as C(connect) does, and return what C(session_facts) returns. The session ends."""
-    with connect(**options) as connection:
+    """Log in as C(connect) does, and return what C(session_facts) returns, all within the time of the login."""
+    with _open(**options) as connection:
         return session_facts(connection)
+
+
+def _open(*, host: str, port: int, user: str, secret: str, ca_file: str, connect_host: str | None, timeout: int):
+    check_seconds("connect_timeout", timeout)
+    check_prerequisites(ca_file)
+    context = _context(ca_file, host)
+    connection = _connection(context, host=connect_host or host, port=port, user=user, timeout=timeout)
+    connection.where = _where(host, port, connect_host)
+    _secrets.append(secret)
+
+    def hand_over():
+        connection.stage = "login"
+        connection.password = secret.encode()
+
+    context.on_verified = hand_over
+    try:
+        connection.connect(_dial(connection))
+    except Exception as exc:  # whatever a server can make a driver raise becomes one sentence without the secret
+        connection._force_close()  # older drivers leave it open
+        raise _explain(exc, connection, host, user, ca_file) from None
+    finally:
+        connection.password = b""
+    return connection
 
 
 def reach(*, host: str, port: int, ca_file: str, connect_host: str | None, timeout: int) -> None:
     """Go as far as verified TLS, and hang up without a login. Raises NoConnection."""
+    check_seconds("connect_timeout", timeout)
     unusable = ""
     try:
         check_prerequisites(ca_file)
@@ -193,12 +321,13 @@ def reach(*, host: str, port: int, ca_file: str, connect_host: str | None, timeo
 
     context.on_verified = hang_up
     connection = _connection(context, host=connect_host or host, port=port, user="", timeout=timeout)
+    connection.where = _where(host, port, connect_host)
     try:
-        connection.connect()
+        connection.connect(_dial(connection))
     except _Reached:
         pass
     except Exception as exc:
-        failure = _explain(exc, host, _where(host, port, connect_host), "nobody", "", ca_file)
+        failure = _explain(exc, connection, host, "nobody", ca_file)
         if unusable and failure.failed_at == "certificate":
             failure = NoConnection("certificate", unusable)
         raise failure from None
@@ -206,69 +335,184 @@ def reach(*, host: str, port: int, ca_file: str, connect_host: str | None, timeo
         connection._force_close()
 
 
-def _explain(exc: Exception, host: str, where: str, user: str, secret: str, ca_file: str) -> NoConnection:
-    cause = getattr(exc, "original_exception", None) or exc
+def _explain(exc: Exception, connection: _Connection, host: str, user: str, ca_file: str) -> NoConnection:
+    cause, where = getattr(exc, "original_exception", None) or exc, connection.where
+    if isinstance(cause, (OutOfTime, TooMuchSent)):
+        return _over_limit(cause, connection, user)
+    if connection.stage == "login":
+        return _refused(exc, where, user)
     if isinstance(cause, _NoTls):
-        message = f"The server at {where} does not offer TLS, so nothing was sent to it; check the endpoint."
+        message = (
+            f"The server at {where} does not offer TLS, so nothing was sent to it; check the endpoint and the port."
+        )
         return NoConnection("tls", message)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        reason = cause.verify_message.rstrip(".")
-        advice = "check that the file is the current RDS bundle and that the endpoint is the one that RDS shows"
-        if parse(host).kind == "proxy":
-            advice = (
-                "that of an RDS Proxy is issued by Amazon's public roots, so give the file of the system's authorities"
-                " as ca_file"
-            )
+        return _not_accepted(cause, host, where, ca_file)
+    if isinstance(cause, OSError) and connection.stage == "tls":
+        reason = getattr(cause, "reason", None) or cause.strerror or cause
         return NoConnection(
-            "certificate",
-            f"The certificate of {where} is not accepted with {ca_file}, so nothing was sent to it: {reason};"
-            f" {advice}.",
+            "tls", f"TLS with {where} failed, so nothing was sent to it: {reason}; check the endpoint and the port."
         )
-    if isinstance(cause, ssl.SSLError):
-        return NoConnection("tls", f"TLS with {where} failed, so nothing was sent to it: {cause.reason or cause}.")
-    if isinstance(cause, TimeoutError):
+    if connection.limits.beginning and connection.stage == "port":
+        return _no_greeting(connection)
+    if isinstance(cause, OSError):
+        advice = "check the name and the DNS of this host" if connection.stage == "name" else _LET_PASS
+        return NoConnection(
+            connection.stage, f"The server at {where} cannot be reached: {cause.strerror or cause}; {advice}."
+        )
+    return NoConnection(
+        connection.stage,
+        f"The server at {where} did not go on before TLS, so nothing was sent to it: {server_error(exc)[1]}; check its"
+        " status, the endpoint and the port.",
+    )
+
+
+def _over_limit(cause: Exception, connection: _Connection, user: str) -> NoConnection:
+    """Explain a login that took too long, or more bytes than a login takes."""
+    where, stage = connection.where, connection.stage
+    seconds = f"within {connection.limits.seconds:g} seconds in all (connect_timeout)"
+    nothing = "so nothing was sent to it; check the endpoint and the port"
+    if isinstance(cause, TooMuchSent):
+        message = f"What listens at {where} sent more than {LOGIN_BYTES} bytes before TLS, {nothing}."
+        if stage == "login":
+            message = f"The server at {where} sent more than {LOGIN_BYTES} bytes before it let {user} in or refused it."
+    elif stage == "name":
+        message = f"The name of the server at {where} was not resolved {seconds}; check the DNS of this host."
+    elif stage == "login":
+        message = (
+            f"The server at {where} did not complete the login of {user} {seconds}: timed out; look at the load and the"
+            " status of the database."
+        )
+    elif stage == "tls" or connection.limits.beginning:
+        message = f"What listens at {where} did not come to TLS {seconds}: timed out, {nothing}."
+    else:
+        message = f"The server at {where} did not answer {seconds}: timed out; {_LET_PASS}."
+    return NoConnection(stage, message)
+
+
+def _refused(exc: Exception, where: str, user: str) -> NoConnection:
+    """Explain what the verified server answered, or that it did not."""
+    code, message = server_error(exc)
+    if code in ACCESS_DENIED:
+        known_as = re.findall(r"'@'([^']*)'", message)
+        sentence = f"The server at {where} refused the login of {user}: {message}."
+        return AccessDenied(sentence, code, known_as[-1] if known_as else None)
+    if code in _ERRORS_OF_DRIVER:
+        code = None
+    return NoConnection("login", f"The login of {user} at {where} failed: {message}.", code)
+
+
+def _not_accepted(cause: ssl.SSLCertVerificationError, host: str, where: str, ca_file: str) -> NoConnection:
+    advice = "check that the file is the current RDS bundle and that the endpoint is the one that RDS shows"
+    if parse(host).kind == "proxy":
+        advice = (
+            "that of an RDS Proxy is issued by Amazon's public roots, so give the file of the system's authorities as"
+            " ca_file"
+        )
+    return NoConnection(
+        "certificate",
+        f"The certificate of {where} is not accepted with {ca_file}, so nothing was sent to it:"
+        f" {cause.verify_message.rstrip('.')}; {advice}.",
+    )
+
+
+def _no_greeting(connection: _Connection) -> NoConnection:
+    """Explain what came in place of a greeting: an error, or the words of something that is no database.
+
+    An error packet is read here, since older drivers cut the text of one without an SQLSTATE, as it has none so early.
+    https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_err_packet.html
+    """
+    data, where = connection.limits.beginning, connection.where
+    packet = data[4 : 4 + int.from_bytes(data[:3], "little")]
+    if len(packet) < 3 or packet[0] != 0xFF:
         return NoConnection(
             "port",
-            f"The server at {where} did not answer in time; check its status, its security group and the network.",
+            f"What listens at {where} does not begin as MySQL and MariaDB do, so nothing was sent to it; check the"
+            " endpoint and the port.",
         )
-    if isinstance(cause, OSError):
-        return NoConnection(
-            "name" if isinstance(cause, socket.gaierror) else "port",
-            f"The server at {where} cannot be reached: {cause.strerror or cause}; check its status, its security group"
-            " and the network.",
-        )
-    code, message = server_error(exc, secret)
-    if code in ACCESS_DENIED:
-        known_as = re.search(r"'@'([^']*)'", message)
-        sentence = f"The server at {where} refused the login of {user}: {message}."
-        return AccessDenied("login", sentence, known_as and known_as[1])
-    return NoConnection("login", f"The login of {user} at {where} failed: {message}.")
+    code = int.from_bytes(packet[1:3], "little")
+    text = _shown(re.sub(rb"^#.{5}", b"", packet[3:], flags=re.DOTALL).decode("utf-8", "replace"))
+    advice = "check the endpoint, the port and the status of the database"
+    if code in _BEFORE_GREETING:
+        advice = f"if these are the words of the database, {_BEFORE_GREETING[code]}"
+    return NoConnection(
+        "port",
+        f'What listens at {where} refused the connection before TLS, so nobody has verified who says "{text}" (error'
+        f" {code}), and nothing was sent to it; {advice}.",
+        code,
+    )
 
 
-def server_error(exc: Exception, secret: str = "") -> tuple[int | None, str]:
-    """Number and text of an error of the driver or the server; a server that repeats the secret is not repeated."""
+# Of the last logins of this process: what must not be quoted, whoever repeats it.
+_secrets = collections.deque(maxlen=4)
+_MASK = "********"
+_SHORTEST_PART = 6  # characters of a secret, in this order, that are not shown
+_SIGNED = re.compile(r"(X-Amz-(?:[A-Za-z]|-)+\s*(?:=|%3D|:))[^\s&'\"]*", re.IGNORECASE)
+
+
+def server_error(exc: Exception) -> tuple[int | None, str]:
+    """Return number and text of an error of the driver or the server; a secret that it repeats is not repeated."""
     code = exc.args[0] if exc.args and isinstance(exc.args[0], int) else None
-    text = str(exc.args[-1] if exc.args else "") or type(exc).__name__
-    if secret:
-        text = text.replace(secret, "********")
-    text = "".join(char if char.isprintable() else "?" for char in text)[:300].rstrip(".")
+    if code is not None:
+        code &= 0xFFFF  # drivers take it for a signed number
+    text = _shown(str(exc.args[-1] if exc.args else "") or type(exc).__name__)
     return code, f"{text} (error {code})" if code else text
 
 
+def _shown(text: str) -> str:
+    """Return text from elsewhere as a part of a sentence, without line breaks, secrets, and what is too long."""
+    text = "".join(char if char.isprintable() else "?" for char in text[:4096])
+    for secret in _secrets:
+        for part in _secret_parts(secret):
+            text = _without(text, part)
+    return _SIGNED.sub(rf"\1{_MASK}", text)[:300].rstrip(".")
+
+
+def _secret_parts(secret: str) -> set[str]:
+    """Return the strings of which no part may be shown: a password, or what is secret in a token, in all its forms.
+
+    The rest of a token, such as the endpoint and the database user, is in every message.
+    """
+    values = re.findall(r"X-Amz-(?:Credential|Security-Token|Signature)=([^&]*)", secret)
+    parts = {unquote(value).partition("/")[0] if "/20" in unquote(value) else value for value in values} or {secret}
+    return parts | {unquote(part) for part in parts} | {quote(part, safe="") for part in parts}
+
+
+def _ascii_lower(text: str) -> str:
+    """Return text in lower case, in which each character has the place that it had."""
+    return "".join(char.lower() if char.isascii() else char for char in text)
+
+
+def _without(text: str, secret: str) -> str:
+    """Mask each part of a text that is also one of the secret, whatever its case, if it is not a short one."""
+    size = min(_SHORTEST_PART, max(len(secret) // 2, 1))
+    secret, plain = _ascii_lower(secret), _ascii_lower(text)
+    parts = {secret[start : start + size] for start in range(len(secret) - size + 1)}
+    hidden = [False] * len(text)
+    for start in range(len(text) - size + 1):
+        if plain[start : start + size] in parts:
+            hidden[start : start + size] = [True] * size
+    runs = itertools.groupby(zip(text, hidden), key=lambda pair: pair[1])
+    return "".join(_MASK if masked else "".join(char for char, _hidden in run) for masked, run in runs)
+
+
 def session_facts(connection) -> dict:
-    """Who the server says we are, and over what; NoConnection if it does not say, as then it let nobody in."""
+    """Return who the server says we are, and over what; NoConnection if it does not say, as then it let nobody in."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT CURRENT_USER(), USER(), VERSION()")
-            current_user, user, version = cursor.fetchone()
+            current_user, user, version = map(str, cursor.fetchone())
+        tls_version, cipher = connection._sock.version(), connection._sock.cipher()[0]
+    except (OutOfTime, TooMuchSent) as exc:
+        raise _over_limit(exc, connection, connection.user.decode()) from None
     except Exception as exc:  # some drivers take any answer to a login for a good one
         message = server_error(exc)[1]
         sentence = f"The server at {connection.where} did not go on after the login: {message}."
         raise NoConnection("login", sentence) from None
     return {
-        "current_user": current_user,
-        "client_host": user.rpartition("@")[2] or None,
-        "server_version": version,
-        "tls_version": connection._sock.version(),
-        "tls_cipher": connection._sock.cipher()[0],
+        "current_user": _shown(current_user),
+        "client_host": _shown(user.rpartition("@")[2]) or None,
+        "server_version": _shown(version),
+        "tls_version": tls_version,
+        "tls_cipher": cipher,
     }

@@ -229,6 +229,11 @@ logins:
       returned: when the user was not let in
       type: str
       sample: login
+    server_error:
+      description: The number of the error that the server answered with.
+      returned: when it answered with one
+      type: int
+      sample: 1045
     current_user:
       description: What C(CURRENT_USER()) says, the account that the server matched.
       returned: when the login was allowed
@@ -437,6 +442,11 @@ host:
           returned: always
           type: str
           sample: port
+        server_error:
+          description: The number of the error that the server answered with.
+          returned: when it answered with one
+          type: int
+          sample: 1040
         msg:
           description: What is wrong and what to do; null where nothing is.
           returned: always
@@ -464,7 +474,7 @@ def reach(login, params):
             timeout=params["connect_timeout"],
         )
     except _mysql.NoConnection as exc:
-        record.update(failed_at=exc.failed_at, msg=str(exc))
+        record.update(_mysql.shown(exc))
     return record
 
 

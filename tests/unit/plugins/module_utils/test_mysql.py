@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
+import os
+import random
+import resource
 import socket
 import ssl
 import struct
 import threading
 
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _mysql
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _mysql, _token
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -125,10 +128,8 @@ def attempt(authority, script, listener=None, **changes):
     options = {"host": NAME, "connect_host": "127.0.0.1", "port": server.port, "user": "app", "secret": SECRET}
     options |= {"ca_file": str(authority.file), "timeout": 3, **changes}
     try:
-        with pytest.raises(RdsIamError) as failure, _mysql.connect(**options) as connection:
-            # PyMySQL 1.0 takes any answer to a login for a good one.
-            connection._read_timeout = options["timeout"]
-            _mysql.session_facts(connection)
+        with pytest.raises(RdsIamError) as failure:
+            _mysql.log_in(**options)
     finally:
         # Wakes a server to which nobody came.
         with contextlib.suppress(OSError):
@@ -137,6 +138,7 @@ def attempt(authority, script, listener=None, **changes):
     assert SECRET not in str(failure.value)
     assert "\n" not in str(failure.value)
     assert failure.value.__cause__ is None and failure.value.__suppress_context__
+    server.failure = failure.value
     return server, str(failure.value)
 
 
@@ -318,3 +320,259 @@ def test_a_ca_file_without_certificates_is_named(tmp_path, authority):
     empty.write_text("")
     _server, message = attempt(authority, lambda server, connection: None, ca_file=str(empty))
     assert str(empty) in message
+
+
+def refusal(code, text, state=b"#HY000"):
+    return packet(0, b"\xff" + struct.pack("<H", code) + state + text)
+
+
+@pytest.mark.parametrize("state", [b"", b"#28000"])
+@pytest.mark.parametrize(
+    ("code", "text", "advice"),
+    [
+        (1040, "Too many connections", "max_connections"),
+        (1045, "Access denied for user 'app'@'10.0.0.1' (using password: YES)", "check the endpoint"),
+        (1129, "Host '10.0.0.1' is blocked because of many connection errors", "FLUSH HOSTS"),
+        (1130, "Host '10.0.0.1' is not allowed to connect to this MariaDB server", "host part"),
+        (1698, "Access denied for user 'app'@'10.0.0.1'", "check the endpoint"),
+        (65535, "of a number that is negative for drivers", "check the endpoint"),
+    ],
+)
+def test_an_error_in_place_of_the_greeting_is_nobodys_word(authority, code, text, advice, state):
+    def script(server, connection):
+        connection.sendall(refusal(code, text.encode(), state))
+        server.read_all(connection)
+
+    server, message = attempt(authority, script)
+    assert not isinstance(server.failure, _mysql.AccessDenied) and server.received == b""
+    assert (server.failure.failed_at, server.failure.server_error) == ("port", code)
+    assert f'nobody has verified who says "{text}" (error {code})' in message and advice in message
+
+
+def test_an_error_in_place_of_tls_is_nobodys_word(authority):
+    def script(server, connection):
+        connection.sendall(greeting(CAPABILITIES | TLS))
+        server.read(connection)
+        connection.sendall(packet(2, refusal(1045, b"Access denied for user", b"#28000")[4:]))
+        server.read_all(connection)
+
+    server, _message = attempt(authority, script)
+    assert not isinstance(server.failure, _mysql.AccessDenied) and server.failure.failed_at == "tls"
+
+
+def test_an_error_that_is_sent_along_with_the_greeting_is_not_read(authority):
+    """Somebody on the way adds it, where the driver would find it when it waits for the answer to the login."""
+    context = authority.context(authority.ours)
+    forged = packet(3, refusal(1045, b"Access denied for user", b"#28000")[4:])
+
+    def script(server, connection):
+        connection.sendall(greeting(CAPABILITIES | TLS) + forged)
+        server.received += connection.recv(36)
+        server.read_all(context.wrap_socket(connection, server_side=True))
+
+    server, _message = attempt(authority, script, timeout=1)
+    assert not isinstance(server.failure, _mysql.AccessDenied)
+
+
+@pytest.mark.parametrize(
+    ("words", "failed_at"),
+    [(refusal(1045, b"Access denied"), "port"), (greeting(), "tls"), (b"220 smtp\r\n" * 9, "port")],
+)
+def test_reaching_a_server_that_is_not_verified_ends_where_it_is(authority, words, failed_at):
+    server = Server(lambda server, connection: (connection.sendall(words), server.read_all(connection)))
+    with pytest.raises(_mysql.NoConnection) as failure:
+        _mysql.reach(host=NAME, connect_host="127.0.0.1", port=server.port, ca_file=str(authority.file), timeout=3)
+    server.thread.join(20)
+    assert failure.value.failed_at == failed_at and server.received == b""
+
+
+class Endless:
+    """Sends a piece again and again, until the client has hung up; or until it has sent so many."""
+
+    def __init__(self, piece, pieces, pause=0.0):
+        self.piece, self.pieces, self.pause = piece, pieces, pause
+        self.hung_up = threading.Event()
+
+    def send(self, connection):
+        try:
+            for _number in range(self.pieces):
+                connection.sendall(self.piece)
+                if self.hung_up.wait(self.pause):
+                    break
+        except OSError:
+            self.hung_up.set()
+
+
+def dripping():
+    return Endless(b"\0", 600, 0.05)
+
+
+def flooding():
+    """Packets that go on in the next one, as those of more than 16 MB do."""
+    return Endless(b"\xff\xff\xff\0" + b"\0" * 0xFFFFFF, 64)
+
+
+@pytest.mark.parametrize("stage", ["greeting", "tls", "login", "facts"])
+@pytest.mark.parametrize("make", [dripping, flooding])
+def test_a_server_that_never_ends(authority, stage, make):
+    """It has no hold on the client, neither in time nor in memory, and nothing of the attempt is left."""
+    context, endless = authority.context(authority.ours), make()
+
+    def script(server, connection):
+        if stage == "greeting":
+            connection.sendall(b"\xff\xff\xff\0\x0a")
+            return endless.send(connection)
+        if stage == "tls":
+            connection.sendall(greeting(CAPABILITIES | TLS))
+            server.read(connection)
+            connection.sendall(b"\x16\x03\x03\x40\x00")
+            return endless.send(connection)
+        secure = server.start_tls(connection, context)
+        server.read(secure)
+        if stage == "facts":
+            secure.sendall(packet(3, OK))
+            server.read(secure)
+        secure.sendall(b"\xff\xff\xff" + (b"\x03" if stage == "login" else b"\x01"))
+        return endless.send(secure)
+
+    threads, before = threading.active_count(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    server, message = attempt(authority, script, timeout=1)
+    server.thread.join(20)
+    assert endless.hung_up.is_set(), "the client waited for all of it"
+    assert threading.active_count() <= threads
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 65536, "kB"
+    assert server.failure.failed_at == {"greeting": "port", "facts": "login"}.get(stage, stage)
+    assert message.count("seconds in all (connect_timeout)") + message.count("more than 65536 bytes") <= 1
+
+
+def test_a_resolver_that_does_not_answer(authority, monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(_mysql, "_look_up", lambda host, port: over.wait(60))
+    with pytest.raises(_mysql.NoConnection, match="was not resolved within 1 seconds in all") as failure:
+        _mysql.reach(host=NAME, connect_host=None, port=3306, ca_file=str(authority.file), timeout=1)
+    assert failure.value.failed_at == "name"
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.parametrize("host", ["no-such-name.invalid", "a" * 64 + ".example.com", "a..b"])
+def test_a_name_that_does_not_resolve(authority, host):
+    with pytest.raises(_mysql.NoConnection, match="cannot be reached") as failure:
+        _mysql.reach(host=host, connect_host=None, port=3306, ca_file=str(authority.file), timeout=10)
+    assert failure.value.failed_at == "name"
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 3601, 31536001, 10**12])
+def test_times_that_cannot_be(authority, seconds):
+    options = {"host": NAME, "connect_host": None, "port": 3306, "ca_file": str(authority.file), "timeout": seconds}
+    for call, more in ((_mysql.connect, {"user": "app", "secret": SECRET}), (_mysql.reach, {})):
+        with pytest.raises(
+            RdsIamError, match=rf"connect_timeout is {seconds}; give a number of seconds from 1 to 3600"
+        ):
+            call(**options, **more)
+
+
+class Keys:
+    access_key, secret_key, token = "ASIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG", "session//token++==" * 40
+
+    def get_frozen_credentials(self):
+        return self
+
+
+TOKEN = _token.sign(Keys(), NAME, 3306, "inventory_service", "eu-west-1")
+SIGNATURE = TOKEN.rpartition("=")[2]
+
+
+@pytest.mark.parametrize(
+    ("secret", "cut"),
+    [
+        *((TOKEN, cut) for cut in (slice(None), slice(-90, None), slice(-20, None), slice(40, -30), slice(-300, -9))),
+        *(("pa55word-of-16+!", cut) for cut in (slice(None), slice(-9, None), slice(7), slice(4, 10))),
+    ],
+)
+@pytest.mark.parametrize("encode", [str, lambda text: text.replace("=", "%3D").replace("+", "%2B"), str.swapcase])
+def test_a_part_of_a_secret_is_not_repeated(authority, secret, cut, encode):
+    """Neither in the refusal of a verified server nor in its answer to the first statement."""
+    repeated = encode(secret[cut])
+    context = authority.context(authority.ours)
+
+    def script(server, connection):
+        secure = server.start_tls(connection, context)
+        server.read(secure)
+        secure.sendall(packet(3, refusal(1064, f"near '{repeated}' at line 1".encode())[4:]))
+        server.read_all(secure)
+
+    _server, message = attempt(authority, script, secret=secret)
+    parts = _mysql._secret_parts(secret)
+    for part in [*parts, *map(str.swapcase, parts)]:
+        assert not any(part[start : start + 6] in message for start in range(max(len(part) - 5, 1))), message
+    assert "near '" in message and "********" in message
+
+
+def test_what_is_no_secret_in_a_token_is_said(authority):
+    context = authority.context(authority.ours)
+    words = f"Access denied for user 'inventory_service'@'10.0.0.1' of {NAME} in eu-west-1"
+
+    def script(server, connection):
+        secure = server.start_tls(connection, context)
+        server.read(secure)
+        secure.sendall(packet(3, refusal(1045, words.encode(), b"#28000")[4:]))
+        server.read_all(secure)
+
+    server, message = attempt(authority, script, secret=TOKEN)
+    assert words in message and server.failure.client_host == "10.0.0.1"
+
+
+PLUGINS = [
+    *(b"mysql_native_password", b"mysql_clear_password", b"caching_sha2_password", b"sha256_password", b"dialog"),
+    *(b"client_ed25519", b"mysql_old_password", b""),
+]
+PIECES = [
+    *(CLEAR_PASSWORD, OK, b"\xff\x15\x04#28000x", b"\x01\x04", b"\x01\x03", b"\xfedialog\0\x02Password: "),
+    *(b"\xfecaching_sha2_password\0" + b"s" * 20 + b"\0", b"\xfb/etc/passwd", b"\xfe"),
+]
+
+
+def mutated(chance, data):
+    """The data with up to four bytes or runs of them changed, cut off, put in or added."""
+    data = bytearray(data)
+    for _number in range(chance.randint(0, 4)):
+        place = chance.randrange(len(data) + 1)
+        how = chance.random()
+        if how < 0.4:
+            data[place : place + 1] = bytes([chance.randrange(256)])
+        elif how < 0.6:
+            del data[place:]
+        else:
+            data[place:place] = chance.randbytes(chance.randint(1, 20))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_greetings_by_chance(authority, seed):
+    """Random greetings and answers, in clear and in TLS: no secret in clear, no verdict before TLS, one sentence."""
+    chance = random.Random(seed)
+    capabilities = CAPABILITIES | TLS if chance.random() < 0.8 else chance.getrandbits(32)
+    first = mutated(chance, greeting(capabilities, chance.choice(PLUGINS)))
+    if chance.random() < 0.7:  # else its length is wrong
+        first = packet(0, first[4:])
+    answers = [
+        mutated(chance, packet(chance.randint(2, 5), chance.choice(PIECES))) for _n in range(chance.randint(0, 4))
+    ]
+    in_clear, context, plain = chance.random() < 0.5, authority.context(authority.ours), []
+
+    def script(server, connection):
+        connection.settimeout(0.1)  # the client may wait for more, too
+        connection.sendall(first)
+        server.received += connection.recv(36)
+        plain.append(server.received)
+        secure = connection if in_clear else context.wrap_socket(connection, server_side=True)
+        for answer in answers:
+            secure.sendall(answer)
+            server.read(secure)
+            plain[0] = server.received if in_clear else plain[0]
+
+    server, _message = attempt(authority, script, timeout=2)
+    assert SECRET.encode() not in b"".join(plain)
+    if in_clear:
+        assert not isinstance(server.failure, _mysql.AccessDenied) and server.failure.failed_at in ("port", "tls")
