@@ -38,7 +38,10 @@ options:
     description: Name or address to dial in place of O(login_host), for a tunnel or a port forwarding.
     type: str
   connect_timeout:
-    description: Seconds to wait for the server while connecting.
+    description:
+      - Seconds for the login in all, from the resolution of the name to the answer of the server, whatever the server
+        sends meanwhile.
+      - From V(1) to V(3600).
     type: int
     default: 10
 requirements:

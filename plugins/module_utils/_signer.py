@@ -100,7 +100,8 @@ def parse_principal(text: str) -> Principal:
 def look(profile: str | None, region: str | None, expected: Principal | None) -> Signer:
     """Look for credentials anew, and find out whose they are.
 
-    Those of an instance profile come with the name of their role. For all others AWS STS in C(region) is asked.
+    Those of an instance profile come with the name of their role. For all others AWS STS in C(region) is asked, and
+    nobody where there is no region.
     """
     # Only the account tells roles of one name apart.
     name = expected.name if expected and expected.account else None

@@ -84,7 +84,7 @@ user:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _token
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _signer, _token
 from ansible_collections.dbops.rds_iam.plugins.module_utils._endpoint import region_of
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
@@ -103,11 +103,13 @@ def main():
     target = {name: module.params[name] for name in ("endpoint", "port", "user")}
     try:
         target["region"] = region_of(target["endpoint"], module.params["region"])
-        source = _token.credentials(module.params["profile"])
-        token = _token.sign(source, **target)
+        signer = _signer.look(module.params["profile"], region=None, expected=None)
+        if not signer.keys:
+            module.fail_json(msg=signer.error)
+        token = _token.sign(signer.keys, **target)
     except (RdsIamError, _token.TokenError) as exc:
         module.fail_json(msg=str(exc))
-    expires_at = _token.expires_at(source, token).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expires_at = _token.expires_at(signer.keys, token).strftime("%Y-%m-%dT%H:%M:%SZ")
     module.exit_json(changed=False, token=token, expires_at=expires_at, **target)
 
 

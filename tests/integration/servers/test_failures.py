@@ -160,6 +160,8 @@ def test_a_server_that_does_not_do_what_it_was_told(server):
     [
         ({"login_user": "nobody"}, "refused the login of nobody"),
         ({"login_host": "other.cabcdefghijk.eu-west-1.rds.amazonaws.com"}, "is not accepted"),
+        ({"connect_timeout": 0}, "connect_timeout is 0; give a number of seconds from 1 to 3600."),
+        ({"connect_timeout": 31536001}, "connect_timeout is 31536001"),
     ],
 )
 def test_a_login_that_does_not_work(server, options, words):

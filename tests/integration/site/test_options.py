@@ -168,6 +168,8 @@ def test_a_map_of_some_databases(lab, cluster):
     astray = {**login, "login_host": lab.databases["billing"]["endpoint"]}
     refused = lab.module("localhost", "dbops.rds_iam.rds_iam_db_user_info", astray)
     assert refused.status != 0 and f"(through {login['connect_host']})" in refused.output
+    refused = lab.module("localhost", "dbops.rds_iam.rds_iam_db_user_info", {**login, "connect_timeout": 0})
+    assert refused.status != 0 and "connect_timeout is 0; give a number of seconds from 1 to 3600." in refused.output
     options = {
         "databases": [
             {"name": "ours", "db_instance_identifier": "orders", "accounts": accounts},

@@ -314,3 +314,85 @@ def test_the_way_to_the_server(failed, who):
     after = names.index(failed) + 1
     expected.update({failed: BROKEN}, **dict.fromkeys(names[after:], UNKNOWN))
     assert way == expected
+
+
+def signed_by(source, principal=None, role_name=None, is_expected=None, error=None):
+    return {
+        "source": source,
+        "principal": principal,
+        "role_name": role_name,
+        "is_expected": is_expected,
+        "error": error,
+    }
+
+
+USER = "arn:aws:iam::123456789012:user/ops"
+SESSION = "arn:aws:sts::123456789012:assumed-role/App-RDS/i-1"
+ALLOWED = {
+    **{name: DENIED[name] for name in ("endpoint", "port", "tried_at", "client_host")},
+    "verdict": "allowed",
+    "as_expected": True,
+    "current_user": "app@%",
+    "tls_version": "TLSv1.3",
+}
+AS_EXPECTED = {"allowed": ALLOWED, "denied": {**DENIED, "as_expected": True}}
+
+
+@pytest.mark.parametrize("expect", AS_EXPECTED)
+@pytest.mark.parametrize(
+    ("signer", "role", "credentials", "state"),
+    [
+        (signed_by("env", USER), CASE.role, BROKEN, BROKEN),
+        (signed_by("env", USER), Unread("no right"), UNKNOWN, UNKNOWN),
+        (signed_by("env", error="AWS STS does not tell"), CASE.role, UNKNOWN, UNKNOWN),
+        (signed_by("container-role", SESSION.replace("App-RDS", "task"), "task"), CASE.role, BROKEN, BROKEN),
+        (signed_by("iam-role", "other", "other", False), CASE.role, BROKEN, BROKEN),
+        (signed_by("env", SESSION, "App-RDS"), CASE.role, OK, OK),
+        (signed_by("env", SESSION, "App-RDS", True), Unread("no right"), OK, OK),
+        (signed_by("env", USER, None, True), CASE.role, OK, OK),
+        (signed_by("iam-role", "app-rds", "app-rds"), Unread("no right"), OK, OK),
+    ],
+)
+def test_a_login_proves_whoever_signed_it(expect, signer, role, credentials, state):
+    """Not asked for a principal, the ping has a verdict and its evidence; what they prove depends on the signer."""
+    policies = [] if expect == "denied" else CASE.role.policies
+    role = replace(role, policies=policies) if isinstance(role, Role) else role
+    login = {**AS_EXPECTED[expect], "signer": signer}
+    (found, reason), links = said(replace(CASE, expect=expect, login=login, host=Unread("not asked"), role=role))
+    states = {link.name: link.state for link in links}
+    assert states.get("credentials", OK) == credentials and found == state, reason
+    assert {states[name] for name in ("name", "port", "tls", "certificate")} == {OK}
+    proven = [link for link in links if link.text == "the login proves it"]
+    assert state == OK or proven == []
+    assert states["login"] == (OK if state == OK else UNKNOWN)
+
+
+def test_logins_that_were_not_tried_since_somebody_else_would_sign():
+    sentence = (
+        "This host signs with credentials from env, those of X, and not with those of Y, so nothing; remove them."
+    )
+    login = {"endpoint": ENDPOINT, "port": 3306, "verdict": "not_tried", "failed_at": "credentials", "msg": sentence}
+    login["signer"] = signed_by("env", USER, is_expected=False)
+    host = {**HOST, "credentials": {**CREDENTIALS, **login["signer"]}}
+    for expect in ("allowed", "denied"):
+        (state, reason), links = said(replace(CASE, expect=expect, login=login, host=host, role=Unread("no right")))
+        text = "app1 signs with credentials from env, those of X, and not with those of Y, so nothing"
+        assert (state, reason) == (BROKEN, f"{text}; to repair it, remove them")
+        assert {link.name: link.state for link in links}["token"] == UNKNOWN
+
+
+def test_a_login_as_another_user_is_its_own_broken_link():
+    sentence = "The server let app in as @%, which is another user; drop that user."
+    login = {**ALLOWED, "as_expected": False, "msg": sentence, "signer": signed_by("iam-role", "app-rds", "app-rds")}
+    (state, reason), links = said(replace(CASE, login=login))
+    assert state == BROKEN and links[-1].name == "login"
+    assert reason == "The server let app in as @%, which is another user; to repair it, drop that user"
+
+
+def test_an_error_in_place_of_a_greeting_passes_no_check():
+    sentence = 'What listens there refused, so nobody has verified who says "Too many connections"; end some.'
+    login = {**DENIED, "verdict": "failed", "failed_at": "port", "server_error": 1040, "msg": sentence}
+    (state, reason), links = said(replace(CASE, login=login))
+    assert state == BROKEN and reason.endswith("; to repair it, end some")
+    way = {link.name: link.state for link in links[2:6]}
+    assert way == {"name": OK, "port": BROKEN, "tls": UNKNOWN, "certificate": UNKNOWN}

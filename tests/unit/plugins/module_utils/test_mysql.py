@@ -445,6 +445,29 @@ def test_a_server_that_never_ends(authority, stage, make):
     assert message.count("seconds in all (connect_timeout)") + message.count("more than 65536 bytes") <= 1
 
 
+def test_a_verified_server_that_never_ends_the_result_of_a_statement(authority, monkeypatch):
+    """A statement has a time of its own, with all of its result."""
+    monkeypatch.setattr(_mysql, "_STATEMENT_TIMEOUT", 1)
+    context, endless = authority.context(authority.ours), dripping()
+
+    def script(server, connection):
+        secure = server.start_tls(connection, context)
+        server.read(secure)
+        secure.sendall(packet(3, OK))
+        while b"SELECT" not in server.read(secure):
+            secure.sendall(packet(1, OK))
+        secure.sendall(b"\xff\xff\xff\x01")
+        endless.send(secure)
+
+    server = Server(script)
+    options = {"host": NAME, "connect_host": "127.0.0.1", "port": server.port, "user": "app", "secret": SECRET}
+    with _mysql.connect(**options, ca_file=str(authority.file), timeout=5) as connection:
+        with connection.cursor() as cursor, pytest.raises(_mysql.DriverError, match="timed out"):
+            cursor.execute("SELECT 1")
+    server.thread.join(20)
+    assert endless.hung_up.is_set()
+
+
 def test_a_resolver_that_does_not_answer(authority, monkeypatch):
     over = threading.Event()
     monkeypatch.setattr(_mysql, "_look_up", lambda host, port: over.wait(60))
