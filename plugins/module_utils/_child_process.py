@@ -18,7 +18,7 @@ import select
 import signal
 import time
 
-_MEMORY = 512 * 1024 * 1024  # bytes that the child may have more than this process
+_MEMORY = 256 * 1024 * 1024  # bytes that the child may have more than this process
 _ANSWER = 1024 * 1024  # bytes of an answer
 
 

@@ -138,8 +138,9 @@ class _Connection(_DriverConnection):
     """Refuses to go on with a server that does not offer TLS. C(stage) says how far it came."""
 
     limits: Limits
+    login_user: str
+    where: str
     stage = "name"
-    where = ""
 
     def _request_authentication(self):
         if not self.server_capabilities & CLIENT.SSL:
@@ -202,7 +203,7 @@ def _connection(context: _VerifiedContext, *, host: str, port: int, user: str, t
         init_command="SET NAMES utf8mb4" if pymysql.VERSION[:2] < (1, 1) else None,
         defer_connect=True,
     )
-    connection.limits = Limits(timeout)
+    connection.limits, connection.login_user = Limits(timeout), user
     return connection
 
 
@@ -300,7 +301,7 @@ def _open(*, host: str, port: int, user: str, secret: str, ca_file: str, connect
         connection.connect(_dial(connection))
     except Exception as exc:  # whatever a server can make a driver raise becomes one sentence without the secret
         connection._force_close()  # older drivers leave it open
-        raise _explain(exc, connection, host, user, ca_file) from None
+        raise _explain(exc, connection, host, ca_file) from None
     finally:
         connection.password = b""
     return connection
@@ -327,7 +328,7 @@ def reach(*, host: str, port: int, ca_file: str, connect_host: str | None, timeo
     except _Reached:
         pass
     except Exception as exc:
-        failure = _explain(exc, connection, host, "nobody", ca_file)
+        failure = _explain(exc, connection, host, ca_file)
         if unusable and failure.failed_at == "certificate":
             failure = NoConnection("certificate", unusable)
         raise failure from None
@@ -335,12 +336,12 @@ def reach(*, host: str, port: int, ca_file: str, connect_host: str | None, timeo
         connection._force_close()
 
 
-def _explain(exc: Exception, connection: _Connection, host: str, user: str, ca_file: str) -> NoConnection:
+def _explain(exc: Exception, connection: _Connection, host: str, ca_file: str) -> NoConnection:
     cause, where = getattr(exc, "original_exception", None) or exc, connection.where
     if isinstance(cause, (OutOfTime, TooMuchSent)):
-        return _over_limit(cause, connection, user)
+        return _over_limit(cause, connection)
     if connection.stage == "login":
-        return _refused(exc, where, user)
+        return _refused(exc, connection)
     if isinstance(cause, _NoTls):
         message = (
             f"The server at {where} does not offer TLS, so nothing was sent to it; check the endpoint and the port."
@@ -367,9 +368,9 @@ def _explain(exc: Exception, connection: _Connection, host: str, user: str, ca_f
     )
 
 
-def _over_limit(cause: Exception, connection: _Connection, user: str) -> NoConnection:
+def _over_limit(cause: Exception, connection: _Connection) -> NoConnection:
     """Explain a login that took too long, or more bytes than a login takes."""
-    where, stage = connection.where, connection.stage
+    where, stage, user = connection.where, connection.stage, connection.login_user
     seconds = f"within {connection.limits.seconds:g} seconds in all (connect_timeout)"
     nothing = "so nothing was sent to it; check the endpoint and the port"
     if isinstance(cause, TooMuchSent):
@@ -390,9 +391,10 @@ def _over_limit(cause: Exception, connection: _Connection, user: str) -> NoConne
     return NoConnection(stage, message)
 
 
-def _refused(exc: Exception, where: str, user: str) -> NoConnection:
+def _refused(exc: Exception, connection: _Connection) -> NoConnection:
     """Explain what the verified server answered, or that it did not."""
     code, message = server_error(exc)
+    where, user = connection.where, connection.login_user
     if code in ACCESS_DENIED:
         known_as = re.findall(r"'@'([^']*)'", message)
         sentence = f"The server at {where} refused the login of {user}: {message}."
@@ -459,13 +461,18 @@ def server_error(exc: Exception) -> tuple[int | None, str]:
     return code, f"{text} (error {code})" if code else text
 
 
-def _shown(text: str) -> str:
-    """Return text from elsewhere as a part of a sentence, without line breaks, secrets, and what is too long."""
-    text = "".join(char if char.isprintable() else "?" for char in text[:4096])
+def _masked(text: str) -> str:
+    """Return text from elsewhere without secrets, and without what is too long for any use."""
+    text = text[:4096]
     for secret in _secrets:
         for part in _secret_parts(secret):
             text = _without(text, part)
-    return _SIGNED.sub(rf"\1{_MASK}", text)[:300].rstrip(".")
+    return _SIGNED.sub(rf"\1{_MASK}", text)
+
+
+def _shown(text: str) -> str:
+    """Return text from elsewhere as a part of a sentence, without line breaks, secrets, and what is too long."""
+    return "".join(char if char.isprintable() else "?" for char in _masked(text))[:300].rstrip(".")
 
 
 def _secret_parts(secret: str) -> set[str]:
@@ -473,8 +480,9 @@ def _secret_parts(secret: str) -> set[str]:
 
     The rest of a token, such as the endpoint and the database user, is in every message.
     """
-    values = re.findall(r"X-Amz-(?:Credential|Security-Token|Signature)=([^&]*)", secret)
-    parts = {unquote(value).partition("/")[0] if "/20" in unquote(value) else value for value in values} or {secret}
+    parts = set(re.findall(r"X-Amz-(?:Security-Token|Signature)=([^&]*)", secret))
+    parts.update(re.findall(r"X-Amz-Credential=(\w+)", secret))  # the access key; a date and a Region follow
+    parts = parts or {secret}
     return parts | {unquote(part) for part in parts} | {quote(part, safe="") for part in parts}
 
 
@@ -504,15 +512,15 @@ def session_facts(connection) -> dict:
             current_user, user, version = map(str, cursor.fetchone())
         tls_version, cipher = connection._sock.version(), connection._sock.cipher()[0]
     except (OutOfTime, TooMuchSent) as exc:
-        raise _over_limit(exc, connection, connection.user.decode()) from None
+        raise _over_limit(exc, connection) from None
     except Exception as exc:  # some drivers take any answer to a login for a good one
         message = server_error(exc)[1]
         sentence = f"The server at {connection.where} did not go on after the login: {message}."
         raise NoConnection("login", sentence) from None
     return {
-        "current_user": _shown(current_user),
-        "client_host": _shown(user.rpartition("@")[2]) or None,
-        "server_version": _shown(version),
+        "current_user": _masked(current_user),
+        "client_host": _masked(user.rpartition("@")[2]) or None,
+        "server_version": _masked(version),
         "tls_version": tls_version,
         "tls_cipher": cipher,
     }

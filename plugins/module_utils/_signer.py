@@ -25,7 +25,7 @@ _ARN = re.compile(
     r"|sts::(?P<session_account>\d{12}):assumed-role/(?P<role>[\w+=,.@-]+)/[\w+=,.@-]+)",
     re.ASCII,
 )
-# What brings each source about, in botocore's order. Files and variables are those that botocore reads.
+# What brings sources about: files and variables that botocore reads.
 _ENVIRONMENT = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
 _CONFIG_FILE_SOURCES = ("assume-role", "config-file", "custom-process", "login", "sso")
 
@@ -138,7 +138,8 @@ def _judge(signer: Signer, account: str | None, expected: Principal) -> Signer:
 
 def _find(profile: str | None, region: str | None, role_with_account: str | None) -> dict:
     """Return credentials and what is known of their principal, for C(look). Runs in a child process."""
-    served = _remember_role(profile)
+    # The environment comes first, and needs nothing of what a session of botocore loads.
+    served = _Remembering(None) if "AWS_ACCESS_KEY_ID" in os.environ and not profile else _remember_role(profile)
     try:
         found = _token.credentials(profile)
     except _token.NoCredentials as exc:
@@ -190,11 +191,11 @@ def _remember_role(profile: str | None) -> _Remembering:
 
 def _ask_sts(profile: str | None, keys, region: str | None) -> tuple[str | None, str | None]:
     """Return the ARN of the principal, or why it is not known. The call needs no permission."""
-    from botocore.config import Config
-
     if not region:
         return None, "the region to ask AWS STS in is not known"
     try:
+        from botocore.config import Config
+
         session = _token._session(profile)
         # The default of older versions of botocore is the global endpoint, which a private network does not reach.
         session.set_config_variable("sts_regional_endpoints", "regional")
