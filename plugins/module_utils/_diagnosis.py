@@ -68,6 +68,10 @@ def _proven(case: Case) -> list[Link]:
         return [*(Link(name, OK, _PROVEN) for name in _host_links.NETWORK), Link("login", OK, "refused")]
     said = f"{case.login['current_user']} over {case.login['tls_version']}"
     links = [Link(name, OK, _PROVEN) for name in ("database", "flag", *_host_links.NETWORK, *_REST)]
+    source = _host_links.signer(case).get("source") or _host_links.FROM_PROFILE
+    if source != _host_links.FROM_PROFILE:
+        aside = Link("profile", UNKNOWN, f"the credentials come from {source}")
+        links = [aside if link.name == "profile" else link for link in links]
     return [*links, Link("login", OK, said)]
 
 

@@ -116,7 +116,7 @@ def credentials(case: Case) -> Link:
     if host and not host["libraries"]["botocore"]:  # that it is missing is said of the programs
         return Link("credentials", UNKNOWN, "without botocore they cannot be read")
     if not found["source"]:
-        return _no_credentials(case, found)
+        return _no_credentials(case, host["credentials"] if host else {**found, "metadata_disabled": False})
     if host and host["credentials"]["expired"]:
         text = f"the credentials of {case.client} ended at {host['credentials']['expires_at']}"
         return Link("credentials", BROKEN, text, f"renew them where they come from ({found['source']})")
@@ -160,7 +160,7 @@ def _served(case: Case) -> str:
 
 
 def _no_credentials(case: Case, found: dict) -> Link:
-    options, why = _options(case), case.host["metadata_error"]
+    options, why = _options(case), case.host["metadata_error"] if isinstance(case.host, dict) else None
     # The advice at its end is for those who know nothing else.
     error = found["error"].rpartition(";")[0] or found["error"].rstrip(".")
     change = "aws ec2 modify-instance-metadata-options --instance-id "

@@ -493,7 +493,9 @@ def _ascii_lower(text: str) -> str:
 
 def _without(text: str, secret: str) -> str:
     """Mask each part of a text that is also one of the secret, whatever its case, if it is not a short one."""
-    size = min(_SHORTEST_PART, max(len(secret) // 2, 1))
+    size = min(_SHORTEST_PART, len(secret))
+    if not size:
+        return text
     secret, plain = _ascii_lower(secret), _ascii_lower(text)
     parts = {secret[start : start + size] for start in range(len(secret) - size + 1)}
     hidden = [False] * len(text)

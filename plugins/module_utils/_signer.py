@@ -25,9 +25,20 @@ _ARN = re.compile(
     r"|sts::(?P<session_account>\d{12}):assumed-role/(?P<role>[\w+=,.@-]+)/[\w+=,.@-]+)",
     re.ASCII,
 )
-# What brings sources about: files and variables that botocore reads.
-_ENVIRONMENT = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
-_CONFIG_FILE_SOURCES = ("assume-role", "config-file", "custom-process", "login", "sso")
+# What brings sources about, by their names in botocore: variables, and files, with the variable that names another one.
+_VARIABLES = {
+    "env": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
+    "assume-role-with-web-identity": "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN",
+    "container-role": "AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+}
+_FILES = {
+    "shared-credentials-file": ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+    **dict.fromkeys(
+        ("assume-role", "config-file", "custom-process", "login", "sso"), ("AWS_CONFIG_FILE", "~/.aws/config")
+    ),
+    "ec2-credentials-file": ("AWS_CREDENTIAL_FILE", "~"),
+    "boto-config": ("BOTO_CONFIG", "~/.boto"),
+}
 
 
 @dataclass(frozen=True)
@@ -220,22 +231,13 @@ def _remedy(source: str, expected: Principal) -> str:
             f"attach the instance profile of {expected.name} to this host (role dbops.rds_iam.role_attachment), or wait"
             " until the instance metadata service serves it"
         )
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    instead = "or name the principal that is to sign"
-    file = None
-    if source == "shared-credentials-file":
-        file = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
-    elif source in _CONFIG_FILE_SOURCES:
-        file = os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"
-    if file:
-        named = " (profile $AWS_PROFILE)" if os.environ.get("AWS_PROFILE") else ""
-        return f"remove them from {os.path.expanduser(file)}{named} of {user}, {instead}"
-    variables = {
-        "env": _ENVIRONMENT,
-        "assume-role-with-web-identity": "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN",
-        "container-role": "AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    }
-    if source in variables:
+    user, instead = pwd.getpwuid(os.geteuid()).pw_name, "or name the principal that is to sign"
+    if source in _VARIABLES:
         where = "/etc/environment, env_keep and env_file of sudo, and environment in the play can set them"
-        return f"take {variables[source]} out of the environment of {user} ({where}), {instead}"
+        return f"take {_VARIABLES[source]} out of the environment of {user} ({where}), {instead}"
+    if source in _FILES:
+        variable, default = _FILES[source]
+        file = os.path.expanduser(os.environ.get(variable) or default)
+        named = " (profile $AWS_PROFILE)" if os.environ.get("AWS_PROFILE") else ""
+        return f"remove them from {file}{named} of {user}, {instead}"
     return f"remove what they come from, {instead}"

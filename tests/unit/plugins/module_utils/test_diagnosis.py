@@ -171,9 +171,15 @@ BROKEN_CASES = {
 }
 
 
+@pytest.mark.parametrize("signer", [False, True])
 @pytest.mark.parametrize("name", BROKEN_CASES)
-def test_the_broken_link_is_named(name):
+def test_the_broken_link_is_named(name, signer):
+    """Also where the login has its signer with it, as it has it from the ping."""
     changes, link, words = BROKEN_CASES[name]
+    if signer:
+        found = {"principal": None, "is_expected": None, **changes.get("host", HOST)["credentials"]}
+        names = ("source", "principal", "role_name", "is_expected", "error")
+        changes = {**changes, "login": {**DENIED, "signer": {name: found[name] for name in names}}}
     (state, sentence), links = said(replace(CASE, **changes))
     assert state == BROKEN
     assert next(one.name for one in links if one.state == BROKEN) == link

@@ -445,6 +445,15 @@ def test_a_server_that_never_ends(authority, stage, make):
     assert message.count("seconds in all (connect_timeout)") + message.count("more than 65536 bytes") <= 1
 
 
+def test_a_server_that_is_only_reached_and_never_ends(authority):
+    endless = dripping()
+    server = Server(lambda server, connection: (connection.sendall(b"\xff\xff\xff\0\x0a"), endless.send(connection)))
+    with pytest.raises(_mysql.NoConnection, match="did not come to TLS within 1 seconds in all") as failure:
+        _mysql.reach(host=NAME, connect_host="127.0.0.1", port=server.port, ca_file=str(authority.file), timeout=1)
+    server.thread.join(20)
+    assert failure.value.failed_at == "port" and endless.hung_up.is_set()
+
+
 def test_a_verified_server_that_never_ends_the_result_of_a_statement(authority, monkeypatch):
     """A statement has a time of its own, with all of its result."""
     monkeypatch.setattr(_mysql, "_STATEMENT_TIMEOUT", 1)
@@ -530,6 +539,24 @@ def test_a_part_of_a_secret_is_not_repeated(authority, secret, cut, encode):
     for part in [*parts, *map(str.swapcase, parts)]:
         assert not any(part[start : start + 6] in message for start in range(max(len(part) - 5, 1))), message
     assert "near '" in message and "********" in message
+
+
+@pytest.mark.parametrize("secret", ["", "no", "here"])
+def test_a_short_secret_masks_no_more_than_itself(authority, secret):
+    def script(server, connection):
+        secure = server.start_tls(connection, authority.context(authority.ours))
+        server.read(secure)
+        secure.sendall(packet(3, refusal(1064, b"no error here")[4:]))
+        server.read_all(secure)
+
+    _mysql._secrets.clear()  # those of the tests before this one
+    server = Server(script)
+    options = {"host": NAME, "connect_host": "127.0.0.1", "port": server.port, "user": "app", "secret": secret}
+    with pytest.raises(_mysql.NoConnection) as failure:
+        _mysql.log_in(**options, ca_file=str(authority.file), timeout=3)
+    server.thread.join(20)
+    words = "no error here".replace(secret, "********") if secret else "no error here"
+    assert f"failed: {words} (error 1064)" in str(failure.value)
 
 
 def test_what_is_no_secret_in_a_token_is_said(authority):
