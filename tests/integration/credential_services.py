@@ -69,6 +69,8 @@ def serve(expiration: str):
     server.arn = f"arn:aws:iam::{ACCOUNT}:user/ops"
     server.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-import botocore.session  # noqa: F401  # here once, and not in each child process
+import botocore.session
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _signer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
@@ -22,6 +22,7 @@ from credential_services import ACCOUNT, KEYS, ROLE, serve
 USER = f"arn:aws:iam::{ACCOUNT}:user/ops"
 SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/{ROLE}/i-0123456789abcdef0"
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": KEYS["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": KEYS["SecretAccessKey"]}
+LOADED = botocore.session  # once here, and not in each child process
 STATIC = f"aws_access_key_id = {KEYS['AccessKeyId']}\naws_secret_access_key = {KEYS['SecretAccessKey']}\n"
 CONFIG = f"""
 [profile static]
