@@ -24,6 +24,7 @@ def apply(connection, items, current, result, where):
     """Send the statements; the first that fails ends the run, and the result says how far it came."""
     users = {(user["name"], user["host"]): user for user in result["users"]}
     changing = [item for item in items if users[item.account.key]["changed"]]
+    result.pop("user_rows")  # until they are read again
     for item in changing:
         users[item.account.key].update(outcome="not tried", changed=False)
     for group in _db_user.together(changing, current):

@@ -9,6 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._db_user import PLUGIN, Account
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import (
+    MARK_DATABASE,
+    MARK_KEY,
+    MARK_VALUE,
+    is_mark,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import (
     GRANT_OPTION,
     Dialect,
@@ -27,20 +33,40 @@ def _iam_among(column: str, key: str) -> str:
     return f"JSON_SEARCH(LOWER({column}), 'one', '{PLUGIN.lower()}', NULL, '$.{key}[*].plugin') IS NOT NULL"
 
 
+# The grant that marks the users that this collection created, where a server has no attributes of users.
+_MARKED = (
+    f"EXISTS (SELECT 1 FROM mysql.db d WHERE d.user = u.user AND d.host = u.host AND LOWER(d.db) = '{MARK_DATABASE}')"
+)
+
 # MySQL keeps roles as accounts that nobody can log in to. MySQL 5.7 has no user_attributes.
+# It does not let the password of an account for IAM logins expire (error 3671), and asks for none.
+_MYSQL_LIFETIME = "IFNULL(u.password_lifetime, @@default_password_lifetime)"
 _MYSQL_ACCOUNTS = f"""
     SELECT u.user, u.host, u.plugin, {_AUTH_STRING}, u.ssl_type, u.account_locked = 'Y',
            1 /*!80027 + IFNULL(JSON_LENGTH(u.user_attributes, '$.multi_factor_authentication'), 0) */,
            u.account_locked = 'Y' AND u.password_expired = 'Y' AND u.authentication_string = '',
            0 /*!80016 + IFNULL(JSON_LENGTH(u.user_attributes, '$.Restrictions'), 0) */,
-           0 /*!80027 + IFNULL({_iam_among("u.user_attributes", "multi_factor_authentication")}, 0) */
+           0 /*!80027 + IFNULL({_iam_among("u.user_attributes", "multi_factor_authentication")}, 0) */,
+           0,
+           u.password_expired = 'Y' OR (
+               LOWER(u.plugin) <> '{PLUGIN.lower()}' AND {_MYSQL_LIFETIME} > 0
+               AND IFNULL(u.password_last_changed < NOW() - INTERVAL {_MYSQL_LIFETIME} DAY, 0)),
+           {_MARKED} /*!80021 OR IFNULL(
+               JSON_UNQUOTE(JSON_EXTRACT(u.user_attributes, '$.metadata.{MARK_KEY}')) = '{MARK_VALUE}', 0) */
     FROM mysql.user u"""
-# mysql.user of MariaDB shows neither the lock nor a second way to log in.
+# mysql.user of MariaDB shows neither the lock, nor a second way to log in, nor how long a password is good. An expired
+# one has password_last_changed 0; password_lifetime is 0 for one that never expires, and -1 or missing for the default.
+_MARIADB_LIFETIME = "IFNULL(JSON_VALUE(p.priv, '$.password_lifetime'), -1)"
+_MARIADB_DAYS = f"IF({_MARIADB_LIFETIME} < 0, @@default_password_lifetime, {_MARIADB_LIFETIME})"
+_MARIADB_AGE = "(UNIX_TIMESTAMP() - IFNULL(JSON_VALUE(p.priv, '$.password_last_changed'), UNIX_TIMESTAMP())) / 86400"
 _MARIADB_ACCOUNTS = f"""
     SELECT u.user, u.host, IF(JSON_LENGTH(p.priv, '$.auth_or') > 1, 'several plugins', u.plugin), {_AUTH_STRING},
            u.ssl_type, IFNULL(JSON_VALUE(p.priv, '$.account_locked'), 0), 1, u.is_role = 'Y', 0,
            JSON_LENGTH(p.priv, '$.auth_or') > 1
-           AND (LOWER(u.plugin) = '{PLUGIN.lower()}' OR {_iam_among("p.priv", "auth_or")})
+           AND (LOWER(u.plugin) = '{PLUGIN.lower()}' OR {_iam_among("p.priv", "auth_or")}),
+           u.password_expired = 'Y' OR {_MARIADB_LIFETIME} <> 0,
+           u.password_expired = 'Y' OR ({_MARIADB_DAYS} > 0 AND {_MARIADB_AGE} >= {_MARIADB_DAYS}),
+           {_MARKED}
     FROM mysql.user u JOIN mysql.global_priv p ON p.user = u.user AND p.host = u.host"""
 
 _PRIVILEGES = (
@@ -80,9 +106,9 @@ def read_accounts(connection) -> dict[tuple[str, str], Account]:
     """All accounts, without their privileges."""
     mariadb = "mariadb" in connection.get_server_info().lower()
     result = {}
-    for user, host, plugin, auth_string, tls, locked, factors, role, restrictions, iam_among in _rows(
-        connection, _MARIADB_ACCOUNTS if mariadb else _MYSQL_ACCOUNTS
-    ):
+    for row in _rows(connection, _MARIADB_ACCOUNTS if mariadb else _MYSQL_ACCOUNTS):
+        user, host, plugin, auth_string, tls, locked, factors, role, restrictions, iam_among, *rest = row
+        expires, expired, managed = map(bool, rest)
         result[user, host] = Account(
             user,
             host,
@@ -94,6 +120,9 @@ def read_accounts(connection) -> dict[tuple[str, str], Account]:
             role=bool(role),
             restricted=bool(restrictions),
             iam_among=bool(iam_among),
+            expires=expires,
+            expired=expired,
+            managed=managed,
             privileges=None,
         )
     return result
@@ -109,6 +138,8 @@ def read_privileges(connection, accounts) -> dict[tuple[str, str], dict]:
             connection, f"{statement} WHERE grantee IN ({listed})"
         ):
             if grantee not in grantees:  # the comparison there ignores case, account names do not
+                continue
+            if is_mark(database):
                 continue
             level = held[grantees[grantee]][database, table]
             if is_dynamic(name):

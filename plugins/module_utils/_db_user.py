@@ -40,6 +40,9 @@ class Account:
     iam_among: bool = False  # IAM is one of its other factors, or of several ways to log in
     role: bool = False
     restricted: bool = False  # by partial revokes of MySQL
+    expires: bool = False  # what it logs in with can expire, as a password of MariaDB does
+    expired: bool = False
+    managed: bool = False  # it bears the mark of what this collection created
     privileges: Privileges | None = field(default_factory=dict)  # None: not managed
 
     @property

@@ -173,6 +173,55 @@ accounts_left:
   returned: when the server was read and nothing failed
   type: int
   sample: 2
+user_rows:
+  description:
+    - The rows of C(mysql.user) with one of the names in O(users), and those of the anonymous user, which a server may
+      pick for any name. They are as the run left them, in check mode as they are.
+    - They are sorted by name and host. Roles of MariaDB are left out.
+  returned: when the server was read, unless some of the statements failed
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the database user, empty for the anonymous one.
+      returned: always
+      type: str
+      sample: app
+    host:
+      description: Host part of the database user.
+      returned: always
+      type: str
+      sample: '%'
+    plugin:
+      description: The authentication plugin, or V(several factors) or V(several plugins).
+      returned: always
+      type: str
+      sample: AWSAuthenticationPlugin
+    iam:
+      description: Whether it logs in with IAM tokens, and with nothing besides.
+      returned: always
+      type: bool
+      sample: true
+    locked:
+      description: Whether it is locked. Roles of MySQL are.
+      returned: always
+      type: bool
+      sample: false
+    expired:
+      description: Whether the server takes what it logs in with for expired, so that it can do nothing.
+      returned: always
+      type: bool
+      sample: false
+    require:
+      description: What it requires of a connection, V(NONE), V(SSL), V(X509) or V(SPECIFIED).
+      returned: always
+      type: str
+      sample: SSL
+    managed:
+      description: Whether it bears the mark C(ManagedBy=dbops.rds_iam).
+      returned: always
+      type: bool
+      sample: true
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -184,6 +233,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils import (
     _mysql,
     _privileges,
 )
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_rows import user_rows
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
@@ -222,12 +272,16 @@ def run(module, result):
         if any(item.account.privileges for item in items):
             items = _db_user.on_server(items, _accounts.read_dialect(connection), where)
         current = _account_changes.read(connection, items)
+        names = [item.account.name for item in items]
+        result["user_rows"] = user_rows(current, names)
         _db_user.check_conflicts(items, current, params["login_user"], where)
         plans = {item.account.key: _db_user.plan(item, current.get(item.account.key)) for item in items}
         result.update(report(module, items, current, plans))
         if result["changed"] and not module.check_mode:
             _account_changes.apply(connection, items, current, result, where)
-            _account_changes.verify(items, _account_changes.read(connection, items), result, where)
+            left = _account_changes.read(connection, items)
+            result["user_rows"] = user_rows(left, names)
+            _account_changes.verify(items, left, result, where)
 
 
 def unread(module, missing):

@@ -83,6 +83,17 @@ accounts:
       returned: always
       type: bool
       sample: false
+    expired:
+      description: Whether the server takes what it logs in with for expired, so that it can do nothing.
+      returned: always
+      type: bool
+      sample: false
+    managed:
+      description: Whether it bears the mark C(ManagedBy=dbops.rds_iam), so that M(dbops.rds_iam.rds_iam_db_user) has
+        created it.
+      returned: always
+      type: bool
+      sample: true
     system:
       description: Whether it belongs to the server or to RDS.
       returned: always
@@ -92,19 +103,12 @@ accounts:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _accounts, _db_user, _login, _mysql
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_rows import to_row
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
 def record(account: _db_user.Account) -> dict:
-    return {
-        "name": account.name,
-        "host": account.host,
-        "iam": account.is_iam,
-        "plugin": account.logs_in_with,
-        "require": account.require,
-        "locked": account.locked,
-        "system": _db_user.is_system(account.name),
-    }
+    return {**to_row(account), "system": _db_user.is_system(account.name)}
 
 
 def run(params: dict) -> dict:
