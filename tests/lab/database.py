@@ -25,6 +25,16 @@ ENGINES = {"mariadb": mariadb, "mysql": mysql}
 SERVER_USER = "mysql"
 PLUGIN_SOURCE = Path(__file__).with_name("plugin") / "awsauth.c"
 LOCAL_ACCOUNTS = {"root", "mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema"}
+# The master user may not KILL sessions of others, and RDS has this procedure for it (RDS guide, "Ending a session or
+# query"; the RDS tools of AWS have the same call).
+RDS_KILL = """
+    CREATE DEFINER=rdsadmin@localhost PROCEDURE mysql.rds_kill(IN thread BIGINT) READS SQL DATA DETERMINISTIC
+    BEGIN
+        IF EXISTS (SELECT 1 FROM information_schema.processlist WHERE id = thread AND user LIKE 'rds%admin') THEN
+            SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'CANNOT KILL SESSION OF RDS';
+        END IF;
+        KILL thread;
+    END"""
 SAMPLE = [
     "CREATE DATABASE app",
     "CREATE TABLE app.orders (id INT PRIMARY KEY AUTO_INCREMENT, item VARCHAR(64) NOT NULL, amount INT NOT NULL)",
@@ -144,8 +154,6 @@ class Server:
             cursor.execute("CREATE USER rdsadmin@localhost IDENTIFIED BY %s", (secrets.token_urlsafe(18),))
             cursor.execute("GRANT ALL PRIVILEGES ON *.* TO rdsadmin@localhost WITH GRANT OPTION")
             cursor.execute("CREATE USER %s@%s IDENTIFIED BY %s", (master, "%", password))
-            granted = ENGINES[self.engine].MASTER_PRIVILEGES
-            cursor.execute(f"GRANT {granted} ON *.* TO %s@%s WITH GRANT OPTION", (master, "%"))
-            for statement in SAMPLE:
+            for statement in (*ENGINES[self.engine].master_statements(master), RDS_KILL, *SAMPLE):
                 cursor.execute(statement)
             cursor.execute("SET GLOBAL general_log = ON")

@@ -15,6 +15,13 @@ MASTER_PRIVILEGES = (
     "CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, REPLICATION SLAVE, BINLOG MONITOR, SLAVE MONITOR, CREATE VIEW, "
     "SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER"
 )
+
+
+def master_statements(master: str) -> list[str]:
+    """Give the master user its privileges."""
+    return [f"GRANT {MASTER_PRIVILEGES} ON *.* TO '{master}'@'%' WITH GRANT OPTION"]
+
+
 LOG_SIZE = "--innodb-log-file-size=8M"
 
 

@@ -15,13 +15,27 @@ from errors import LabError, run
 PACKAGE = "mysql-server-core"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 DEBIAN = re.compile(r"(?:^URIs:|^deb\b.*?)\s(\w+://\S+/debian/?)(?:\s|$)", re.M)
-# What the master user of RDS for MySQL has, without the roles of RDS.
+# What the master user of RDS for MySQL has from 8.0.36 on, by rds_superuser_role (RDS guide, "Master user account
+# privileges" and "Role-based privilege model"). MySQL 9 has two privileges in the place of SET_USER_ID: with both, the
+# DEFINER of an object can be dropped without a word. On 8.4 RDS gives only the first (RDS guide, "Dynamic privileges").
+ROLE = "rds_superuser_role"
 MASTER_PRIVILEGES = (
     "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, SHOW DATABASES, "
     "CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, REPLICATION SLAVE, REPLICATION CLIENT, CREATE VIEW, "
     "SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER, "
-    "CREATE ROLE, DROP ROLE, APPLICATION_PASSWORD_ADMIN, ROLE_ADMIN, XA_RECOVER_ADMIN"
+    "CREATE ROLE, DROP ROLE, APPLICATION_PASSWORD_ADMIN, ROLE_ADMIN, XA_RECOVER_ADMIN, "
+    "SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER"
 )
+
+
+def master_statements(master: str) -> list[str]:
+    """Give the master user its privileges, all of them by a role that is in effect at each login."""
+    return [
+        f"CREATE ROLE {ROLE}",
+        f"GRANT {MASTER_PRIVILEGES} ON *.* TO {ROLE} WITH GRANT OPTION",
+        f"GRANT {ROLE} TO '{master}'@'%' WITH ADMIN OPTION",
+        f"SET DEFAULT ROLE {ROLE} TO '{master}'@'%'",
+    ]
 
 
 class NoMirror(LabError):
