@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._db_user import PLUGIN, Account
@@ -15,6 +16,8 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.owner
     MARK_VALUE,
     is_mark,
 )
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server, Traits
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.session import rows
 from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import (
     GRANT_OPTION,
     Dialect,
@@ -45,7 +48,7 @@ _MYSQL_ACCOUNTS = f"""
     SELECT u.user, u.host, u.plugin, {_AUTH_STRING}, u.ssl_type, u.account_locked = 'Y',
            1 /*!80027 + IFNULL(JSON_LENGTH(u.user_attributes, '$.multi_factor_authentication'), 0) */,
            u.account_locked = 'Y' AND u.password_expired = 'Y' AND u.authentication_string = '',
-           0 /*!80016 + IFNULL(JSON_LENGTH(u.user_attributes, '$.Restrictions'), 0) */,
+           CONCAT('' /*!80016 , IFNULL(JSON_EXTRACT(u.user_attributes, '$.Restrictions'), '') */),
            0 /*!80027 + IFNULL({_iam_among("u.user_attributes", "multi_factor_authentication")}, 0) */,
            0,
            u.password_expired = 'Y' OR (
@@ -61,7 +64,7 @@ _MARIADB_DAYS = f"IF({_MARIADB_LIFETIME} < 0, @@default_password_lifetime, {_MAR
 _MARIADB_AGE = "(UNIX_TIMESTAMP() - IFNULL(JSON_VALUE(p.priv, '$.password_last_changed'), UNIX_TIMESTAMP())) / 86400"
 _MARIADB_ACCOUNTS = f"""
     SELECT u.user, u.host, IF(JSON_LENGTH(p.priv, '$.auth_or') > 1, 'several plugins', u.plugin), {_AUTH_STRING},
-           u.ssl_type, IFNULL(JSON_VALUE(p.priv, '$.account_locked'), 0), 1, u.is_role = 'Y', 0,
+           u.ssl_type, IFNULL(JSON_VALUE(p.priv, '$.account_locked'), 0), 1, u.is_role = 'Y', '',
            JSON_LENGTH(p.priv, '$.auth_or') > 1
            AND (LOWER(u.plugin) = '{PLUGIN.lower()}' OR {_iam_among("p.priv", "auth_or")}),
            u.password_expired = 'Y' OR {_MARIADB_LIFETIME} <> 0,
@@ -77,36 +80,18 @@ _PRIVILEGES = (
     "SELECT grantee, table_schema, table_name, column_name, privilege_type, is_grantable"
     " FROM information_schema.column_privileges",
 )
-_OWN_PRIVILEGES = (
-    "SELECT privilege_type FROM information_schema.user_privileges"
-    " WHERE is_grantable = 'YES' AND BINARY REPLACE(grantee, '''', '') = REPLACE(CURRENT_USER(), '''', '')"
-)
 
 
-def _rows(connection, statement: str) -> list[tuple]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-        return [tuple(_text(value) for value in row) for row in cursor.fetchall()]
+def read_dialect(connection, server: Server) -> Dialect:
+    """Read how the server names privileges."""
+    names = frozenset(row[0] for row in rows(connection, "SHOW PRIVILEGES"))
+    return Dialect(names, server.login.may_grant, server.traits.lower_case)
 
 
-def _text(value):
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def read_dialect(connection) -> Dialect:
-    [(lower_case,)] = _rows(connection, "SELECT @@lower_case_table_names")
-    return Dialect(
-        frozenset(row[0] for row in _rows(connection, "SHOW PRIVILEGES")),
-        frozenset(row[0] for row in _rows(connection, _OWN_PRIVILEGES)),
-        bool(lower_case),
-    )
-
-
-def read_accounts(connection) -> dict[tuple[str, str], Account]:
-    """All accounts, without their privileges."""
-    mariadb = "mariadb" in connection.get_server_info().lower()
+def read_accounts(connection, traits: Traits) -> dict[tuple[str, str], Account]:
+    """Read all database users, by name and host, without their privileges."""
     result = {}
-    for row in _rows(connection, _MARIADB_ACCOUNTS if mariadb else _MYSQL_ACCOUNTS):
+    for row in rows(connection, _MARIADB_ACCOUNTS if traits.mariadb else _MYSQL_ACCOUNTS):
         user, host, plugin, auth_string, tls, locked, factors, role, restrictions, iam_among, *rest = row
         expires, expired, managed = map(bool, rest)
         result[user, host] = Account(
@@ -118,7 +103,7 @@ def read_accounts(connection) -> dict[tuple[str, str], Account]:
             locked=bool(int(locked)),
             factors=factors,
             role=bool(role),
-            restricted=bool(restrictions),
+            restrictions=_restrictions(restrictions),
             iam_among=bool(iam_among),
             expires=expires,
             expired=expired,
@@ -128,13 +113,19 @@ def read_accounts(connection) -> dict[tuple[str, str], Account]:
     return result
 
 
+def _restrictions(text: str) -> frozenset[tuple[str, str]]:
+    """Read partial revokes as MySQL keeps them: a list of databases, each with its privileges."""
+    found = json.loads(text) if text else []
+    return frozenset((one["Database"], name) for one in found for name in one["Privileges"])
+
+
 def read_privileges(connection, accounts) -> dict[tuple[str, str], dict]:
     """What the accounts hold, by account and level."""
     grantees = {f"'{account.name}'@'{account.host}'": account.key for account in accounts}  # the server escapes nothing
     listed = ", ".join(quote(grantee) for grantee in grantees)
     held = defaultdict(lambda: defaultdict(set))
     for statement in _PRIVILEGES:
-        for grantee, database, table, column, name, option in _rows(
+        for grantee, database, table, column, name, option in rows(
             connection, f"{statement} WHERE grantee IN ({listed})"
         ):
             if grantee not in grantees:  # the comparison there ignores case, account names do not

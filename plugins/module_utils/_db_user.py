@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From the wanted and the current database accounts to SQL statements. Pure, and private to this collection."""
+"""From the wanted and the current database users to SQL statements. Pure, and private to this collection."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _privileges
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import MARK, is_mark
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privilege_plan import (
+    Grant,
+    Revoke,
+    Statement,
+    plan_privileges,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import Problem
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._policy import check_user_name
 from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import Dialect, Privileges, quote, show_level
@@ -19,7 +28,10 @@ PLUGIN = "AWSAuthenticationPlugin"
 AUTH_STRING = "RDS"
 
 _IDENTIFIED = f"IDENTIFIED WITH {PLUGIN} AS '{AUTH_STRING}'"
-_TOGETHER = 100  # accounts in one statement
+# MariaDB lets what a user logs in with expire as if it were a password, and nobody can change a token. MySQL does not,
+# and refuses the words for this plugin (error 3671).
+_NO_EXPIRY = "PASSWORD EXPIRE NEVER"
+_TOGETHER = 100  # users in one statement
 
 _SYSTEM_ACCOUNTS = {"root", "public", "rds_superuser_role"}
 _SYSTEM_PREFIXES = ("mysql.", "mariadb.", "rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr")
@@ -28,7 +40,7 @@ _HOST = re.compile(r"[a-z0-9_.:/%-]{1,255}")
 
 @dataclass(frozen=True)
 class Account:
-    """A database account, as it is or as it should be."""
+    """A database user, as it is or as it should be."""
 
     name: str
     host: str
@@ -39,7 +51,7 @@ class Account:
     factors: int = 1  # MySQL may ask for a second and a third
     iam_among: bool = False  # IAM is one of its other factors, or of several ways to log in
     role: bool = False
-    restricted: bool = False  # by partial revokes of MySQL
+    restrictions: frozenset[tuple[str, str]] = frozenset()  # (database, privilege) of partial revokes of MySQL
     expires: bool = False  # what it logs in with can expire, as a password of MariaDB does
     expired: bool = False
     managed: bool = False  # it bears the mark of what this collection created
@@ -76,26 +88,27 @@ class Account:
         result["require"] = self.require
         if self.locked:
             result["locked"] = True
+        if self.expires:
+            result["expires"] = True
         if self.privileges is not None:
             result["privileges"] = {show_level(level): sorted(self.privileges[level]) for level in self.privileges}
         return result
 
 
-class Conflict(RdsIamError):
-    """Somebody else's account or role has the name of one that is asked for."""
-
-
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asks for one account."""
+    """What the user asks for one database user. C(locked) is None where the lock is not managed."""
 
     account: Account
     present: bool = True
     convert: bool = False
+    locked: bool | None = None
+    force_drop: bool = False
+    kill_sessions: bool = False
 
 
 def wanted(users: list[dict]) -> list[Wanted]:
-    """Check the users that a task gives, offline, and turn them into accounts."""
+    """Check the users that a task gives, offline, and return what it asks for each."""
     result = [_wanted(user) for user in users]
     seen = set()
     for item in result:
@@ -124,107 +137,193 @@ def _wanted(user: dict) -> Wanted:
     privileges = user.get("privileges")
     if privileges is not None:
         privileges = _privileges.parse(privileges)
+        if any(is_mark(level[0]) for level in privileges):
+            raise RdsIamError(f"Privileges on the database {MARK} are the mark of this collection (asked for {name}).")
     tls = "" if user.get("require_ssl") is False else "ANY"
-    account = Account(name, host, tls=tls, privileges=privileges)
-    return Wanted(account, present=user.get("state") != "absent", convert=bool(user.get("convert")))
+    return Wanted(
+        Account(name, host, tls=tls, privileges=privileges),
+        present=user.get("state") != "absent",
+        convert=bool(user.get("convert")),
+        locked=user.get("locked"),
+        force_drop=bool(user.get("force_drop")),
+        kill_sessions=bool(user.get("kill_sessions")),
+    )
 
 
-def on_server(items: list[Wanted], dialect: Dialect, where: str) -> list[Wanted]:
-    """The same accounts with privileges as this server names them; one that it does not have is refused."""
-
-    def resolved(account: Account) -> Account:
-        if account.privileges is None:
-            return account
-        return with_privileges(account, dialect.resolve(account.privileges, str(account), where))
-
-    return [replace(item, account=resolved(item.account)) for item in items]
+def on_server(items: list[Wanted], dialect: Dialect, where: str) -> tuple[list[Wanted], list[Problem]]:
+    """Return the same database users with privileges as this server names them, and what it does not have."""
+    result, problems = [], []
+    for item in items:
+        if item.account.privileges is not None:
+            privileges, wrong = dialect.resolve(item.account.privileges)
+            item = replace(item, account=with_privileges(item.account, privileges))  # noqa: PLW2901
+            clauses = (f"{where} {clause} (asked for {item.account})" for clause in wrong)
+            problems += [Problem(clause, "SHOW PRIVILEGES lists those that it has") for clause in clauses]
+        result.append(item)
+    return result, problems
 
 
 def with_privileges(account: Account, privileges: Privileges) -> Account:
     return replace(account, privileges=privileges)
 
 
-def check_conflicts(items: list[Wanted], current: dict, login_user: str, where: str) -> None:
-    """Refuse what must not be touched, before the first statement."""
+def find_conflicts(items: list[Wanted], current: dict, server: Server) -> list[Problem]:
+    """Return what must not be touched and is asked for; C(current) has the users of the server by name and host."""
     roles = {account.name for account in current.values() if account.role}
-    for item in items:
-        name, existing = item.account, current.get(item.account.key)
-        if item.account.name == login_user:
-            raise RdsIamError(
-                f"{login_user} is the user of this login to {where} (the master user); it is not touched, so take it"
-                " from the list."
-            )
-        if existing and existing.restricted and item.present and item.account.privileges is not None:
-            raise RdsIamError(
-                f"The account {name} of {where} has partial revokes, which cannot be compared with a list of"
-                " privileges; lift them, or leave its privileges out."
-            )
-        if existing and existing.is_iam:
-            continue
-        if item.account.name in roles and (existing or item.present):
-            raise Conflict(
-                f"{where} has a role with the name of the account {name}, and roles are not touched; choose another"
-                " name for the account, or drop the role first."
-            )
-        if existing and not item.present:
-            raise Conflict(
-                f"The account {name} of {where} logs in with {existing.logs_in_with}, so it is not an IAM account, and"
-                " is not dropped; drop it by hand if nobody needs it."
-            )
-        if existing and not item.convert:
-            raise Conflict(
-                f"The account {name} of {where} exists and logs in with {existing.logs_in_with}; to take that away and"
-                " let it log in with IAM, set convert for it."
-            )
+    found = (_conflict(item, current.get(item.account.key), roles, server) for item in items)
+    return [problem for problem in found if problem]
 
 
-def plan(item: Wanted, existing: Account | None) -> list[str]:
-    """The statements that take one account from what it is to what it should be."""
-    account = item.account
+def _conflict(item: Wanted, existing: Account | None, roles: set[str], server: Server) -> Problem | None:
+    name, where = item.account, server.where
+    if name.name == server.login_user:
+        clause = f"{name.name} is the user of this login to {where} (the master user)"
+        return Problem(clause, "it is not touched, so take it from the list")
+    # A login that may not do everything in some databases passes that on with what it grants.
+    restrictions = {one for one in existing.restrictions if not server.login.lacks(*one)} if existing else ()
+    if restrictions and item.present and name.privileges is not None:
+        clause = (
+            f"The account {name} of {where} has partial revokes, which cannot be compared with a list of privileges"
+        )
+        return Problem(clause, "lift them, or leave its privileges out")
+    if existing and "SYSTEM_USER" in _names(existing) and not server.login.holds("SYSTEM_USER"):
+        return Problem(f"The account {name} of {where} has SYSTEM_USER, and {server.login_user} has not", _BY_HAND)
+    if existing and existing.is_iam:
+        return None
+    if name.name in roles and (existing or item.present):
+        clause = f"{where} has a role with the name of the account {name}, and roles are not touched"
+        return Problem(clause, "choose another name for the account, or drop the role first", conflict=True)
+    if existing and not item.present:
+        clause = (
+            f"The account {name} of {where} logs in with {existing.logs_in_with}, so it is not an IAM account, and is"
+            " not dropped"
+        )
+        return Problem(clause, "drop it by hand if nobody needs it", conflict=True)
+    if existing and not item.convert:
+        clause = f"The account {name} of {where} exists and logs in with {existing.logs_in_with}"
+        advice = "to take that away and let it log in with IAM, set convert for it"
+        return Problem(clause, advice, conflict=True)
+    return None
+
+
+_BY_HAND = "change it as a user who has it"
+
+
+def _names(account: Account) -> set[str]:
+    levels = (account.privileges or {}).values()
+    return {_privileges.base_name(name) for names in levels for name in names}
+
+
+def why_kept(item: Wanted, existing: Account | None) -> str:
+    """Return why a user that is to go stays where only those are dropped that this collection created, or nothing."""
+    if item.present or existing is None:
+        return ""
+    if not existing.managed:
+        return f"it does not bear the mark {MARK}, so it was there before, or something else made it"
+    if not existing.is_iam:
+        return f"it logs in with {existing.logs_in_with} by now"
+    return ""
+
+
+def plan(item: Wanted, existing: Account | None, server: Server, *, created: bool = False) -> list[str]:
+    """Return the statements that take one database user from what it is to what it should be.
+
+    What it is to have is granted first; what takes something away from it comes after that. C(created) says that it
+    exists since this run has created it.
+    """
+    account, who = item.account, str(item.account)
     if not item.present:
-        return [f"DROP USER {account}"] if existing else []
-    changes = []
-    if existing is None or not existing.is_iam or existing.auth_string != AUTH_STRING:
-        changes.append(_IDENTIFIED)
-    if existing is None or bool(existing.tls) != bool(account.tls):  # X509 and SPECIFIED demand more than SSL, and stay
-        changes.append("REQUIRE SSL" if account.tls else "REQUIRE NONE")
-    statements = [f"{'ALTER' if existing else 'CREATE'} USER {account} {' '.join(changes)}"] if changes else []
-    if existing and existing.factors > 1:
-        factors = " ".join(f"DROP {number} FACTOR" for number in range(2, existing.factors + 1))
-        statements.append(f"ALTER USER {account} {factors}")
-    if existing and existing.locked:
-        statements.append(f"ALTER USER {account} ACCOUNT UNLOCK")
-    if account.privileges is not None:
-        before = existing.privileges if existing else {}
-        statements += _privileges.changes(str(account), before, account.privileges)
+        return [f"DROP USER {who}"] if existing else []
+    if existing is None:
+        return _create([item], server)
+    changes = [change.sql(who) for change in privilege_changes(item, existing, server)]
+    first_revoke = next((number for number, sql in enumerate(changes) if sql.startswith("REVOKE")), len(changes))
+    statements = [f"ALTER USER {who} ACCOUNT LOCK"] if item.locked and not existing.locked else []
+    statements += [server.mark(who)] if created and not existing.managed and server.mark(who) else []
+    statements += [*changes[:first_revoke], *_alter(account, existing), *changes[first_revoke:]]
+    if item.locked is False and existing.locked:
+        statements.append(f"ALTER USER {who} ACCOUNT UNLOCK")
     return statements
 
 
+def _alter(account: Account, existing: Account) -> list[str]:
+    """Return what changes how a user logs in."""
+    changes = []
+    # An expired one is good again only with what it logs in with set anew.
+    if not existing.is_iam or existing.auth_string != AUTH_STRING or (existing.expires and existing.expired):
+        changes.append(_IDENTIFIED)
+    if bool(existing.tls) != bool(account.tls):  # X509 and SPECIFIED demand more than SSL, and stay
+        changes.append("REQUIRE SSL" if account.tls else "REQUIRE NONE")
+    if existing.expires:
+        changes.append(_NO_EXPIRY)
+    statements = [f"ALTER USER {account} {' '.join(changes)}"] if changes else []
+    if existing.factors > 1:
+        factors = " ".join(f"DROP {number} FACTOR" for number in range(2, existing.factors + 1))
+        statements.append(f"ALTER USER {account} {factors}")
+    return statements
+
+
+def privilege_changes(item: Wanted, existing: Account | None, server: Server) -> list[Statement]:
+    """Return the statements about privileges in a plan, in order."""
+    if not item.present or item.account.privileges is None:
+        return []
+    before = existing.privileges if existing else {}
+    return plan_privileges(before or {}, item.account.privileges, server.means)
+
+
+def takes_away(item: Wanted, existing: Account | None, server: Server) -> bool:
+    """Return whether a plan takes something away that sessions which are open may go on with."""
+    if existing is None or not item.present:
+        return not item.present
+    if not existing.is_iam or existing.factors > 1 or (item.locked and not existing.locked):
+        return True
+    kept = {(change.level, name) for change in _of(Grant, item, existing, server) for name in change.names}
+    revoked = {(change.level, name) for change in _of(Revoke, item, existing, server) for name in change.names}
+    return bool(revoked - kept)
+
+
+def _of(kind: type, item: Wanted, existing: Account | None, server: Server) -> list:
+    return [change for change in privilege_changes(item, existing, server) if isinstance(change, kind)]
+
+
 def together(items: list[Wanted], current: dict) -> list[list[Wanted]]:
-    """Neighbours that are to go, or are new and alike, share their statements: a server writes to disk after each."""
+    """Return neighbours that are to go, or are new and alike, in groups.
+
+    They share their statements, since a server writes to disk after each.
+    """
 
     def shared(numbered):
         number, item = numbered
         if item.present and item.account.key in current:
             return item.account.key
-        alike = (item.account.tls, item.account.privileges) if item.present else None
+        alike = (item.account.tls, item.account.privileges, item.locked) if item.present else None
         return number // _TOGETHER, alike
 
     return [[item for _number, item in group] for _key, group in groupby(enumerate(items), shared)]
 
 
-def plan_together(items: list[Wanted]) -> list[str]:
-    """The statements of plan() for several accounts that share them."""
-    account, who = items[0].account, ", ".join(str(item.account) for item in items)
+def plan_together(items: list[Wanted], server: Server) -> list[str]:
+    """Return the statements of plan() for several database users that share them."""
     if not items[0].present:
-        return [f"DROP USER {who}"]
-    identified = ", ".join(f"{item.account} {_IDENTIFIED}" for item in items)
-    create = f"CREATE USER {identified} REQUIRE {'SSL' if account.tls else 'NONE'}"
-    return [create, *_privileges.changes(who, {}, account.privileges or {})]
+        return [f"DROP USER {', '.join(str(item.account) for item in items)}"]
+    return _create(items, server)
 
 
-def predicted(item: Wanted, existing: Account | None) -> Account | None:
-    """The account as it will be once the plan has run."""
+def _create(items: list[Wanted], server: Server) -> list[str]:
+    """Return the statements that make users who are alike; the first one makes them."""
+    item, who = items[0], ", ".join(str(one.account) for one in items)
+    identified = ", ".join(f"{one.account} {_IDENTIFIED}" for one in items)
+    parts = [f"CREATE USER {identified} REQUIRE {'SSL' if item.account.tls else 'NONE'}"]
+    parts += [_NO_EXPIRY] if server.traits.mariadb else []
+    parts += ["ACCOUNT LOCK"] if item.locked else []
+    parts += [server.attribute] if server.attribute else []
+    mark = server.mark(who)
+    changes = [change.sql(who) for change in privilege_changes(item, None, server)]
+    return [" ".join(parts), *([mark] if mark else []), *changes]
+
+
+def predicted(item: Wanted, existing: Account | None, server: Server) -> Account | None:
+    """Return the database user as it will be once the plan has run."""
     if not item.present:
         return None
     account = item.account
@@ -232,4 +331,6 @@ def predicted(item: Wanted, existing: Account | None) -> Account | None:
         account = replace(account, tls=existing.tls)
     if account.privileges is None:
         account = replace(account, privileges=existing.privileges if existing else {})
-    return account
+    locked = bool(item.locked) if item.locked is not None or not existing else existing.locked
+    managed = existing.managed if existing else bool(server.attribute or server.mark(str(account)))
+    return replace(account, locked=locked, managed=managed)

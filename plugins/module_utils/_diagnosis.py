@@ -155,15 +155,23 @@ def _account(case: Case) -> Link:
         return Link("account", UNKNOWN, account.get("msg", "the accounts could not be read").rstrip("."))
     user = account["users"][0]
     who, statements = f"'{user['name']}'@'{user['host']}'", " ".join(user["statements"])
+    same = [row for row in account.get("user_rows", []) if (row["name"], row["host"]) == (user["name"], user["host"])]
+    row = same[0] if same else {}
+    expired = row.get("iam") and row.get("expired")
     if statements.startswith("CREATE USER"):
         return Link("account", BROKEN, f"{case.name} has no account {who}", repair)
     for sign, what in (
         ("IDENTIFIED WITH", "does not log in with AWSAuthenticationPlugin as 'RDS'"),
         ("DROP 2 FACTOR", "asks for a second factor"),
-        ("ACCOUNT UNLOCK", "is locked"),
     ):
-        if sign in statements:
+        if sign in statements and not expired:
             return Link("account", BROKEN, f"the account {who} of {case.name} {what}", repair)
+    if row.get("locked"):
+        if "ACCOUNT UNLOCK" not in statements:
+            repair = f"set locked to false for {case.user} in db_users_accounts, and {repair}"
+        return Link("account", BROKEN, f"the account {who} of {case.name} is locked", repair)
+    if expired:
+        return Link("account", BROKEN, f"the account {who} of {case.name} has expired as if it had a password", repair)
     client_host = (case.login or {}).get("client_host")
     if client_host and not _like(user["host"], client_host):
         text = f"the account {who} of {case.name} is not for {client_host}, from where {case.client} comes"

@@ -7,16 +7,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
-# All statements are written for this mode, where doubling is all the quoting there is.
-# Without NO_AUTO_CREATE_USER, which MySQL has dropped, a GRANT to an account that is gone makes one without a password.
-SESSION_MODE = (
-    "SET SESSION sql_mode = IF(VERSION() REGEXP '^5[.]|MariaDB', 'NO_BACKSLASH_ESCAPES,NO_AUTO_CREATE_USER',"
-    " 'NO_BACKSLASH_ESCAPES')"
-)
 GRANT_OPTION = "GRANT OPTION"
 ALL = "ALL"
 
@@ -57,7 +52,7 @@ def show_level(level: Level) -> str:
     return ".".join(part if re.fullmatch(r"[\w%$\\-]+", part) else _sql_part(part) for part in level)
 
 
-def _sql_level(level: Level) -> str:
+def sql_level(level: Level) -> str:
     return ".".join(_sql_part(part) for part in level)
 
 
@@ -126,11 +121,12 @@ def grantable(name: str) -> str:
 
 
 def is_dynamic(privilege: str) -> bool:
-    """Whether MySQL calls it dynamic: it has underscores where the others have spaces."""
-    return "_" in _base_name(privilege)
+    """Return whether MySQL calls it dynamic: it has underscores where the others, as READ_ONLY ADMIN, have spaces."""
+    name = base_name(privilege)
+    return "_" in name and " " not in name
 
 
-def _base_name(privilege: str) -> str:
+def base_name(privilege: str) -> str:
     return privilege.split(" (", 1)[0].split(" WITH ", 1)[0]
 
 
@@ -163,64 +159,42 @@ class Dialect:
     """How a server names privileges and levels, and which privileges the login can pass on."""
 
     privileges: frozenset[str]
-    own: frozenset[str]
+    may_grant: Callable[[tuple[str, str], str], bool]
     lower_case: bool
 
     def known(self, level: Level) -> set[str]:
-        """The privileges that can be granted on this level."""
+        """Return the privileges that can be granted on this level."""
         known = {_ALIASES.get(name.upper(), name.upper()) for name in self.privileges} - {"PROXY"}
         if not level[0]:
             return known
         return known & {*(_TABLE_PRIVILEGES if level[1] else _DATABASE_PRIVILEGES), GRANT_OPTION}
 
-    def resolve(self, given: Privileges, who: str, where: str) -> Privileges:
-        """The same privileges as this server names them; one that it does not have is refused."""
-        result = {}
-        for level, asked in given.items():
-            names, known = set(asked), self.known(level)
-            if ALL in names:
-                names |= known - {GRANT_OPTION} - (_MARIADB_PRIVILEGES - self.own)
-                names.remove(ALL)
-            if "BINLOG MONITOR" in known and "REPLICATION CLIENT" in names:  # MariaDB's name for it since 10.5
-                names = names - {"REPLICATION CLIENT"} | {"BINLOG MONITOR"}
-            unknown = sorted({_base_name(name) for name in names} - known)
+    def resolve(self, given: Privileges) -> tuple[Privileges, list[str]]:
+        """Return the same privileges as this server names them, and what is wrong with them, as clauses."""
+        result, problems = {}, []
+        for asked_level, asked in given.items():
+            level = tuple(part.lower() for part in asked_level) if self.lower_case else asked_level
+            names, known = self._names(level, set(asked))
+            unknown = sorted({base_name(name) for name in names} - known)
             if unknown:
-                raise RdsIamError(
-                    f"{where} has no privilege {', '.join(unknown)} that can be granted on {show_level(level)} (asked"
-                    f" for {who}), so nothing was changed; SHOW PRIVILEGES lists those that it has."
-                )
-            dynamic = {name for name in names if is_dynamic(name)}
-            if dynamic and GRANT_OPTION in names:
-                names = names - dynamic - ({GRANT_OPTION} if len(names) == len(dynamic) + 1 else set())
-                names |= {grantable(name) for name in dynamic}
-            _add(result, tuple(part.lower() for part in level) if self.lower_case else level, names)
-        return result
+                listed = ", ".join(unknown)
+                problems.append(f"has no privilege {listed} that can be granted on {show_level(level)}")
+            elif level in result:
+                problems.append(f"keeps names in lower case, so the privileges on {show_level(level)} are given twice")
+            else:
+                result[level] = frozenset(names)
+        return result, problems
 
-
-def changes(who: str, before: Privileges, after: Privileges) -> list[str]:
-    """The statements that give one account, or several, exactly the second privileges in place of the first."""
-    statements = []
-    for level in sorted(before.keys() | after.keys()):
-        have, want = before.get(level, frozenset()), after.get(level, frozenset())
-        spelled = {name.lower(): name for name in have}  # columns have no case, but REVOKE wants the one of GRANT
-        want = {spelled.get(name.lower(), name) for name in want}
-        on = f"ON {_sql_level(level)}"
-        # REVOKE GRANT OPTION leaves dynamic privileges of MySQL in disorder, so they go one by one, and come back.
-        dynamic = {_base_name(name) for name in have - want if is_dynamic(name)}
-        one_by_one = {name for name in have if _base_name(name) in dynamic}
-        statements += [f"REVOKE {_base_name(name)} {on} FROM {who}" for name in sorted(one_by_one)]
-        surplus = have - want - one_by_one
-        if surplus:
-            statements.append(f"REVOKE {', '.join(sorted(surplus))} {on} FROM {who}")
-        # REVOKE SELECT takes SELECT (column) with it.
-        missing = want - {name for name in have if _base_name(name) not in dynamic | surplus}
-        dynamic = {name for name in missing if is_dynamic(name)}
-        statements += [_grant(names, on, who) for names in (missing - dynamic, dynamic) if names]
-    return statements
-
-
-def _grant(names: set[str], on: str, who: str) -> str:
-    suffix = f" WITH {GRANT_OPTION}"
-    listed = sorted(name.removesuffix(suffix) for name in names - {GRANT_OPTION}) or ["USAGE"]
-    option = suffix if any(name.endswith(GRANT_OPTION) for name in names) else ""
-    return f"GRANT {', '.join(listed)} {on} TO {who}{option}"
+    def _names(self, level: Level, names: set[str]) -> tuple[set[str], set[str]]:
+        """Return the names as the server has them on this level, and those that it has there."""
+        known = self.known(level)
+        if ALL in names:
+            left_out = {name for name in _MARIADB_PRIVILEGES if not self.may_grant(level, name)}
+            names = names - {ALL} | known - {GRANT_OPTION} - left_out
+        if "BINLOG MONITOR" in known and "REPLICATION CLIENT" in names:  # MariaDB's name for it since 10.5
+            names = names - {"REPLICATION CLIENT"} | {"BINLOG MONITOR"}
+        dynamic = {name for name in names if is_dynamic(name)}
+        if dynamic and GRANT_OPTION in names:
+            names = names - dynamic - ({GRANT_OPTION} if len(names) == len(dynamic) + 1 else set())
+            names |= {grantable(name) for name in dynamic}
+        return names, known

@@ -7,61 +7,73 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rds_iam_db_user
-short_description: Manage database accounts that log in with IAM on Amazon RDS and Aurora for MySQL and MariaDB
+short_description: Manage database users that log in with IAM on Amazon RDS and Aurora for MySQL and MariaDB
 version_added: 0.1.0
 author:
   - dbops.rds_iam contributors (@dbops)
 description:
-  - Creates, repairs and drops accounts C(IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS').
-  - Takes any number of accounts in one run, reads the state of the server in a number of statements that does not
-    depend on how many there are, sends only what differs, and reads the result back.
+  - Creates, repairs and drops database users C(IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS').
+  - Takes any number of users in one run, reads the state of the server in a number of statements that does not depend
+    on how many there are, sends only what differs, and reads the result back.
+  - Looks for all that the server would refuse before the first statement, in check mode too. Nothing is changed where
+    O(login_user) cannot pass a privilege on or take it away, or where a table or column does not exist. Privileges on a
+    database that does not exist are granted, with a warning.
+  - Grants the privileges of a user that are missing before it revokes others. A failure leaves it with too many at
+    most, and at no moment does it lack what it has before and after. To go from a privilege on a table to the same one
+    on some of its columns, which a server revokes together, the user holds it on the database for a moment, if
+    O(login_user) can pass that on.
   - The login of the master user is sent only over TLS, after the certificate and the host name were verified.
-  - The login user itself, C(rdsadmin) and other accounts of the server, and roles, are never touched.
-  - An account that is locked is unlocked. Resource limits, default roles, and the roles granted to an account stay.
+  - The login user itself, C(rdsadmin) and other users of the server, and roles, are never touched.
+  - On MariaDB the users never expire (C(PASSWORD EXPIRE NEVER)), since nobody can change a token. MySQL lets none of
+    them expire.
+  - A user that is created bears the mark C(ManagedBy=dbops.rds_iam). On MySQL it is an attribute of the user. MariaDB
+    and MySQL before 8.0.21 have none, and there it is the privilege C(REFERENCES) on a database of this name, which
+    does not exist. Users that were there before get no mark, those that are converted included.
+  - Resource limits, default roles, and the roles granted to a user stay.
 attributes:
   check_mode:
     support: full
-    description: Reads the accounts and reports what would change. On a host that has no PyMySQL or no CA file yet,
-      where an earlier task would install them, it warns and assumes that none of the accounts exists.
+    description: Reads the users and reports what would change. On a host that has no PyMySQL or no CA file yet,
+      where an earlier task would install them, it warns and assumes that none of the users exists.
   diff_mode:
     support: full
-    description: Shows plugin, TLS requirement, lock and privileges of each account that changes.
+    description: Shows plugin, TLS requirement, lock, expiry and privileges of each user that changes.
   idempotent:
     support: full
     description: Only statements that are needed are sent.
 options:
   users:
-    description: The accounts.
+    description: The database users.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
         description:
-          - Name of the account, at most 32 characters. Case counts, here and in the IAM policy.
+          - Name of the user, at most 32 characters. Case counts, here and in the IAM policy.
           - Names that a server would change, such as ones with a space at an end or an emoji, are refused.
         type: str
         required: true
       host:
-        description: Host part of the account. Case does not count.
+        description: Host part of the user. Case does not count.
         type: str
         default: '%'
       state:
         description:
-          - V(present) creates or repairs the account.
-          - V(absent) drops it. An account that does not log in with IAM is not dropped.
+          - V(present) creates or repairs the user.
+          - V(absent) drops it. A user that does not log in with IAM is not dropped.
         type: str
         choices: [present, absent]
         default: present
       require_ssl:
         description:
-          - Whether the account must use TLS. RDS takes tokens over TLS only.
+          - Whether the user must use TLS. RDS takes tokens over TLS only.
           - A stricter requirement, such as C(X509), stays as it is.
         type: bool
         default: true
       privileges:
         description:
-          - What the account may do, as levels and lists of privileges, exactly. What it has on other levels is revoked.
+          - What the user may do, as levels and lists of privileges, exactly. What it has on other levels is revoked.
           - Privileges on routines, C(PROXY), and what comes from roles are left as they are.
           - Levels are written as in C(GRANT), V(*.*), V(database.*) or V(database.table). As in C(GRANT), V(_) and
             V(%) in the name of a database are wildcards where the level is a database; put a backslash before one that
@@ -74,10 +86,38 @@ options:
         type: dict
       convert:
         description:
-          - Whether an account that exists with another way to log in is converted, and so loses its password.
-          - An account with several ways to log in, IAM among them, loses the others.
+          - Whether a user that exists with another way to log in is converted, and so loses its password.
+          - A user with several ways to log in, IAM among them, loses the others.
         type: bool
         default: false
+      locked:
+        description:
+          - Whether the user is locked.
+          - Without this option a lock is left as it is, with a warning, since somebody has set it.
+        type: bool
+      force_drop:
+        description:
+          - Whether V(state=absent) drops a user that others depend on, with a warning. Otherwise it is not dropped, and
+            the objects are named.
+          - Others depend on it if it is the C(DEFINER) of views, triggers, routines or events, which fail from then on,
+            if other users may act as it (C(PROXY)) or have it as a role, or if only it can grant a role of MariaDB.
+        type: bool
+        default: false
+      kill_sessions:
+        description:
+          - Whether its open sessions are ended when the user is dropped, locked or converted, or loses privileges. They
+            may otherwise go on with what the user had. They are counted and named in any case.
+          - This takes C(KILL), or the procedure C(mysql.rds_kill) of RDS where O(login_user) may not use that.
+          - For a user that is gone, sessions that are left over are ended.
+        type: bool
+        default: false
+  only_managed:
+    description:
+      - Whether V(state=absent) drops only users that bear the mark C(ManagedBy=dbops.rds_iam), still log in with IAM,
+        and have nobody who depends on them. Others stay, with the reason in RV(users[].reason).
+      - Otherwise V(state=absent) is an order to drop any user that logs in with IAM.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - dbops.rds_iam.login
 seealso:
@@ -86,7 +126,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Two accounts for IAM logins
+- name: Two users for IAM logins
   dbops.rds_iam.rds_iam_db_user:
     login_host: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
     login_user: admin
@@ -109,7 +149,7 @@ EXAMPLES = r"""
       - name: legacy
         convert: true
 
-- name: Drop an account
+- name: Drop a user, and end its sessions
   dbops.rds_iam.rds_iam_db_user:
     login_host: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
     login_user: admin
@@ -117,22 +157,42 @@ EXAMPLES = r"""
     users:
       - name: report
         state: absent
+        kill_sessions: true
+
+- name: Drop what this collection created, and leave what was there before
+  dbops.rds_iam.rds_iam_db_user:
+    login_host: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
+    login_user: admin
+    login_password: "{{ vault_orders_master_password }}"
+    only_managed: true
+    users:
+      - name: app
+        state: absent
+      - name: legacy
+        state: absent
+        force_drop: true
+  register: dropped
+
+- name: Say which users stay, and why
+  ansible.builtin.debug:
+    msg: "{{ item.name }}@{{ item.host }} stays: {{ item.reason }}"
+  loop: "{{ dropped.users | selectattr('outcome', 'eq', 'kept') }}"
 """
 
 RETURN = r"""
 users:
-  description: What was done, or would be done in check mode, for each account, in the order given.
+  description: What was done, or would be done in check mode, for each user, in the order given.
   returned: success, and where some of the statements failed
   type: list
   elements: dict
   contains:
     name:
-      description: Name of the account.
+      description: Name of the user.
       returned: always
       type: str
       sample: app
     host:
-      description: Host part of the account.
+      description: Host part of the user.
       returned: always
       type: str
       sample: '%'
@@ -142,21 +202,53 @@ users:
       type: str
       sample: present
     changed:
-      description: Whether statements were sent, or would be in check mode.
+      description: Whether statements were sent, or sessions ended, or would be in check mode.
       returned: always
       type: bool
       sample: true
     outcome:
       description:
-        - V(done), V(failed) or V(not tried). The last two appear when the module fails half-way.
-        - V(failed) is also what the server did not confirm since the connection was lost, for each account that the
+        - V(done), V(kept), V(failed) or V(not tried). The last two appear when the module fails half-way.
+        - V(kept) is a user that O(only_managed) leaves.
+        - V(failed) is also what the server did not confirm since the connection was lost, for each user that the
           statement was for, and what reading back showed to be undone.
       returned: always
       type: str
       sample: done
+    reason:
+      description: Why a user stays that is V(kept), otherwise empty.
+      returned: always
+      type: str
+      sample: it does not bear the mark ManagedBy=dbops.rds_iam, so it was there before, or something else made it
+    sessions:
+      description:
+        - The open sessions of a user that is dropped, locked or converted, or loses privileges.
+        - Where several users have the same name and the server knows clients by other words than these users, sessions
+          that may be of either are listed, and not ended.
+      returned: always
+      type: list
+      elements: dict
+      sample: [{id: 4711, client: 10.0.1.12, database: app, ended: false}]
+      contains:
+        id:
+          description: Number of the session.
+          returned: always
+          type: int
+        client:
+          description: Address or name of the client, without the port.
+          returned: always
+          type: str
+        database:
+          description: Its default database, or empty.
+          returned: always
+          type: str
+        ended:
+          description: Whether it was ended, or would be in check mode.
+          returned: always
+          type: bool
     statements:
       description:
-        - The statements. They hold no secret.
+        - The statements. They hold no secret. There are none where check mode could not read the server.
         - Neighbours in O(users) that are new and want the same are made with the same statements, up to a hundred at
           once, and those that go are dropped likewise.
       returned: always
@@ -164,12 +256,12 @@ users:
       elements: str
       sample: ["CREATE USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"]
 conflict:
-  description: Whether it failed since an account or a role of others has the name of one of O(users).
+  description: Whether it failed since a user or a role of others has the name of one of O(users).
   returned: failure
   type: bool
   sample: false
 accounts_left:
-  description: How many accounts with C(AWSAuthenticationPlugin) the server has afterwards, those of others included.
+  description: How many users with C(AWSAuthenticationPlugin) the server has afterwards, those of others included.
   returned: when the server was read and nothing failed
   type: int
   sample: 2
@@ -225,70 +317,24 @@ user_rows:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import (
-    _account_changes,
-    _accounts,
-    _db_user,
-    _login,
-    _mysql,
-    _privileges,
-)
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_rows import user_rows
+from ansible_collections.dbops.rds_iam.plugins.module_utils import _db_user, _login, _mysql
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import manage_users
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def report(module, items, current, plans):
-    after = {item.account.key: _db_user.predicted(item, current.get(item.account.key)) for item in items}
-    changing = [item.account for item in items if plans[item.account.key]]
-    result = {
-        "changed": bool(changing),
-        "users": [
-            {
-                "name": item.account.name,
-                "host": item.account.host,
-                "state": "present" if item.present else "absent",
-                "changed": bool(plans[item.account.key]),
-                "outcome": "done",
-                "statements": plans[item.account.key],
-            }
-            for item in items
-        ],
-        "accounts_left": sum(1 for account in {**current, **after}.values() if account and account.takes_tokens),
-    }
-    if module._diff:
-        result["diff"] = {
-            "before": {str(a): current[a.key].shown() for a in changing if a.key in current},
-            "after": {str(a): after[a.key].shown() for a in changing if after[a.key]},
-        }
-    return result
-
-
-def run(module, result):
-    params = module.params
-    items = _db_user.wanted(params["users"])
-    with _login.log_in(params) as connection:
-        _account_changes.send(connection, _privileges.SESSION_MODE)
-        where = params["login_host"]
-        if any(item.account.privileges for item in items):
-            items = _db_user.on_server(items, _accounts.read_dialect(connection), where)
-        current = _account_changes.read(connection, items)
-        names = [item.account.name for item in items]
-        result["user_rows"] = user_rows(current, names)
-        _db_user.check_conflicts(items, current, params["login_user"], where)
-        plans = {item.account.key: _db_user.plan(item, current.get(item.account.key)) for item in items}
-        result.update(report(module, items, current, plans))
-        if result["changed"] and not module.check_mode:
-            _account_changes.apply(connection, items, current, result, where)
-            left = _account_changes.read(connection, items)
-            result["user_rows"] = user_rows(left, names)
-            _account_changes.verify(items, left, result, where)
-
-
-def unread(module, missing):
-    """What check mode says where earlier tasks would have installed what is missing."""
+def run(module: AnsibleModule, result: dict) -> None:
     items = _db_user.wanted(module.params["users"])
-    result = report(module, items, {}, {item.account.key: _db_user.plan(item, None) for item in items})
-    del result["accounts_left"]
+    with _login.log_in(module.params) as connection:
+        one_run = manage_users.Run(connection, module.params, result, module.warn)
+        one_run.plan(items, module._diff)
+        if not module.check_mode:
+            one_run.apply()
+        one_run.sessions(module.check_mode)
+
+
+def unread(module: AnsibleModule, missing: Exception) -> dict:
+    """Return what check mode says where earlier tasks would have installed what is missing."""
+    result = manage_users.no_server(_db_user.wanted(module.params["users"]), module._diff)
     module.warn(f"{missing} The accounts could not be read; what would change is shown as if none of them existed.")
     return result
 
@@ -308,8 +354,12 @@ def main():
                     "require_ssl": {"type": "bool", "default": True},
                     "privileges": {"type": "dict"},
                     "convert": {"type": "bool", "default": False},
+                    "locked": {"type": "bool"},
+                    "force_drop": {"type": "bool", "default": False},
+                    "kill_sessions": {"type": "bool", "default": False},
                 },
             },
+            "only_managed": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -321,7 +371,7 @@ def main():
             module.fail_json(msg=str(exc), conflict=False, **result)
         result = unread(module, exc)
     except RdsIamError as exc:
-        module.fail_json(msg=str(exc), conflict=isinstance(exc, _db_user.Conflict), **result)
+        module.fail_json(msg=str(exc), conflict=getattr(exc, "conflict", False), **result)
     except _mysql.DriverError as exc:
         module.fail_json(msg=_login.unreadable(module.params, exc), conflict=False, **result)
     module.exit_json(**result)

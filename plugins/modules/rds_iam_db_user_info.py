@@ -103,6 +103,7 @@ accounts:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _accounts, _db_user, _login, _mysql
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import session
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_rows import to_row
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
@@ -113,7 +114,7 @@ def record(account: _db_user.Account) -> dict:
 
 def run(params: dict) -> dict:
     with _login.log_in(params) as connection:
-        accounts = _accounts.read_accounts(connection)
+        accounts = _accounts.read_accounts(connection, session.prepare(connection, params["login_host"]))
     return {"changed": False, "accounts": [record(accounts[key]) for key in sorted(accounts) if not accounts[key].role]}
 
 

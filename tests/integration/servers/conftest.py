@@ -13,10 +13,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from unittest import mock
 
 import pymysql
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.dbops.rds_iam.plugins.modules import rds_iam_db_user
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -34,6 +37,7 @@ CACHE = CHECKOUT / ".cache/lab"
 NAME = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
 MASTER, PASSWORD = "admin", "the-master-password"
 PLUGIN = "AWSAuthenticationPlugin"
+MARK = "GRANT REFERENCES ON `ManagedBy=dbops.rds_iam`.*"  # of what the module made, where users have no attributes
 CHANGE = re.compile(r"\b(?:Query|Execute)\s+((?:CREATE|ALTER|DROP|GRANT|REVOKE|RENAME|INSERT|UPDATE|DELETE)\b.*)")
 
 
@@ -49,20 +53,33 @@ class Server:
     master = MASTER
     password = PASSWORD
 
+    @cached_property
+    def root(self) -> pymysql.connections.Connection:
+        """A session of root, which all statements share: to open one for each takes longer than the statements."""
+        return pymysql.connect(
+            unix_socket=str(self.place / "mysqld.sock"),
+            user="root",
+            autocommit=True,
+            ssl_disabled=True,
+            charset="utf8mb4",
+        )
+
     @property
     def is_mysql(self) -> bool:
         return self.engine == "mysql"
 
     def sql(self, *statements: str) -> list[tuple]:
         """Statements as root, over the socket; the rows of the last one."""
-        socket_file = str(self.place / "mysqld.sock")
-        with pymysql.connect(unix_socket=socket_file, user="root", autocommit=True) as root, root.cursor() as cursor:
+        with self.root.cursor() as cursor:
             for statement in ("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'", *statements):
                 cursor.execute(statement)
             return list(cursor.fetchall())
 
     def run(self, users: list, *, fails: bool = False, check: bool = False, **options) -> dict:
-        """The module, as Ansible would run it. Adds `sent`: the changing statements that the server logged."""
+        """The module, as Ansible would run it.
+
+        Adds `sent`, the changing statements that the server logged, and `warned`, the warnings.
+        """
         defaults = {
             "login_host": NAME,
             "login_port": self.port,
@@ -75,11 +92,14 @@ class Server:
         }
         log = self.place / "general.log"
         before = log.stat().st_size
-        output = io.StringIO()
+        output, warned = io.StringIO(), []
         with patch_module_args({**defaults, **options, "users": users}), contextlib.redirect_stdout(output):
-            with pytest.raises(SystemExit):
+            with (
+                pytest.raises(SystemExit),
+                mock.patch.object(AnsibleModule, "warn", lambda _self, text: warned.append(text)),
+            ):
                 rds_iam_db_user.main()
-        result = json.loads(output.getvalue())
+        result = {**json.loads(output.getvalue()), "warned": " ".join(warned)}
         assert result.get("failed", False) == fails, result.get("msg")
         assert PASSWORD not in json.dumps({**result, "invocation": None})
         with log.open("rb") as stream:
@@ -111,14 +131,36 @@ class Server:
         self.sql(*(f"DROP {kind} {', '.join(who)}" for kind, who in (("ROLE", roles), ("USER", users)) if who))
 
     def grants(self, name: str, host: str = "%") -> set[str]:
-        """SHOW GRANTS, without what only says that the account exists and how it logs in."""
+        """SHOW GRANTS, without what only says that the account exists, who made it, and how it logs in."""
         rows = self.sql(f"SHOW GRANTS FOR {quote(name)}@{quote(host)}")
         who = " TO " + "@".join("`" + part.replace("`", "``") + "`" for part in (name, host))
         shown = {re.sub(r" (IDENTIFIED (VIA|BY)|REQUIRE) .*?(?=$| WITH)", "", row[0].replace(who, "")) for row in rows}
-        return shown - {"GRANT USAGE ON *.*"}
+        return shown - {"GRANT USAGE ON *.*", MARK}
+
+    def comparable(self, name: str) -> set[tuple]:
+        """The same without the order of privileges and columns, which depends on when each was granted."""
+        return {
+            tuple(sorted(re.findall(r"\([^)]*\)|`[^`]*`|[\w*]+|,", _sorted_columns(grant))))
+            for grant in self.grants(name)
+        }
+
+    def by_hand(self, privileges: dict) -> set[tuple]:
+        """What SHOW GRANTS says of a new user that root gives these privileges to."""
+        statements = ["DROP USER IF EXISTS twin@'%'", "CREATE USER twin@'%'"]
+        for level, names in privileges.items():
+            on = ".".join(part if part == "*" else f"`{part}`" for part in level.split("."))
+            listed = ", ".join(name for name in names if name != "GRANT OPTION") or "USAGE"
+            option = " WITH GRANT OPTION" if "GRANT OPTION" in names else ""
+            statements.append(f"GRANT {listed} ON {on} TO twin@'%'{option}")
+        self.sql(*statements)
+        return self.comparable("twin")
 
     def questions(self) -> int:
         return int(self.sql("SHOW GLOBAL STATUS LIKE 'Questions'")[0][1])
+
+
+def _sorted_columns(grant: str) -> str:
+    return re.sub(r"\(([^)]*)\)", lambda found: f"({', '.join(sorted(found[1].split(', ')))})", grant)
 
 
 def quote(text: str) -> str:
@@ -173,6 +215,12 @@ def set_up(real: database.Server, process: subprocess.Popen, log: Path) -> None:
 def shared_server(request, tmp_path_factory):
     with running(request.param, tmp_path_factory.mktemp(request.param) / "server") as server:
         yield server
+
+
+@pytest.fixture
+def start_server():
+    """What starts a server with options of its own, for as long as a with statement lasts."""
+    return running
 
 
 @pytest.fixture(params=["mariadb", "mysql"])

@@ -51,7 +51,9 @@ USERS = [*STATEMENTS, *ACCOUNTS, BOTH]
 
 @pytest.fixture(scope="module")
 def variables(tmp_path_factory):
-    accounts = [{"name": user} for user in USERS if user != "elsewhere"]
+    accounts = [{"name": user} for user in USERS if user not in ("elsewhere", "locked", BOTH)]
+    # Otherwise a lock is somebody's, and stays.
+    accounts += [{"name": user, "locked": False} for user in ("locked", BOTH)]
     accounts.append({"name": "elsewhere", "host": "192.168.%"})
     path = tmp_path_factory.mktemp("doctor") / "variables.json"
     path.write_text(json.dumps({"db_users_accounts": accounts, "iam_role_users": USERS}))

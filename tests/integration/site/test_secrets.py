@@ -66,7 +66,9 @@ def test_the_most_verbose_doctor_shows_no_secret(lab, tmp_path):
     for database in lab.databases:
         assert f"the account 'app'@'%' of {database} is locked" in run.output
     check_no_secret(lab, {"output": run.output, "log": log.read_text()})
-    lab.good("site.yml", "--tags", "step3,step5")
+    for database in lab.databases:
+        lab.sql(database, "ALTER USER app@'%' ACCOUNT UNLOCK")
+    lab.good("site.yml", "--tags", "step5")
     lab.good("doctor.yml")
 
 

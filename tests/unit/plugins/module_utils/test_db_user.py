@@ -5,11 +5,19 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _db_user as db_user
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.login_privileges import LoginPrivileges
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server, Traits
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import Dialect
 
 PLACE = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
 CREATE = "CREATE USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"
+ATTRIBUTE = """ ATTRIBUTE '{"ManagedBy": "dbops.rds_iam"}'"""
+MARK = "GRANT REFERENCES ON `ManagedBy=dbops.rds_iam`.* TO 'app'@'%'"
+ALL_THERE_IS = LoginPrivileges(complete=False)
+MYSQL = Server(PLACE, "admin", Traits(attributes=True), ALL_THERE_IS)
+MARIADB = Server(PLACE, "admin", Traits(mariadb=True), ALL_THERE_IS)
+OLD_MYSQL = Server(PLACE, "admin", Traits(), ALL_THERE_IS)
 ALTER = "ALTER USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
 
 
@@ -24,12 +32,25 @@ def account(**changes):
 def test_new_account():
     on_table = ["select (b, a)", "grant option"]
     item = want(privileges={"app.*": ["select", "INSERT"], "*.*": ["process"], "app.t": on_table})
-    assert db_user.plan(item, None) == [
-        CREATE,
+    assert db_user.plan(item, None, MYSQL) == [
+        CREATE + ATTRIBUTE,
         "GRANT PROCESS ON *.* TO 'app'@'%'",
-        "GRANT INSERT, SELECT ON `app`.* TO 'app'@'%'",
         "GRANT SELECT (`a`), SELECT (`b`) ON `app`.`t` TO 'app'@'%' WITH GRANT OPTION",
+        "GRANT INSERT, SELECT ON `app`.* TO 'app'@'%'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("server", "statements"),
+    [
+        (MYSQL, [CREATE + " ACCOUNT LOCK" + ATTRIBUTE]),
+        (MARIADB, [CREATE + " PASSWORD EXPIRE NEVER ACCOUNT LOCK", MARK]),
+        (OLD_MYSQL, [CREATE + " ACCOUNT LOCK", MARK]),
+        (Server(PLACE, "limited", Traits(mariadb=True)), [CREATE + " PASSWORD EXPIRE NEVER ACCOUNT LOCK"]),
+    ],
+)
+def test_new_account_on_each_server(server, statements):
+    assert db_user.plan(want(locked=True), None, server) == statements
 
 
 @pytest.mark.parametrize(
@@ -40,7 +61,13 @@ def test_new_account():
         (account(tls="X509"), {}, []),
         (account(tls="SPECIFIED"), {"require_ssl": True}, []),
         (account(), {"require_ssl": False}, ["ALTER USER 'app'@'%' REQUIRE NONE"]),
-        (account(locked=True), {}, ["ALTER USER 'app'@'%' ACCOUNT UNLOCK"]),
+        (account(locked=True), {}, []),
+        (account(locked=True), {"locked": True}, []),
+        (account(locked=True), {"locked": False}, ["ALTER USER 'app'@'%' ACCOUNT UNLOCK"]),
+        (account(), {"locked": True}, ["ALTER USER 'app'@'%' ACCOUNT LOCK"]),
+        (account(expires=True), {}, ["ALTER USER 'app'@'%' PASSWORD EXPIRE NEVER"]),
+        (account(expires=True, expired=True), {}, [ALTER + " PASSWORD EXPIRE NEVER"]),
+        (account(factors=3), {"convert": True}, [ALTER, "ALTER USER 'app'@'%' DROP 2 FACTOR DROP 3 FACTOR"]),
         (account(auth_string="rds"), {}, [ALTER]),
         (account(plugin="mysql_native_password"), {"convert": True}, [ALTER]),
         (account(), {"state": "absent"}, ["DROP USER 'app'@'%'"]),
@@ -48,27 +75,80 @@ def test_new_account():
     ],
 )
 def test_an_existing_account_is_repaired(existing, user, statements):
-    assert db_user.plan(want(**user), existing) == statements
+    assert db_user.plan(want(**user), existing, MARIADB) == statements
 
 
 def test_privileges_are_exactly_the_given_ones():
     held = {("app", ""): frozenset({"SELECT", "DROP"}), ("old", ""): frozenset({"SELECT"})}
     existing = db_user.with_privileges(account(), held)
-    assert db_user.plan(want(privileges={"app.*": ["SELECT", "INSERT"]}), existing) == [
-        "REVOKE DROP ON `app`.* FROM 'app'@'%'",
+    item = want(privileges={"app.*": ["SELECT", "INSERT"]})
+    assert db_user.plan(item, existing, MYSQL) == [
         "GRANT INSERT ON `app`.* TO 'app'@'%'",
+        "REVOKE DROP ON `app`.* FROM 'app'@'%'",
         "REVOKE SELECT ON `old`.* FROM 'app'@'%'",
     ]
-    assert db_user.plan(want(), existing) == [], "without the option they are left as they are"
+    assert db_user.plan(want(), existing, MYSQL) == [], "without the option they are left as they are"
 
 
-def dialect(*privileges, own=(), lower_case=False):
-    return Dialect(frozenset(privileges), frozenset(own), lower_case)
+def test_what_is_given_comes_first_and_what_is_taken_last():
+    held = {("app", ""): frozenset({"DROP"})}
+    existing = db_user.with_privileges(account(plugin="mysql_native_password", locked=True), held)
+    item = want(privileges={"app.*": ["SELECT"]}, convert=True, locked=False)
+    assert db_user.plan(item, existing, MYSQL) == [
+        "GRANT SELECT ON `app`.* TO 'app'@'%'",
+        ALTER,
+        "REVOKE DROP ON `app`.* FROM 'app'@'%'",
+        "ALTER USER 'app'@'%' ACCOUNT UNLOCK",
+    ]
+
+
+def test_one_that_this_run_has_made_gets_its_mark():
+    assert db_user.plan(want(), account(), MARIADB, created=True) == [MARK]
+    assert db_user.plan(want(), account(managed=True), MARIADB, created=True) == []
+    assert db_user.plan(want(), account(), MARIADB) == []
+
+
+@pytest.mark.parametrize(
+    ("existing", "user", "taken"),
+    [
+        (None, {}, False),
+        (None, {"state": "absent"}, True),
+        (account(), {"state": "absent"}, True),
+        (account(), {}, False),
+        (account(), {"locked": True}, True),
+        (account(locked=True), {"locked": True}, False),
+        (account(plugin="mysql_native_password"), {"convert": True}, True),
+        (account(), {"privileges": {"app.*": ["SELECT"]}}, False),
+        (db_user.with_privileges(account(), {("app", ""): frozenset({"SELECT"})}), {"privileges": {}}, True),
+    ],
+)
+def test_what_open_sessions_would_go_on_with(existing, user, taken):
+    assert db_user.takes_away(want(**user), existing, MYSQL) == taken
+
+
+@pytest.mark.parametrize(
+    ("existing", "user", "words"),
+    [
+        (account(managed=True), {"state": "absent"}, ""),
+        (None, {"state": "absent"}, ""),
+        (account(), {}, ""),
+        (account(), {"state": "absent"}, "does not bear the mark ManagedBy=dbops.rds_iam"),
+        (account(managed=True, plugin="ed25519"), {"state": "absent"}, "logs in with ed25519"),
+    ],
+)
+def test_who_is_kept(existing, user, words):
+    reason = db_user.why_kept(want(**user), existing)
+    assert words in reason and bool(words) == bool(reason)
+
+
+def dialect(*privileges):
+    return Dialect(frozenset(privileges), ALL_THERE_IS.may_grant, lower_case=False)
 
 
 def test_all_is_what_the_server_means_by_it():
     mysql = dialect("Select", "Insert", "Update", "Trigger", "Event", "Process")
-    [item] = db_user.on_server([want(privileges={"a.*": ["ALL"], "a.t": ["all privileges"]})], mysql, PLACE)
+    [item], problems = db_user.on_server([want(privileges={"a.*": ["ALL"], "a.t": ["all privileges"]})], mysql, PLACE)
+    assert problems == []
     assert item.account.privileges["a", ""] == {"SELECT", "INSERT", "UPDATE", "TRIGGER", "EVENT"}
     assert item.account.privileges["a", "t"] == {"SELECT", "INSERT", "UPDATE", "TRIGGER"}
 
@@ -105,8 +185,8 @@ def test_an_account_is_given_once():
 
 
 def test_unknown_privilege_is_refused():
-    with pytest.raises(RdsIamError, match="no privilege SELEKT"):
-        db_user.on_server([want(privileges={"app.*": ["SELEKT"]})], dialect("Select"), PLACE)
+    _items, [problem] = db_user.on_server([want(privileges={"app.*": ["SELEKT"]})], dialect("Select"), PLACE)
+    assert problem.clause == f"{PLACE} has no privilege SELEKT that can be granted on app.* (asked for 'app'@'%')"
 
 
 @pytest.mark.parametrize(
@@ -117,13 +197,13 @@ def test_unknown_privilege_is_refused():
     ],
 )
 def test_an_account_with_a_password_is_left_alone(user, existing, word):
-    with pytest.raises(RdsIamError, match=word):
-        db_user.check_conflicts([want(**user)], {("app", "%"): existing}, "admin", PLACE)
+    [problem] = db_user.find_conflicts([want(**user)], {("app", "%"): existing}, MYSQL)
+    assert problem.conflict and word in f"{problem.clause}; {problem.advice}"
 
 
 def test_the_login_itself_is_not_touched():
-    with pytest.raises(RdsIamError, match="not touched"):
-        db_user.check_conflicts([want()], {}, "app", PLACE)
+    [problem] = db_user.find_conflicts([want()], {}, Server(PLACE, "app"))
+    assert "not touched" in problem.advice and not problem.conflict
 
 
 def test_neighbours_that_are_alike_share_statements():
@@ -140,13 +220,14 @@ def test_neighbours_that_are_alike_share_statements():
     assert [[item.account.name for item in group] for group in groups] == [
         *(["a", "b"], ["c"], ["there"], ["there2"], ["d"], ["e"], ["f", "there3"]),
     ]
-    assert db_user.plan_together(groups[0]) == [
+    assert db_user.plan_together(groups[0], MARIADB) == [
         "CREATE USER 'a'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS',"
-        " 'b'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL",
+        " 'b'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL PASSWORD EXPIRE NEVER",
+        "GRANT REFERENCES ON `ManagedBy=dbops.rds_iam`.* TO 'a'@'%', 'b'@'%'",
         "GRANT SELECT ON `app`.* TO 'a'@'%', 'b'@'%'",
     ]
-    assert db_user.plan_together(groups[-1]) == ["DROP USER 'f'@'%', 'there3'@'%'"]
+    assert db_user.plan_together(groups[-1], MARIADB) == ["DROP USER 'f'@'%', 'there3'@'%'"]
     for group in groups[1:3]:
-        assert db_user.plan_together(group) == db_user.plan(group[0], None)
+        assert db_user.plan_together(group, MARIADB) == db_user.plan(group[0], None, MARIADB)
     many = db_user.wanted([{"name": f"u{number}"} for number in range(250)])
     assert [len(group) for group in db_user.together(many, {})] == [100, 100, 50]

@@ -85,6 +85,11 @@ def statements(*texts):
     return {"users": [{"name": "app", "host": "%", "statements": list(texts)}], "accounts_left": 2}
 
 
+def with_row(**state):
+    row = {"name": "app", "host": "%", "iam": True, "locked": False, "expired": False}
+    return {**ACCOUNT, "user_rows": [{**row, "host": "10.%"}, {**row, **state}]}
+
+
 def instance(**metadata):
     return Instance("i-1", "running", "app-rds", metadata)
 
@@ -160,7 +165,21 @@ BROKEN_CASES = {
     "no policy": ({"role": replace(CASE.role, policies=[])}, "permission", "no policy of the IAM role app-rds"),
     "no account": ({"account": statements("CREATE USER 'app'@'%' IDENTIFIED ...")}, "account", "no account 'app'@'%'"),
     "plugin": ({"account": statements("ALTER USER 'app'@'%' IDENTIFIED WITH x")}, "account", "does not log in with"),
-    "locked": ({"account": statements("ALTER USER 'app'@'%' ACCOUNT UNLOCK")}, "account", "is locked"),
+    "locked": (
+        {"account": with_row(locked=True)},
+        "account",
+        "is locked; to repair it, set locked to false for app in db_users_accounts, and let the role",
+    ),
+    "locked, and that is drift": (
+        {"account": {**with_row(locked=True), **statements("ALTER USER 'app'@'%' ACCOUNT UNLOCK")}},
+        "account",
+        "is locked; to repair it, let the role",
+    ),
+    "expired account": (
+        {"account": {**with_row(expired=True), **statements("ALTER USER x IDENTIFIED WITH y PASSWORD EXPIRE NEVER")}},
+        "account",
+        "has expired as if it had a password; to repair it, let the role",
+    ),
     "password": ({"account": {"failed": True, "conflict": True, "msg": "A password; do."}}, "account", "A password"),
     "other host": (
         {"account": {"users": [{"name": "app", "host": "192.168.%", "statements": []}], "accounts_left": 2}},
