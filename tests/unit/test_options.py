@@ -21,6 +21,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "plugins"
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
+FILTERS = sorted(path.stem for path in (PLUGINS / "filter").glob("*.py"))
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 COLLECTION = "dbops.rds_iam."
 # The tests run every playbook.
@@ -142,7 +143,7 @@ DOCUMENTS = [
     *(document for path in files("*.yml") for document in yaml.safe_load_all(path.read_text())),
     *(yaml_of(part(path, "EXAMPLES")) for path in (PLUGINS / "modules").glob("*.py")),
     yaml_of(part(PLUGINS / "lookup" / "rds_auth_token.py", "EXAMPLES")),
-    yaml_of(yaml.safe_load((PLUGINS / "filter" / "connect_policy.yml").read_text())["EXAMPLES"]),
+    *(yaml_of(yaml.safe_load(path.read_text())["EXAMPLES"]) for path in (PLUGINS / "filter").glob("*.yml")),
     *(yaml_of(text) for texts in TEXTS.values() for text in texts if COLLECTION in text),
 ]
 TEMPLATES = [text for data in DOCUMENTS for text in re.findall(r"\{\{.*?\}\}", str(data), re.S)] + [
@@ -166,10 +167,12 @@ def test_options_of_the_lookup():
     assert documented(PLUGINS / "lookup" / "rds_auth_token.py") - found == set()
 
 
-def test_options_of_the_filter():
-    names = set(yaml.safe_load((PLUGINS / "filter" / "connect_policy.yml").read_text())["DOCUMENTATION"]["options"])
-    calls = [found for text in TEMPLATES for found in re.findall(r"dbops\.rds_iam\.connect_policy(\(.)?", text)]
-    assert names - ({"_input"} if calls else set()) - ({"users"} if any(calls) else set()) == set()
+@pytest.mark.parametrize("name", FILTERS)
+def test_options_of_filters(name):
+    documented = yaml.safe_load((PLUGINS / "filter" / f"{name}.yml").read_text())["DOCUMENTATION"]
+    calls = [found for text in TEMPLATES for found in re.findall(rf"dbops\.rds_iam\.{name}(\(.)?", text)]
+    exercised = ({"_input"} if calls else set()) | ({documented["positional"]} if any(calls) else set())
+    assert set(documented["options"]) - exercised == set()
 
 
 @pytest.mark.parametrize("role", ROLES)
