@@ -16,7 +16,6 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privi
     Grant,
     Revoke,
     Statement,
-    plan_privileges,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import Problem
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server
@@ -268,7 +267,7 @@ def privilege_changes(item: Wanted, existing: Account | None, server: Server) ->
     if not item.present or item.account.privileges is None:
         return []
     before = existing.privileges if existing else {}
-    return plan_privileges(before or {}, item.account.privileges, server.means)
+    return server.plan_privileges(before or {}, item.account.privileges)
 
 
 def takes_away(item: Wanted, existing: Account | None, server: Server) -> bool:
@@ -322,15 +321,15 @@ def _create(items: list[Wanted], server: Server) -> list[str]:
     return [" ".join(parts), *([mark] if mark else []), *changes]
 
 
-def predicted(item: Wanted, existing: Account | None, server: Server) -> Account | None:
+def predicted(item: Wanted, existing: Account | None) -> Account | None:
     """Return the database user as it will be once the plan has run."""
     if not item.present:
         return None
     account = item.account
-    if existing and existing.tls and account.tls:
-        account = replace(account, tls=existing.tls)
-    if account.privileges is None:
-        account = replace(account, privileges=existing.privileges if existing else {})
-    locked = bool(item.locked) if item.locked is not None or not existing else existing.locked
-    managed = existing.managed if existing else bool(server.attribute or server.mark(str(account)))
-    return replace(account, locked=locked, managed=managed)
+    held = existing.privileges if existing else {}
+    return replace(
+        account,
+        tls=existing.tls if existing and existing.tls and account.tls else account.tls,
+        privileges=held if account.privileges is None else account.privileges,
+        locked=bool(item.locked) if item.locked is not None or not existing else existing.locked,
+    )

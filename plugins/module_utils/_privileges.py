@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
@@ -161,16 +162,22 @@ class Dialect:
     privileges: frozenset[str]
     may_grant: Callable[[tuple[str, str], str], bool]
     lower_case: bool
+    _resolved: dict = field(default_factory=dict, compare=False, repr=False)
 
-    def known(self, level: Level) -> set[str]:
-        """Return the privileges that can be granted on this level."""
+    @cached_property
+    def _known(self) -> list[set[str]]:
+        """Return the privileges that can be granted on all databases, on one, and on a table."""
         known = {_ALIASES.get(name.upper(), name.upper()) for name in self.privileges} - {"PROXY"}
-        if not level[0]:
-            return known
-        return known & {*(_TABLE_PRIVILEGES if level[1] else _DATABASE_PRIVILEGES), GRANT_OPTION}
+        return [known, *(known & {*names, GRANT_OPTION} for names in (_DATABASE_PRIVILEGES, _TABLE_PRIVILEGES))]
 
     def resolve(self, given: Privileges) -> tuple[Privileges, list[str]]:
         """Return the same privileges as this server names them, and what is wrong with them, as clauses."""
+        key = frozenset(given.items())  # many users have the same
+        if key not in self._resolved:
+            self._resolved[key] = self._resolve(given)
+        return self._resolved[key]
+
+    def _resolve(self, given: Privileges) -> tuple[Privileges, list[str]]:
         result, problems = {}, []
         for asked_level, asked in given.items():
             level = tuple(part.lower() for part in asked_level) if self.lower_case else asked_level
@@ -187,7 +194,7 @@ class Dialect:
 
     def _names(self, level: Level, names: set[str]) -> tuple[set[str], set[str]]:
         """Return the names as the server has them on this level, and those that it has there."""
-        known = self.known(level)
+        known = self._known[sum(map(bool, level))]
         if ALL in names:
             left_out = {name for name in _MARIADB_PRIVILEGES if not self.may_grant(level, name)}
             names = names - {ALL} | known - {GRANT_OPTION} - left_out

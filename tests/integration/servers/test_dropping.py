@@ -88,6 +88,7 @@ def test_a_login_that_may_not_see_definers(server):
     )
     result = server.run([ABSENT], login_user="limited", login_password="sesame")
     assert "limited lacks EXECUTE on *.*" in result["warned"]
+    assert "limited lacks PROCESS on" in result["warned"]
 
 
 @contextlib.contextmanager

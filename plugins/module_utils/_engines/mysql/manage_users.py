@@ -26,21 +26,21 @@ def no_server(items: list[Wanted], diff: bool) -> dict:
     Which statements that takes depends on the server, so there are none.
     """
     plans = {item.account.key: [] for item in items}
-    result = report(items, {}, plans, {}, Server(), diff)
+    result = report(items, {}, plans, {}, diff)
     for item, user in zip(items, result["users"]):
         user["changed"] = item.present
     result["changed"] = any(user["changed"] for user in result["users"])
     if diff:
         made = [item for item in items if item.present]
-        after = {str(item.account): _db_user.predicted(item, None, Server()).shown() for item in made}
+        after = {str(item.account): _db_user.predicted(item, None).shown() for item in made}
         result["diff"] = {"before": {}, "after": after}
     del result["accounts_left"]
     return result
 
 
-def report(items: list, current: dict, plans: dict, kept: dict, server: Server, diff: bool) -> dict:
+def report(items: list, current: dict, plans: dict, kept: dict, diff: bool) -> dict:
     """Return the result of a run that does what is planned. C(plans) and C(kept) are by name and host of a user."""
-    left = {item.account.key: _db_user.predicted(item, current.get(item.account.key), server) for item in items}
+    left = {item.account.key: _db_user.predicted(item, current.get(item.account.key)) for item in items}
     left.update({key: current[key] for key in kept})
     changing = [item.account for item in items if plans[item.account.key]]
     result = {
@@ -98,7 +98,7 @@ class Run:
         if problems:
             raise Refused(list(dict.fromkeys(problems)), self.where)
         plans = {item.account.key: self._statements(item) for item in self.items}
-        self.result.update(report(self.items, self.current, plans, self.kept, self.server, diff))
+        self.result.update(report(self.items, self.current, plans, self.kept, diff))
         self._warn_of_locks()
         self._warn_of_marks()
 
@@ -202,11 +202,14 @@ class Run:
         """Count the open sessions of users that go or have less, and end those that are to be ended."""
         items = {
             item.account.key: item
-            for item in self._active()
-            if _db_user.takes_away(item, self._existing(item), self.server)
+            for item, user in zip(self.items, self.result["users"])
+            if (user["statements"] or not item.present)
+            and item.account.key not in self.kept
+            and _db_user.takes_away(item, self._existing(item), self.server)
         }
         if not items:
             return
+        self._warn_of_hidden_sessions()
         found = sessions.read_sessions(self.connection, items, self.current)
         chosen = {key: items[key].kill_sessions for key in items}
         numbers = {one.number for key, of_user in found.items() if chosen[key] for one in of_user if one.certain}
@@ -218,6 +221,10 @@ class Run:
             user["changed"] = user["changed"] or bool(ended)
             self.result["changed"] = self.result["changed"] or bool(ended)
             self._warn_of_sessions(item, [one for one in of_user if one.number not in ended])
+
+    def _warn_of_hidden_sessions(self) -> None:
+        if not self.server.login.holds("PROCESS"):
+            self.warn(f"{self.server.login_user} lacks PROCESS on {self.where}, so it does not see sessions of others.")
 
     def _kill(self, numbers: set[int]) -> set[int]:
         try:

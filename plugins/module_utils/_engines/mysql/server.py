@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.login_privileges import LoginPrivileges
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import MARK, MARK_KEY, MARK_VALUE
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privilege_plan import Grant, Means
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privilege_plan import (
+    Grant,
+    Means,
+    Statement,
+    plan_privileges,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import Privileges
 
 
 @dataclass(frozen=True)
@@ -35,11 +42,19 @@ class Server:
     login_user: str = ""
     traits: Traits = Traits()
     login: LoginPrivileges = field(default_factory=LoginPrivileges)
+    _plans: dict = field(default_factory=dict, compare=False, repr=False)
 
-    @property
+    @cached_property
     def means(self) -> Means:
         may_reload = self.login.holds("RELOAD") or self.login.holds("FLUSH_PRIVILEGES")
         return Means(self.login.may_grant, may_reload, self.traits.literal)
+
+    def plan_privileges(self, before: Privileges, after: Privileges) -> list[Statement]:
+        """Return what plan_privileges() does for this server; users that are alike have the same plan."""
+        key = frozenset(before.items()), frozenset(after.items())
+        if key not in self._plans:
+            self._plans[key] = plan_privileges(before, after, self.means)
+        return self._plans[key]
 
     @property
     def attribute(self) -> str:

@@ -49,7 +49,7 @@ def rows(connection, statement: str) -> list[tuple]:
     try:
         with connection.cursor() as cursor:
             cursor.execute(statement)
-            return [tuple(_text(value) for value in row) for row in cursor.fetchall()]
+            return [tuple(map(_text, row)) if bytes in map(type, row) else row for row in cursor.fetchall()]
     except _mysql.DriverError:
         raise
     except Exception as exc:  # drivers let out whatever comes up in them
