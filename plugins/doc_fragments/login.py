@@ -25,7 +25,10 @@ options:
     type: str
     required: true
   login_password:
-    description: The password of O(login_user).
+    description:
+      - The password of O(login_user).
+      - It is handed over to the host in memory. The module switches pipelining on for itself, and fails without sending
+        it where the connection, the become method or a setting does not allow that.
     type: str
     required: true
   ca_file:

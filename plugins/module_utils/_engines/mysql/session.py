@@ -50,9 +50,9 @@ def rows(connection, statement: str) -> list[tuple]:
         with connection.cursor() as cursor:
             cursor.execute(statement)
             return [tuple(map(_text, row)) if bytes in map(type, row) else row for row in cursor.fetchall()]
-    except _mysql.DriverError:
-        raise
     except Exception as exc:  # drivers let out whatever comes up in them
+        if isinstance(exc, _mysql.DriverError):
+            raise
         raise RdsIamError(
             f"The answer of {connection.where} cannot be read ({type(exc).__name__}: {_mysql.server_error(exc)[1]});"
             " see whether all names of its users are text, and update PyMySQL."
