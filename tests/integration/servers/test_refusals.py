@@ -51,6 +51,22 @@ def test_what_the_master_user_cannot_pass_on(server, level, name):
 
 
 @pytest.mark.parametrize(
+    ("shared_server", "name"),
+    [
+        ("mariadb", "BINLOG ADMIN"),
+        ("mariadb", "READ_ONLY ADMIN"),
+        ("mysql", "CONNECTION_ADMIN"),
+        ("mysql", "SYSTEM_USER"),
+    ],
+    indirect=["shared_server"],
+    scope="session",
+)
+def test_what_the_master_user_of_one_engine_cannot_pass_on(server, name):
+    msg = refused(server, [{"name": "app", "privileges": {"*.*": [name]}}])
+    assert f"{server.master} cannot pass on {name} on *.*" in msg
+
+
+@pytest.mark.parametrize(
     ("level", "names"),
     [
         ("*.*", "SELECT"),

@@ -29,13 +29,14 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import (
 
 STATEMENT = "SHOW GRANTS"
 _NAME = r"`(?:[^`]|``)*`"
+_WHO = rf"(?:{_NAME}|'(?:[^']|'')*')"  # MySQL 5.7 has quotes
 _LINE = re.compile(
     rf"(?P<verb>GRANT|REVOKE) (?P<names>(?:{_NAME}|[^`])+?) ON (?P<level>(?:\*|{_NAME})\.(?:\*|{_NAME}))"
-    rf" (?:TO|FROM) {_NAME}(?:@{_NAME})?(?P<rest>.*)",
+    rf" (?:TO|FROM) (?:PUBLIC\b|{_WHO}(?:@{_WHO})?)(?P<rest>.*)",
     re.S,
 )
-_ROLE = rf"{_NAME}(?:@{_NAME})?"
-_OF_NO_TABLE = re.compile(rf"GRANT (?:PROXY ON |{_ROLE}(?:,{_ROLE})* TO |.* ON [A-Z ]+ `)", re.S)
+_ROLES = rf"{_NAME}(?:@{_NAME})?(?:,{_NAME}(?:@{_NAME})?)*"
+_OF_NO_TABLE = re.compile(rf"GRANT (?:PROXY ON |{_ROLES} TO |.* ON [A-Z ]+ `)", re.S)
 _SEPARATE = re.compile(rf"((?:{_NAME}|\((?:{_NAME}|[^)`])*\)|[^`,(])+),?")
 
 

@@ -28,6 +28,13 @@ MARIADB = [
     "GRANT SELECT, READ_ONLY ADMIN ON *.* TO `r1` WITH GRANT OPTION MAX_QUERIES_PER_HOUR 7",
     "GRANT USAGE ON *.* TO `r2`",
     "SET DEFAULT ROLE `r1` FOR `m`@`%`",
+    "GRANT INDEX ON `app`.`orders` TO PUBLIC",
+]
+# As the manual of MySQL 5.7 has them.
+MYSQL_57 = [
+    "GRANT SELECT, PROCESS ON *.* TO 'm'@'%' WITH GRANT OPTION",
+    "GRANT PROXY ON ''@'' TO 'm'@'%' WITH GRANT OPTION",
+    "GRANT INSERT ON `app`.* TO 'm'@'%'",
 ]
 ALL = ("", "")
 
@@ -59,6 +66,10 @@ ALL = ("", "")
         (MARIADB, ALL, "DELETE", False),
         (MARIADB, ("app", "orders"), "DELETE", True),
         (MARIADB[:3], ALL, "PROCESS", False),
+        (MARIADB, ("app", "orders"), "INDEX", True),
+        (MYSQL_57, ALL, "PROCESS", True),
+        (MYSQL_57, ("app", ""), "INSERT", True),
+        (MYSQL_57, ("other", ""), "INSERT", False),
     ],
 )
 def test_what_can_be_passed_on(lines, level, name, expected):
