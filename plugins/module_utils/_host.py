@@ -17,7 +17,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle, _
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import one_line
 
 _CLIENTS = ("mariadb", "mysql")  # as rds-mysql looks for them
-# What a client of each family is told by rds-mysql, so that it verifies the server, and then sends it the token.
+# What a client of each family must be told so that it verifies the server, and then sends it a token of its own.
 OPTIONS = {
     "MariaDB": ["--ssl", "--ssl-verify-server-cert"],
     "MySQL": ["--ssl-mode=VERIFY_IDENTITY", "--enable-cleartext-plugin"],

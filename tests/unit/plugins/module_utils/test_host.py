@@ -8,12 +8,10 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
-from pathlib import Path
 
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _host
 
-WRAPPER = Path(__file__).parents[4] / "roles/connect/templates/rds-mysql.j2"
 MARIADB = "mariadb  Ver 15.1 Distrib 10.11.19-MariaDB, for debian-linux-gnu (x86_64) using  EditLine wrapper"
 CLIENTS = {
     "mariadb 10": ("mariadb", MARIADB, "", 0, ("MariaDB", "10.11.19", None)),
@@ -79,10 +77,3 @@ def test_another_program_answers_as_the_metadata_service(monkeypatch):
         found = _host.metadata()
         thread.join()
     assert "220 ready" in found["error"] and found["instance_id"] is None
-
-
-def test_the_options_are_those_of_rds_mysql():
-    text = WRAPPER.read_text()
-    for options in _host.OPTIONS.values():
-        listed = ", ".join(f'"{option}"' for option in options)
-        assert text.count(f"return program, [{listed}]") == 1
