@@ -54,6 +54,7 @@ docs: build
 
 # What make test does as a sample, in full: an hour and more.
 soak: setup
+	SOAK=1 pytest -q tests/integration/test_client_options.py
 	$(sudo) env SOAK=1 tests/tools/fleet
 
 # Not a part of the tests: a table of ratios, which a loaded machine blurs.
