@@ -253,14 +253,24 @@ class Lab:
         return found["IamInstanceProfileAssociations"]
 
     def attach(self, client: str, profile: str) -> None:
-        self.aws("ec2").associate_iam_instance_profile(
-            IamInstanceProfile={"Name": profile}, InstanceId=self.clients[client]["instance_id"]
-        )
+        """Attach an instance profile to a client, and wait until EC2 shows it there."""
+        instance_id = self.clients[client]["instance_id"]
+        self.aws("ec2").associate_iam_instance_profile(IamInstanceProfile={"Name": profile}, InstanceId=instance_id)
+        self.until(lambda: self.profile_of(instance_id) == profile)
 
     def detach(self, *clients: str) -> None:
-        """Takes their instance profiles from clients, where they have any."""
-        for one in self.associations(*clients):
-            self.aws("ec2").disassociate_iam_instance_profile(AssociationId=one["AssociationId"])
+        """Take their instance profiles from clients, where they have any, and wait until EC2 shows none there."""
+        for association in self.associations(*clients):
+            if association["State"] != "disassociating":
+                self.aws("ec2").disassociate_iam_instance_profile(AssociationId=association["AssociationId"])
+        self.until(lambda: not self.associations(*clients))
+
+    def profile_of(self, instance_id: str, region: str | None = None) -> str | None:
+        """The name of the instance profile that EC2 shows on an instance."""
+        ec2 = boto3.client("ec2", region_name=region)
+        [reservation] = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
+        [instance] = reservation["Instances"]
+        return instance.get("IamInstanceProfile", {}).get("Arn", "").rpartition("/")[2] or None
 
     def delete_role(self, name: str) -> None:
         """A role with its inline policies and its instance profile, or what there is of them."""

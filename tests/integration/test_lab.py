@@ -55,12 +55,15 @@ with pymysql.connect(
         cursor.execute(f"CREATE USER {user} IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL")
     cursor.execute("SHOW GRANTS")
     print(cursor.fetchall()[0][0])
-enabled, end = False, time.monotonic() + 60
-while not enabled:
-    assert time.monotonic() < end, "the flag of orders does not become true"
+enabled = attached = False
+end = time.monotonic() + 60
+while not (enabled and attached):
+    assert time.monotonic() < end, "the flag of orders does not become true, or the profile is not associated"
     time.sleep(0.1)
     described = rds.describe_db_instances(DBInstanceIdentifier="orders")["DBInstances"][0]
     enabled = described["IAMDatabaseAuthenticationEnabled"]
+    [association] = ec2.describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
+    attached = association["State"] == "associated"
 """
 
 # Runs on a client: logs in as each user with the credentials of its instance profile, and as "app" without TLS.

@@ -917,8 +917,11 @@ CREDENTIALS = "/latest/meta-data/iam/security-credentials/"
 
 
 @pytest.fixture
-def profile(lab):
-    """Make a profile with a role; everything is gone after the test."""
+def profile(lab, monkeypatch):
+    """Make a profile with a role; everything is gone after the test. Associations take no time."""
+    import associations
+
+    monkeypatch.setattr(associations, "ATTACH_SECONDS", 0)
     iam, ec2, made = lab.client("iam"), lab.client("ec2"), []
 
     def make(name, *statements, trust=None):
@@ -970,10 +973,109 @@ def test_instance_profiles(lab, profile):
     )
     (found,) = associations(instance_id=instance)
     assert found["IamInstanceProfile"]["Arn"].endswith(":instance-profile/other")
+    assert found["AssociationId"] != first["AssociationId"]
     ec2.disassociate_iam_instance_profile(AssociationId=found["AssociationId"])
     assert not associations(instance_id=instance)
-    reservations = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
-    assert "IamInstanceProfile" not in reservations[0]["Instances"][0]
+    assert shown_profile(ec2, instance) is None
+
+
+def shown_profile(ec2, instance: str) -> str | None:
+    """The name of the profile that DescribeInstances shows."""
+    found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    return found.get("IamInstanceProfile", {}).get("Arn", "").rpartition("/")[2] or None
+
+
+@pytest.fixture
+def slow(monkeypatch, profile):
+    """Associations change their states when the test says so. The fixture has two profiles, "one" and "other"."""
+    import associations
+
+    waiting = []
+    monkeypatch.setattr(associations, "ATTACH_SECONDS", 1)
+    monkeypatch.setattr(associations.threading, "Timer", lambda _seconds, run: Later(run, waiting))
+    for name in ("one", "other"):
+        profile(name)
+
+    def finish():
+        while waiting:
+            waiting.pop(0)()
+
+    yield finish
+    finish()
+    monkeypatch.setattr(associations, "ATTACH_SECONDS", 0)
+
+
+class Later:
+    """Stands for a timer, which a test ends."""
+
+    def __init__(self, run, waiting):
+        self.run, self.waiting = run, waiting
+
+    def start(self):
+        self.waiting.append(self.run)
+
+
+def test_an_association_begins_and_ends_slowly(lab, slow):
+    ec2, instance = lab.client("ec2"), lab.seed["clients"]["web1"]
+
+    def states():
+        found = ec2.describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
+        return [one["State"] for one in found]
+
+    one, other = ({"Name": name} for name in ("one", "other"))
+    begun = ec2.associate_iam_instance_profile(InstanceId=instance, IamInstanceProfile=one)
+    assert begun["IamInstanceProfileAssociation"]["State"] == "associating"
+    assert (states(), shown_profile(ec2, instance)) == (["associating"], None)
+    assert lab.metadata(CREDENTIALS)[0] == 404
+    slow()
+    assert (states(), shown_profile(ec2, instance)) == (["associated"], "one")
+    known = begun["IamInstanceProfileAssociation"]["AssociationId"]
+    replaced = ec2.replace_iam_instance_profile_association(AssociationId=known, IamInstanceProfile=other)
+    assert (states(), shown_profile(ec2, instance)) == (["associating"], "one")
+    slow()
+    known = replaced["IamInstanceProfileAssociation"]["AssociationId"]
+    ended = ec2.disassociate_iam_instance_profile(AssociationId=known)
+    assert ended["IamInstanceProfileAssociation"]["State"] == "disassociating"
+    assert (states(), shown_profile(ec2, instance)) == (["disassociating"], "other")
+    with pytest.raises(ClientError, match="There is an existing association for instance"):
+        ec2.associate_iam_instance_profile(InstanceId=instance, IamInstanceProfile=one)
+    slow()
+    assert (states(), shown_profile(ec2, instance)) == ([], None)
+
+
+def test_of_a_stopped_instance_no_association_is_replaced(lab, profile):
+    ec2, instance = lab.client("ec2"), lab.seed["clients"]["web1"]
+    begun = ec2.associate_iam_instance_profile(InstanceId=instance, IamInstanceProfile=profile("stopped"))
+    ec2.stop_instances(InstanceIds=[instance])
+    known = {"AssociationId": begun["IamInstanceProfileAssociation"]["AssociationId"]}
+    with pytest.raises(ClientError, match="is not the active association"):
+        ec2.replace_iam_instance_profile_association(**known, IamInstanceProfile={"Name": "stopped"})
+    ec2.disassociate_iam_instance_profile(**known)
+    ec2.associate_iam_instance_profile(InstanceId=instance, IamInstanceProfile={"Name": "stopped"})
+    assert shown_profile(ec2, instance) == "stopped"
+    ec2.start_instances(InstanceIds=[instance])
+
+
+def test_instances_are_filtered(lab, profile):
+    ec2, instance = lab.client("ec2"), lab.seed["clients"]["web1"]
+    begun = ec2.associate_iam_instance_profile(InstanceId=instance, IamInstanceProfile=profile("filtered"))
+    arn = begun["IamInstanceProfileAssociation"]["IamInstanceProfile"]["Arn"]
+
+    def filtered(**filters):
+        filters = [{"Name": name.replace("_", "-"), "Values": values} for name, values in filters.items()]
+        return instances(ec2.describe_instances(Filters=filters))
+
+    def instances(answer):
+        return {one["InstanceId"] for reservation in answer["Reservations"] for one in reservation["Instances"]}
+
+    everything = set(lab.seed["clients"].values())
+    assert filtered() == filtered(instance_state_name=["running"]) == everything
+    assert filtered(instance_id=[instance, "i-00000000000000000"]) == {instance}
+    by_profile = [{"Name": "iam-instance-profile.arn", "Values": [arn]}]
+    assert instances(ec2.describe_instances(Filters=by_profile)) == {instance}
+    assert failure(ec2.describe_instances, Filters=[{"Name": "iam-profile", "Values": [arn]}]) == (
+        "InvalidParameterValue"
+    )
 
 
 @pytest.mark.parametrize(

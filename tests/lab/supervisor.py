@@ -26,7 +26,7 @@ from state import State, write_json, write_secret
 
 FORMS = {form.NAME: form for form in (hosts_namespaces, hosts_plain)}
 SERVER = Path(__file__).with_name("aws") / "server.py"
-SETTINGS = ("LAB_APPLY_SECONDS", "LAB_CREDENTIAL_SECONDS")
+SETTINGS = ("LAB_APPLY_SECONDS", "LAB_ATTACH_SECONDS", "LAB_CREDENTIAL_SECONDS")
 START_SECONDS = 90
 PAUSE = 0.05
 

@@ -59,12 +59,7 @@ def apply(trusted_root: Path) -> None:
         iam._IAM_HANDLERS["GetAccountAuthorizationDetails"],
     )
 
-    actions = ec2._ACTION_MAP
-    actions["DisassociateIamInstanceProfile"] = functools.partial(
-        _disassociate,
-        actions["DisassociateIamInstanceProfile"],
-    )
-    actions["ModifyInstanceMetadataOptions"] = _modify_metadata_options
+    ec2._ACTION_MAP["ModifyInstanceMetadataOptions"] = _modify_metadata_options
     ec2._instance_xml = functools.partial(_ec2_instance_xml, ec2._instance_xml)
 
 
@@ -375,11 +370,3 @@ def _options_xml(options):
 def _ec2_instance_xml(original, instance):
     options = f"<metadataOptions>{_options_xml(metadata_options(instance))}</metadataOptions>"
     return original(instance).rpartition("</item>")[0] + options + "</item>"
-
-
-def _disassociate(original, params):
-    """EC2 forgets an association that has ended; ministack lists it for ever."""
-    answer = original(params)
-    if answer[0] == 200:
-        ec2._iam_instance_profile_associations.pop(rds._p(params, "AssociationId"), None)
-    return answer

@@ -8,6 +8,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import associations
 import gaps
 import gateway
 import imds
@@ -34,6 +35,7 @@ class AwsSide:
     async def start(self) -> None:
         plan = self.plan
         gaps.apply(trusted_root=Path(plan["truststore"]["root"]) / "global" / "global-bundle.pem")
+        associations.apply()
         rights.apply()
         simulator.apply()
         seeded = seed.create(plan)
