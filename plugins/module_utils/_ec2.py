@@ -26,6 +26,8 @@ except ImportError:
 CHUNK = 200  # the most values that EC2 takes in one filter
 _GONE = {"shutting-down", "terminated"}
 _STOPPED = {"stopping", "stopped"}
+_LIVE = {"associating", "associated"}
+_ENDING = {"disassociating"}
 _OF_ONE_INSTANCE = {"IncorrectState", "InvalidAssociationID.NotFound", "InvalidInstanceID.NotFound"}
 _LISTED = 10  # the most instances that a message lists
 
@@ -41,8 +43,8 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the user asks for all instances."""
+class Target:
+    """The instance profile that instances are to have, or not to have; C(replace) allows to take another one away."""
 
     profile: str
     present: bool = True
@@ -51,57 +53,71 @@ class Wish:
 
 @dataclass(frozen=True)
 class Step:
-    """What one instance has, and what it is to have; nothing is done where these are the same."""
+    """The instance profile of one instance before and after; C(state) is None where there is no such instance."""
 
     instance_id: str
+    state: str | None
     before: str | None
     after: str | None
-    stopped: bool = False
 
     @property
     def changed(self) -> bool:
         return self.before != self.after
 
+    @property
+    def stopped(self) -> bool:
+        return self.state in _STOPPED
+
     def shown(self) -> dict:
         return {
             "instance_id": self.instance_id,
+            "state": self.state,
             "before": self.before,
             "after": self.after,
             "changed": self.changed,
         }
 
 
-def plan(instance_ids: list[str], found: dict[str, Instance], wish: Wish, region: str) -> list[Step]:
-    """One step for each instance, or one refusal with all that stands against it."""
-    unknown = [one for one in instance_ids if one not in found]
-    refusals = []
-    if unknown and wish.present:
-        refusals.append(f"there is no instance {listed(unknown)} in {region}, so check the ids and the region")
-    if wish.present:
-        refusals += _refusals([found[one] for one in instance_ids if one in found], wish)
+class Refused(RdsIamError):
+    """Something stands against the change, and nothing was changed; C(steps) are those that were planned."""
+
+    def __init__(self, refusals: list[str], steps: list[Step]):
+        super().__init__(f"No instance was changed: {'; '.join(refusals)}.")
+        self.steps = steps
+
+
+def plan(instance_ids: list[str], found: dict[str, Instance], target: Target, region: str) -> list[Step]:
+    """Return one step for each instance.
+
+    C(found) has the instances that exist, by id. Raises Refused, with all that stands against attaching the profile.
+    """
+    steps = [_step(instance_id, found.get(instance_id), target) for instance_id in instance_ids]
+    refusals = _refusals(steps, target, region) if target.present else []
     if refusals:
-        raise RdsIamError(f"No instance was changed: {'; '.join(refusals)}.")
-    steps = []
-    for instance_id in instance_ids:
-        one = found.get(instance_id) or Instance(instance_id, "terminated", None)
-        before = one.profile
-        detached = None if before == wish.profile else before
-        stopped = one.state in _STOPPED
-        steps.append(Step(instance_id, before, wish.profile if wish.present else detached, stopped))
+        raise Refused(refusals, steps)
     return steps
 
 
-def _refusals(known: list[Instance], wish: Wish) -> list[str]:
-    """Why the profile is not to be attached to some of the instances that exist."""
+def _step(instance_id: str, instance: Instance | None, target: Target) -> Step:
+    before = instance.profile if instance else None
+    detached = None if before == target.profile else before
+    after = target.profile if target.present else detached
+    return Step(instance_id, instance.state if instance else None, before, after)
+
+
+def _refusals(steps: list[Step], target: Target, region: str) -> list[str]:
     refusals = []
-    gone = [one.instance_id for one in known if one.state in _GONE]
+    unknown = [step.instance_id for step in steps if step.state is None]
+    if unknown:
+        refusals.append(f"there is no instance {listed(unknown)} in {region}, so check the ids and the region")
+    gone = [step.instance_id for step in steps if step.state in _GONE]
     if gone:
         refusals.append(f"{listed(gone)} is terminated or shutting down, so leave it out")
-    others = [one for one in known if one.state not in _GONE and one.profile not in (None, wish.profile)]
-    if others and not wish.replace:
-        named = listed([f"{one.instance_id} ({one.profile})" for one in others])
+    others = [step for step in steps if step.state not in _GONE and step.before not in (None, target.profile)]
+    if others and not target.replace:
+        named = listed([f"{step.instance_id} ({step.before})" for step in others])
         refusals.append(
-            f"another instance profile is attached to {named}, so set replace to true to have {wish.profile}"
+            f"another instance profile is attached to {named}, so set replace to true to have {target.profile}"
             " in its place, or give the role of the other one the policy"
         )
     return refusals
@@ -113,32 +129,46 @@ def listed(names: list[str], separator: str = ", ") -> str:
 
 
 def read(client, instance_ids: list[str]) -> dict[str, Instance]:
-    """The instances that exist, by id; one call for each 200 ids, profiles included."""
+    """Return the instances that exist, by id, as DescribeInstances shows them: one call for each 200 ids."""
     found = {}
     for ids in _chunks(instance_ids):
-        for raw in _pages(client, "describe_instances", "Reservations", "describe the instances", ids):
-            for one in raw["Instances"]:
-                arn = (one.get("IamInstanceProfile") or {}).get("Arn")
-                found[one["InstanceId"]] = Instance(
-                    one["InstanceId"], one["State"]["Name"], _name(arn), one.get("MetadataOptions") or {}
+        for reservation in _pages(client, "describe_instances", "Reservations", "describe the instances", ids):
+            for raw in reservation["Instances"]:
+                arn = (raw.get("IamInstanceProfile") or {}).get("Arn")
+                found[raw["InstanceId"]] = Instance(
+                    raw["InstanceId"], raw["State"]["Name"], profile_name(arn), raw.get("MetadataOptions") or {}
                 )
     return found
 
 
-def _name(profile_arn: str | None) -> str | None:
+def read_with_associations(client, instance_ids: list[str]) -> dict[str, Instance]:
+    """Return the instances that exist, by id, with profiles that are still being attached.
+
+    DescribeInstances shows these only when they are associated, a minute later perhaps. One more call for each 200 ids.
+    """
+    found = read(client, instance_ids)
+    for instance_id, association in _associations(client, list(found)).items():
+        if found[instance_id].profile is None:
+            profile = profile_name(association["IamInstanceProfile"]["Arn"])
+            found[instance_id] = replace(found[instance_id], profile=profile)
+    return found
+
+
+def profile_name(profile_arn: str | None) -> str | None:
+    """Return the name of an instance profile, which is the last part of its ARN."""
     return profile_arn.rsplit("/", 1)[-1] if profile_arn else None
 
 
-def _associations(client, instance_ids: list[str]) -> dict[str, dict]:
-    """The live association of each instance that has one."""
-    found = {}
+def _associations(client, instance_ids: list[str], states: set[str] = _LIVE) -> dict[str, dict]:
+    """Return the association of each instance that has one in one of these states."""
+    associations = {}
     doing = "describe the instance profile associations"
     for ids in _chunks(instance_ids):
         operation, key = "describe_iam_instance_profile_associations", "IamInstanceProfileAssociations"
-        for one in _pages(client, operation, key, doing, ids):
-            if one["State"] in ("associating", "associated"):
-                found[one["InstanceId"]] = one
-    return found
+        for association in _pages(client, operation, key, doing, ids):
+            if association["State"] in states:
+                associations[association["InstanceId"]] = association
+    return associations
 
 
 def _chunks(ids: list[str]) -> list[list[str]]:
@@ -155,9 +185,10 @@ def _pages(client, operation: str, key: str, doing: str, ids: list[str]) -> list
 
 
 def apply(client, steps: list[Step], timeout: float) -> None:
-    """Make the changes, one instance after the other; a second run finishes what a failure left.
+    """Make the changes, one instance after the other, and wait until EC2 shows them.
 
-    The time is for trying again without getting any further.
+    C(timeout) are the seconds for trying again, and for waiting, without getting any further. Raises Incomplete; a
+    second run finishes what a failure left.
     """
     changes = _Changes(client, [step for step in steps if step.changed])
     while changes.waiting and not changes.over:
@@ -168,12 +199,46 @@ def apply(client, steps: list[Step], timeout: float) -> None:
                 break
         else:
             break
+    if not changes.over:
+        _settle(changes, timeout)
     if changes.failed:
         raise Incomplete(changes, steps)
 
 
+def _settle(changes: _Changes, timeout: float) -> None:
+    """Wait until EC2 shows the changes that it accepted: it answers at once, and takes up to two minutes for them.
+
+    So does terraform-provider-aws (waitInstanceIAMInstanceProfileUpdated in internal/service/ec2/wait.go).
+    """
+    pending, reason = changes.done, "EC2 does not show the change yet; run again when it does, or raise wait_timeout"
+    while pending:
+        count = len(pending)
+        for _attempt in attempts(timeout):
+            try:
+                pending = _unsettled(changes.client, pending)
+            except RdsIamError as exc:
+                return changes.fail(pending, str(exc).rstrip("."))
+            if len(pending) < count:
+                break
+        else:
+            return changes.fail(pending, reason)
+    return None
+
+
+def _unsettled(client, steps: list[Step]) -> list[Step]:
+    """Return the steps that EC2 does not show as done. An instance that is gone has nothing more to show."""
+    found = read(client, [step.instance_id for step in steps])
+    there = [step for step in steps if step.instance_id in found and found[step.instance_id].state not in _GONE]
+    other = [step for step in there if found[step.instance_id].profile != step.after]
+    if other:
+        return other
+    detached = [step for step in there if step.after is None]
+    ending = _associations(client, [step.instance_id for step in detached], _LIVE | _ENDING)
+    return [step for step in detached if step.instance_id in ending]
+
+
 class _Failed(RdsIamError):
-    """Why EC2 refused to change an instance."""
+    """EC2 refused to change an instance."""
 
     def __init__(self, reason: str, passes: bool, alone: bool):
         super().__init__(reason)
@@ -194,6 +259,13 @@ class _Changes:
     @property
     def untried(self) -> list[str]:
         return [step.instance_id for step in self.waiting if step.instance_id not in self.failed]
+
+    @property
+    def done(self) -> list[Step]:
+        return [step for step in self.steps if step not in self.waiting and step.instance_id not in self.failed]
+
+    def fail(self, steps: list[Step], reason: str) -> None:
+        self.failed.update(dict.fromkeys((step.instance_id for step in steps), reason))
 
     def try_each(self) -> None:
         """Make each change that waits, once, until a failure stands against all of them."""
@@ -216,8 +288,9 @@ class _Changes:
             for call in self._calls(step):
                 call()
         except (ClientError, BotoCoreError) as exc:
-            if not _arrived(self.client, step, exc):
-                raise _failure(step, exc) from None
+            failure = self._judge(step, exc)
+            if failure:
+                raise failure from None
 
     def _calls(self, step: Step) -> list[Callable[[], object]]:
         profile = {"IamInstanceProfile": {"Name": step.after}}
@@ -236,9 +309,29 @@ class _Changes:
         del self.attached[step.instance_id]
         self.emptied.add(step.instance_id)
 
+    def _judge(self, step: Step, exc: Exception) -> _Failed | None:
+        """Return why EC2 refused a change; None where the instance has what it is to have all the same.
+
+        An earlier try whose answer was lost, or someone else, may have done it.
+        """
+        failure = _failure(step, exc)
+        if error_code(exc) not in ("IncorrectState", "InvalidAssociationID.NotFound"):
+            return failure
+        try:
+            association = _associations(self.client, [step.instance_id]).get(step.instance_id)
+        except RdsIamError:  # then the failure at hand is the one to report
+            return failure
+        if step.after == (profile_name(association["IamInstanceProfile"]["Arn"]) if association else None):
+            return None
+        if association is None and not failure.passes:
+            # What is in the way has no future: it is being disassociated, or it has gone since it was read.
+            self.attached.pop(step.instance_id, None)
+            return _Failed(f"{failure}; run again when it has ended", passes=True, alone=True)
+        return failure
+
 
 class Incomplete(RdsIamError):
-    """Some changes were not made; C(instances) says what each instance has now, and why that is not what it should."""
+    """Some changes were not made; C(instances) has the profile of each instance now, and why it is not the other."""
 
     def __init__(self, changes: _Changes, steps: list[Step]):
         super().__init__(_incomplete(changes))
@@ -266,17 +359,6 @@ def _incomplete(changes: _Changes) -> str:
     return f"Failed to {doing} {reasons}. {done} of {total} instances were changed{rest}; run again for the rest."
 
 
-def _arrived(client, step: Step, exc: Exception) -> bool:
-    """Whether the instance is already as wanted: an earlier try whose answer was lost, or someone else, did it."""
-    if error_code(exc) not in ("IncorrectState", "InvalidAssociationID.NotFound"):
-        return False
-    try:
-        association = _associations(client, [step.instance_id]).get(step.instance_id)
-    except RdsIamError:  # then the failure at hand is the one to report
-        return False
-    return step.after == (_name(association["IamInstanceProfile"]["Arn"]) if association else None)
-
-
 def _failure(step: Step, exc: Exception) -> _Failed:
     code, reason = error_code(exc), aws_reason(exc, "ec2")
     message = str(exc).lower().replace(" ", "")
@@ -287,6 +369,9 @@ def _failure(step: Step, exc: Exception) -> _Failed:
         return _Failed(reason, passes=True, alone=False)
     if code == "IncorrectInstanceState":
         return _Failed(f"{reason}; run again when it is", passes=True, alone=True)
-    if code == "UnauthorizedOperation" and step.after and "PassRole" not in str(exc):
+    denied = code == "UnauthorizedOperation"
+    if denied and step.after and "perform:" not in message:  # AWS names no action
         reason += ", and iam:PassRole for the role of the profile"
-    return _Failed(reason, passes=False, alone=code in _OF_ONE_INSTANCE)
+    # A permission may depend on the tags of an instance; that to pass the role is the same for all.
+    alone = code in _OF_ONE_INSTANCE or (denied and "passrole" not in message)
+    return _Failed(reason, passes=False, alone=alone)

@@ -17,6 +17,8 @@ description:
     terminated or has another instance profile, the module says so for all of them together and changes none.
   - A failure that comes later, and concerns one instance alone, does not keep the others from being changed. The
     message says how many were, and another run finishes the rest.
+  - EC2 accepts a change at once and makes it within seconds, sometimes two minutes. The module waits until
+    DescribeInstances shows the change, and, where an instance profile was detached, until its association is gone.
   - The credentials of the role appear on an instance shortly after; nothing on it needs a restart.
 options:
   instance_ids:
@@ -33,8 +35,8 @@ options:
   state:
     description:
       - V(present) attaches the instance profile.
-      - V(absent) detaches it where it is attached. Other instance profiles stay as they are, and an instance that does
-        not exist is no error.
+      - V(absent) detaches it where it is attached, or being attached. Other instance profiles stay as they are, and an
+        instance that does not exist is no error.
     type: str
     choices: [present, absent]
     default: present
@@ -47,13 +49,14 @@ options:
   wait_timeout:
     description:
       - For how many seconds to try again, without getting any further, while EC2 does not see the instance profile or
-        its role yet, or while instances are starting or stopping. A fresh instance profile takes some seconds,
-        sometimes a minute.
+        its role yet, while instances are starting or stopping, while an association is ending, or while EC2 does not
+        show a change that it has accepted. A fresh instance profile takes some seconds, sometimes a minute.
     type: int
     default: 120
 notes:
-  - Unchanged instances cost one AWS call for each 200 of them, changed ones one call each, and one more for each 200
-    that had an instance profile. The instance profile of a stopped instance is replaced with two calls.
+  - Unchanged instances cost one AWS call for each 200 of them, two with O(state=absent). Changed ones cost one call
+    each, and for each 200 of them one more where they had an instance profile, and those of the waiting. The instance
+    profile of a stopped instance is replaced with two calls.
   - The AWS actions needed are C(ec2:DescribeInstances), to attach C(ec2:AssociateIamInstanceProfile) and
     C(iam:PassRole) for the role, to replace C(ec2:ReplaceIamInstanceProfileAssociation), to detach
     C(ec2:DisassociateIamInstanceProfile), and to replace or detach C(ec2:DescribeIamInstanceProfileAssociations).
@@ -109,7 +112,7 @@ EXAMPLES = r"""
 RETURN = r"""
 instances:
   description: The instances in the order given, each once.
-  returned: success, and where some of the changes failed
+  returned: success, and where something stands against the change, or some of the changes failed
   type: list
   elements: dict
   contains:
@@ -118,6 +121,11 @@ instances:
       returned: always
       type: str
       sample: i-0123456789abcdef0
+    state:
+      description: The state of the instance when it was read; null where there is no such instance.
+      returned: always
+      type: str
+      sample: running
     before:
       description: The name of the instance profile that was attached; null for none.
       returned: always
@@ -159,8 +167,9 @@ def run(module) -> dict:
         )
     ids = list(dict.fromkeys(params["instance_ids"]))
     client = connect(module, "ec2")
-    wish = ec2.Wish(params["instance_profile_name"], params["state"] == "present", params["replace"])
-    steps = ec2.plan(ids, ec2.read(client, ids), wish, client.meta.region_name)
+    target = ec2.Target(params["instance_profile_name"], params["state"] == "present", params["replace"])
+    found = ec2.read(client, ids) if target.present else ec2.read_with_associations(client, ids)
+    steps = ec2.plan(ids, found, target, client.meta.region_name)
     if not module.check_mode:
         ec2.apply(client, steps, params["wait_timeout"])
     return {
@@ -186,6 +195,8 @@ def main() -> None:
     )
     try:
         result = run(module)
+    except ec2.Refused as exc:
+        module.fail_json(msg=str(exc), instances=[step.shown() for step in exc.steps])
     except ec2.Incomplete as exc:
         changed = any(one["changed"] for one in exc.instances)
         module.fail_json(msg=str(exc), changed=changed, instances=exc.instances)
