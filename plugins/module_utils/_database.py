@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import SUPPORTED
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._managed_by import OURS, managed_by
 
 FLAG = "IAMDatabaseAuthenticationEnabled"
 # Log exports are applied as soon as they are asked for, so an immediate change of something else does not start them.
@@ -78,6 +80,7 @@ def _record(raw: dict, kind: str, identifier: str, arn: str, resource_id: str | 
         "iam_auth_enabled": bool(raw.get(FLAG)),
         "pending": _pending(raw.get("PendingModifiedValues") or {}),
         "log_exports": sorted(raw.get("EnabledCloudwatchLogsExports") or []),
+        "managed_by": managed_by(raw.get("TagList")),
     }
 
 
@@ -101,7 +104,12 @@ def _settled(record: dict, enabled: bool) -> bool:
 
 
 def check_manageable(record: dict) -> None:
-    """Refuse a member of a cluster, whose flag is the cluster's."""
+    """Refuse a database of another engine, and a member of a cluster, whose flag is the cluster's."""
+    if record["engine"] not in SUPPORTED:
+        raise RdsIamError(
+            f"The {title(record)} runs {record['engine']}, and this collection switches IAM database authentication of"
+            f" {', '.join(SUPPORTED)} only, since that of other engines is another matter; nothing was changed."
+        )
     if record["cluster_identifier"]:
         cluster = record["cluster_identifier"]
         raise RdsIamError(
@@ -120,6 +128,22 @@ def plan(record: dict, enabled: bool, apply_immediately: bool) -> Change | None:
     if _on_its_way(record, enabled) and (not apply_immediately or _is_modified(record)):
         return None
     return Change(enabled, apply_immediately)
+
+
+def is_to_be_marked(record: dict, change: Change | None) -> bool:
+    """Return whether a change switches on a flag that nobody else has switched on, of a database without a mark."""
+    return bool(
+        change
+        and change.enabled
+        and not record["iam_auth_enabled"]
+        and record["pending"].get(FLAG) is not True
+        and record["managed_by"] is None
+    )
+
+
+def is_to_be_unmarked(record: dict, enabled: bool) -> bool:
+    """Return whether the flag is to be off, and the database bears the mark that this collection switched it on."""
+    return not enabled and record["managed_by"] == OURS
 
 
 def is_decided(record: dict, enabled: bool) -> bool:
@@ -161,8 +185,12 @@ def _shown(name: str, value: object) -> str:
     return name if "Password" in name else f"{name}={value}"
 
 
-def predict(record: dict, change: Change) -> dict:
-    """The record as it will be after the change."""
+def predict(record: dict, change: Change | None, enabled: bool) -> dict:
+    """Return the record as it will be after the change, or, where nothing is to be sent, after taking its mark away."""
+    mark = OURS if is_to_be_marked(record, change) else record["managed_by"]
+    record = {**record, "managed_by": None if is_to_be_unmarked(record, enabled) else mark}
+    if change is None:
+        return record
     gone = {FLAG, *_flushed(record, change)}
     pending = {name: value for name, value in record["pending"].items() if name not in gone}
     if change.immediately:
@@ -173,8 +201,8 @@ def predict(record: dict, change: Change) -> dict:
 
 
 def shown(record: dict) -> dict:
-    """The part of a record that a change is about, for a diff."""
-    return {"iam_auth_enabled": record["iam_auth_enabled"], "pending": record["pending"]}
+    """Return the part of a record that a change is about, for a diff."""
+    return {name: record[name] for name in ("iam_auth_enabled", "managed_by", "pending")}
 
 
 def describe_progress(record: dict) -> str:

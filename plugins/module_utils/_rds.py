@@ -19,6 +19,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._database import (
     title,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._managed_by import OURS, TAG, TAGS, managed_by
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -166,13 +167,53 @@ def _supports(client, record: dict, **arguments) -> bool | None:
     return answer
 
 
-def modify(client, record: dict, change: Change, timeout: float) -> dict:
-    """Send the change and return the record of the answer; while the status does not allow changes, try again."""
+def switch(client, record: dict, change: Change, timeout: float, marked: bool) -> dict:
+    """Send the change and return the record of the answer.
+
+    With C(marked) the database gets the mark first, unless it has got one of somebody else by now, so that a flag that
+    this collection switched on always bears it. The mark is taken back if the change was not accepted. C(timeout) are
+    the seconds for trying again while the status does not allow changes.
+    """
+    if not marked or _has_mark(client, record):
+        return _modify(client, record, change, timeout)
+    mark(client, record)
+    try:
+        return {**_modify(client, record, change, timeout), "managed_by": OURS}
+    except RdsIamError as exc:
+        raise _without_mark(client, record, exc) from None
+
+
+def _has_mark(client, record: dict) -> bool:
+    """Read the tags of a database once more, since AddTagsToResource overwrites what is there.
+
+    In some partitions the description has no TagList (aws/aws-cli#6392); elsewhere it is empty where there are no tags.
+    """
+    kind = _KINDS[record["kind"]]
+    try:
+        [raw] = kind.describe(client, **kind.named(record["identifier"]))
+        if "TagList" not in raw:
+            raw = client.list_tags_for_resource(ResourceName=record["arn"])
+    except (ClientError, BotoCoreError) as exc:
+        raise aws_error(f"read the tags of the {title(record)}", exc, "rds") from None
+    return managed_by(raw["TagList"]) is not None
+
+
+def _without_mark(client, record: dict, failure: RdsIamError) -> RdsIamError:
+    """Take the mark back, and return the failure, with what to do where that fails too."""
+    try:
+        unmark(client, record)
+    except RdsIamError as exc:
+        left = f"{str(failure).rstrip('.')}; besides, the tag {TAG} that this run has set stays. {exc}"
+        return type(failure)(left)
+    return failure
+
+
+def _modify(client, record: dict, change: Change, timeout: float) -> dict:
     kind = _KINDS[record["kind"]]
     doing = f"switch IAM database authentication {_word(change.enabled)} for the {title(record)}"
     for _attempt in attempts(timeout):
         try:
-            return kind.record(
+            answer = kind.record(
                 kind.modify(
                     client,
                     EnableIAMDatabaseAuthentication=change.enabled,
@@ -180,11 +221,28 @@ def modify(client, record: dict, change: Change, timeout: float) -> dict:
                     **kind.named(record["identifier"]),
                 )
             )
+            return {**answer, "managed_by": answer["managed_by"] or record["managed_by"]}
         except (ClientError, BotoCoreError) as exc:
             failure = aws_error(doing, exc, "rds")
             if not error_code(exc).startswith(f"InvalidDB{kind.word}State"):
                 raise failure from None
     raise TimedOut(f"{str(failure).rstrip('.')}; run again when its status allows changes, or raise wait_timeout.")
+
+
+def mark(client, record: dict) -> None:
+    """Set the tag by which the flag is known to be switched on by this collection."""
+    try:
+        client.add_tags_to_resource(ResourceName=record["arn"], Tags=TAGS)
+    except (ClientError, BotoCoreError) as exc:
+        raise aws_error(f"set the tag {TAG}={OURS} on the {title(record)}", exc, "rds") from None
+
+
+def unmark(client, record: dict) -> None:
+    """Remove the tag of this collection."""
+    try:
+        client.remove_tags_from_resource(ResourceName=record["arn"], TagKeys=[TAG])
+    except (ClientError, BotoCoreError) as exc:
+        raise aws_error(f"remove the tag {TAG}={OURS} of the {title(record)}", exc, "rds") from None
 
 
 def wait(client, record: dict, enabled: bool, timeout: float, condition=in_effect) -> dict:

@@ -13,7 +13,10 @@ author:
   - dbops.rds_iam contributors (@dbops)
 description:
   - Switches IAM database authentication on or off for a DB instance, a read replica, an Aurora DB cluster or a Multi-AZ
-    DB cluster, and waits until the flag itself is in effect.
+    DB cluster of MySQL, MariaDB or Aurora MySQL, and waits until the flag itself is in effect. Databases of other
+    engines are refused.
+  - A database whose flag it switches on gets the tag C(ManagedBy=dbops.rds_iam). One that has a tag C(ManagedBy)
+    already keeps it. To switch the flag off takes the tag away.
   - Returns what the later steps need, such as the endpoint, the resource id and the ARN prefix for the IAM policy.
   - A read replica is a DB instance of its own here, with its own flag and its own resource id.
   - Whether IAM database authentication is supported is asked from RDS for the engine, version and instance class of the
@@ -53,6 +56,11 @@ options:
       - Whether to wait until a change that is applied now is in effect.
     type: bool
     default: true
+  only_wait:
+    description:
+      - Whether to send no change, and only wait until one that was sent before is in effect.
+    type: bool
+    default: false
   wait_timeout:
     description:
       - For how many seconds to wait for the change to be in effect, and before that for a database whose status does
@@ -62,8 +70,10 @@ options:
 notes:
   - An unchanged database costs one AWS call.
   - The AWS actions needed are C(rds:DescribeDBInstances) and C(rds:ModifyDBInstance) for DB instances,
-    C(rds:DescribeDBClusters) and C(rds:ModifyDBCluster) for DB clusters, and C(rds:DescribeOrderableDBInstanceOptions)
-    to switch on.
+    C(rds:DescribeDBClusters) and C(rds:ModifyDBCluster) for DB clusters, C(rds:AddTagsToResource) and
+    C(rds:DescribeOrderableDBInstanceOptions) to switch on, and C(rds:RemoveTagsFromResource) to take the tag away, also
+    when RDS refuses to switch on. Where RDS does not return the tags of a database with its description,
+    C(rds:ListTagsForResource) is needed too.
   - A pending change that is not wanted is taken back.
 attributes:
   check_mode:
@@ -71,7 +81,7 @@ attributes:
     description: Reads the database and says what would change; refuses what it would refuse otherwise.
   diff_mode:
     support: full
-    description: Shows the flag and the pending modifications before and after.
+    description: Shows the flag, the tag C(ManagedBy) and the pending modifications before and after.
   idempotent:
     support: full
     description: A change that is in effect, or pending and not to be applied now, is not sent again.
@@ -100,6 +110,12 @@ EXAMPLES = r"""
     db_cluster_identifier: ledger
     region: eu-west-1
     apply_immediately: false
+
+- name: Wait until it is on
+  dbops.rds_iam.rds_iam_auth:
+    db_instance_identifier: orders
+    region: eu-west-1
+    only_wait: true
 
 - name: Switch it off, together with all other pending modifications
   dbops.rds_iam.rds_iam_auth:
@@ -232,6 +248,12 @@ database:
       type: list
       elements: str
       sample: [error, iam-db-auth-error]
+    managed_by:
+      description: The value of the tag C(ManagedBy), V(dbops.rds_iam) where this collection switched IAM database
+        authentication on; null without that tag.
+      returned: success
+      type: str
+      sample: dbops.rds_iam
     ca_certificate_identifier:
       description: The certificate authority of the server certificate.
       returned: success
@@ -253,19 +275,40 @@ def run(module) -> dict:
     before = rds.describe(client, *rds.kind_of(params))
     planning.check_manageable(before)
     waits = params["wait"] and params["apply_immediately"] and not module.check_mode
+    if params["only_wait"]:
+        return report(before, rds.wait(client, before, enabled, timeout) if waits else before, enabled, changed=False)
     if waits:
         before = rds.wait(client, before, enabled, timeout, planning.is_decided)
-    after = before
     change = planning.plan(before, enabled, params["apply_immediately"])
     if change:
         planning.check_flush(before, change, params["apply_pending"])
         if enabled and not before["iam_auth_enabled"]:
             rds.check_support(client, before)
-        after = planning.predict(before, change) if module.check_mode else rds.modify(client, before, change, timeout)
-    if waits:
-        after = rds.wait(client, after, enabled, timeout)
+    changed = change is not None or planning.is_to_be_unmarked(before, enabled)
+    if module.check_mode:
+        return report(before, planning.predict(before, change, enabled), enabled, changed)
+    after = before
+    if change:
+        after = rds.switch(client, before, change, timeout, planning.is_to_be_marked(before, change))
+    try:
+        after = finish(client, after, enabled, timeout if waits else None)
+    except RdsIamError as exc:
+        exc.changed = changed
+        raise
+    return report(before, after, enabled, changed)
+
+
+def finish(client, record: dict, enabled: bool, timeout: float | None) -> dict:
+    """Take the mark away with the flag, and wait, unless C(timeout) is None."""
+    if planning.is_to_be_unmarked(record, enabled):
+        rds.unmark(client, record)
+        record = {**record, "managed_by": None}
+    return record if timeout is None else rds.wait(client, record, enabled, timeout)
+
+
+def report(before: dict, after: dict, enabled: bool, changed: bool) -> dict:
     return {
-        "changed": change is not None,
+        "changed": changed,
         "in_effect": planning.in_effect(after, enabled),
         "database": after,
         "diff": {"before": planning.shown(before), "after": planning.shown(after)},
@@ -281,6 +324,7 @@ def main() -> None:
             "apply_immediately": {"type": "bool", "default": True},
             "apply_pending": {"type": "bool", "default": False},
             "wait": {"type": "bool", "default": True},
+            "only_wait": {"type": "bool", "default": False},
             "wait_timeout": {"type": "int", "default": 900},
         },
         mutually_exclusive=[("db_instance_identifier", "db_cluster_identifier")],
@@ -290,7 +334,8 @@ def main() -> None:
     try:
         result = run(module)
     except RdsIamError as exc:
-        module.fail_json(msg=str(exc), timed_out=isinstance(exc, rds.TimedOut))
+        changed = getattr(exc, "changed", False)
+        module.fail_json(msg=str(exc), timed_out=isinstance(exc, rds.TimedOut), changed=changed)
     module.exit_json(**result)
 
 

@@ -182,6 +182,12 @@ databases:
       type: list
       elements: str
       sample: [error, iam-db-auth-error]
+    managed_by:
+      description: The value of the tag C(ManagedBy), V(dbops.rds_iam) where this collection switched IAM database
+        authentication on; null without that tag.
+      returned: success
+      type: str
+      sample: dbops.rds_iam
     ca_certificate_identifier:
       description: The certificate authority of the server certificate.
       returned: success

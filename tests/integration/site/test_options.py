@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 from driver import good
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from faults import FOR_EVER, Fault, Proxy
 
 NAME = "options"
 PASSWORD = "not a password of the lab"
@@ -19,12 +25,12 @@ PASSWORD = "not a password of the lab"
 
 @pytest.fixture
 def role(lab, tmp_path):
-    """Run a role on a host with these variables."""
+    """Run a role on a host with these variables, in an environment."""
 
-    def run(host, name, **variables):
+    def run(host, name, environment=None, **variables):
         play = {"hosts": host, "gather_facts": False, "roles": [{"role": f"dbops.rds_iam.{name}", **variables}]}
         (tmp_path / "play.json").write_text(json.dumps([play]))
-        return lab.playbook(str(tmp_path / "play.json"))
+        return lab.playbook(str(tmp_path / "play.json"), **environment or {})
 
     return run
 
@@ -197,4 +203,18 @@ def test_teardown_where_no_bundle_can_be_fetched(lab):
     assert "IAM database authentication of orders is left as it is" in run.output and "accounts left: 1" in run.output
     assert lab.ssh("client1", files).stdout == before
     lab.sql("orders", "DROP USER guest@'%'")
+    lab.good("teardown.yml")
+
+
+def test_a_change_is_sent_once(lab, role):
+    """RDS shows it as pending and the database as available for a while, before it begins with it."""
+
+    def waiting(answer: bytes) -> bytes:
+        return re.sub(rb"(<DBInstanceStatus>)modifying", rb"\1available", answer)
+
+    lab.set_flag("orders", False)
+    with Proxy(lab.info["endpoint_url"]) as proxy, proxy.failing(Fault(".*DBInstances?", waiting, FOR_EVER)) as calls:
+        run = role("orders", "iam_auth", {"AWS_ENDPOINT_URL": proxy.url})
+    assert good(run) == 1 and lab.flag("orders")
+    assert calls.count("ModifyDBInstance") == 1
     lab.good("teardown.yml")

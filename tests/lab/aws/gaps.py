@@ -24,7 +24,8 @@ from ministack.services import ec2, iam, rds, secretsmanager
 APPLY_SECONDS = float(os.environ.get("LAB_APPLY_SECONDS", "1"))
 
 FLAG = "IAMDatabaseAuthenticationEnabled"
-IAM_ENGINES = re.compile(r"mysql|mariadb|postgres|aurora-mysql|aurora-postgresql")
+# RDS describes and modifies Neptune's clusters too, and says of all its offers that they support IAM authentication.
+IAM_ENGINES = re.compile(r"mysql|mariadb|postgres|aurora-mysql|aurora-postgresql|neptune")
 # Orderable, but too small for IAM authentication: stands for the classes where AWS says no.
 CLASS_WITHOUT_IAM = "db.t2.micro"
 MODIFIABLE = {"available", "modifying", "storage-optimization"}

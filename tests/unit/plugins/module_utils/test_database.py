@@ -72,6 +72,7 @@ def test_instance_record():
         "iam_auth_enabled": False,
         "pending": {},
         "log_exports": [],
+        "managed_by": None,
         "instance_class": "db.t4g.small",
         "cluster_identifier": None,
         "ca_certificate_identifier": "rds-ca-rsa2048-g1",
@@ -168,6 +169,33 @@ def test_nothing_else_is_flushed():
     ],
 )
 def test_predict(record, change, enabled, pending):
-    after = db.predict(record, change)
-    assert db.shown(after) == {"iam_auth_enabled": enabled, "pending": pending}
+    after = db.predict({**record, "managed_by": "terraform"}, change, change.enabled)
+    assert db.shown(after) == {"iam_auth_enabled": enabled, "managed_by": "terraform", "pending": pending}
     assert after["resource_id"] == record["resource_id"]
+
+
+OURS, TERRAFORM = "dbops.rds_iam", "terraform"
+
+
+@pytest.mark.parametrize(
+    ("enabled", "pending", "managed_by", "marked"),
+    [
+        (False, {}, None, True),
+        (False, {}, TERRAFORM, False),
+        (False, {}, OURS, False),
+        (False, {FLAG: True}, None, False),
+        (True, {FLAG: False}, None, False),
+    ],
+)
+def test_who_switched_it_on(enabled, pending, managed_by, marked):
+    record = {**instance(enabled, **pending), "managed_by": managed_by}
+    assert db.is_to_be_marked(record, db.Change(True, True)) is marked
+    assert not db.is_to_be_marked(record, None) and not db.is_to_be_marked(record, db.Change(False, True))
+    assert db.is_to_be_unmarked(record, False) is (managed_by == OURS)
+    assert not db.is_to_be_unmarked(record, True)
+
+
+def test_managed_by_is_one_tag():
+    tags = [{"Key": "managedby", "Value": "x"}, {"Key": "ManagedBy", "Value": "terraform"}]
+    assert db.instance_record({**INSTANCE, "TagList": tags})["managed_by"] == "terraform"
+    assert db.cluster_record({**CLUSTER, "TagList": tags[:1]})["managed_by"] is None
