@@ -24,24 +24,26 @@ except ImportError:
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.5, 10.0, 1.5  # seconds, seconds, factor
 
 
-def connect(module, service: str):
-    """A client for the service, with the options and the environment of the module.
+def connect(module, service: str, region: str | None = None, tries: int = 8):
+    """Return a client for the service, with the options and the environment of the module.
 
-    Throttling, answers of 5xx and lost connections are retried by botocore, with growing pauses, for about half a
-    minute; an API that takes a call and never answers is given up after three. The user's aws_config has the last word.
+    C(region) is another Region than that of the module. Throttling, answers of 5xx and lost connections are retried by
+    botocore, with growing pauses, for about half a minute with eight C(tries); an API that takes a call and never
+    answers is given up after three minutes. The user's aws_config has the last word.
     """
     try:
-        return _client(module, service)
+        return _client(module, service, region, tries)
     except (BotoCoreError, ValueError) as exc:
         raise aws_error("connect to AWS", exc) from None
 
 
-def _client(module, service: str):
+def _client(module, service: str, other_region: str | None, tries: int):
     _check_profile(module.params.get("profile"))
     region, endpoint, options = get_aws_connection_info(module)
+    region = other_region or region
     if not region:
         raise RdsIamError(f"Failed to connect to AWS: {NO_REGION}.")
-    retries = {"mode": "standard", "total_max_attempts": 8}
+    retries = {"mode": "standard", "total_max_attempts": tries}
     config = Config(retries=retries, connect_timeout=10, read_timeout=20, user_agent_extra="dbops.rds_iam")
     config = config.merge(options.pop("aws_config", Config()))
     session = _session(options.pop("profile_name", None))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
+SID, ACTION = "RdsIamConnect", "rds-db:connect"  # of the statement that this collection writes
 INLINE_LIMIT = 10_240  # characters of all inline policies of a role together, white space not counted
 _NAME_LIMIT = 32  # MySQL's; MariaDB takes longer names, and a fleet may hold both
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html, pattern of PolicyDocument. Whether IAM
@@ -46,17 +48,101 @@ def connect_policy(databases: list[dict], users: list[str] | None = None) -> dic
     document = {
         "Version": "2012-10-17",
         "Statement": [
-            {"Sid": "RdsIamConnect", "Effect": "Allow", "Action": "rds-db:connect", "Resource": resources},
+            _statement(resources),
         ],
     }
-    _check_size(document, len(resources))
+    check_size(document)
     return document
 
 
-def _pairs(databases: list[dict], users: list[str] | None) -> list[tuple[str, list[str]]]:
+def _statement(resources: list[str]) -> dict:
+    return {"Sid": SID, "Effect": "Allow", "Action": ACTION, "Resource": resources}
+
+
+def statements(document: dict) -> list[dict]:
+    """Return the statements of a policy document, of which IAM also takes a single one without a list."""
+    found = document.get("Statement", [])
+    return found if isinstance(found, list) else [found]
+
+
+def our_statement(document: dict) -> dict | None:
+    """Return the statement that this collection wrote; None where there is none, or somebody has changed its form.
+
+    It allows to connect, without a condition, and only its list of resources differs from run to run. A statement that
+    somebody narrowed, by a condition for example, is theirs: to write it anew would widen it.
+    """
+    for statement in statements(document):
+        if statement.get("Sid") != SID:
+            continue
+        resources = statement.get("Resource")
+        whole = _statement(resources) == {**statement, "Action": _only(statement.get("Action"))}
+        return statement if whole and _texts(resources) is not None else None
+    return None
+
+
+def _only(value: object) -> object:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _texts(value: object) -> list[str] | None:
+    texts = value if isinstance(value, list) else [value]
+    return texts if all(isinstance(text, str) for text in texts) else None
+
+
+@dataclass(frozen=True)
+class Merged:
+    """An inline policy as a run leaves it.
+
+    C(document) is None where nothing is left of it; C(unaccounted) are the resources in it that are of no database of
+    the run, C(pairs) is the number of all its resources.
+    """
+
+    document: dict | None
+    unaccounted: list[str]
+    pairs: int
+
+
+def merge(document: dict | None, databases: list[dict], purge: bool) -> Merged:
+    """Return the inline policy for the databases of a run.
+
+    C(document) is that which is there, with a statement of this collection, or None. Of that statement only the
+    resources of these databases change: those of databases that the run does not see, in other accounts, Regions and
+    inventories, stay, unless C(purge). Statements of others stay as they are. Each database has a list C(users), which
+    may be empty.
+    """
+    prefixes = tuple(f"{_prefix(database)}/" for database in _listed(databases))
+    wanted = {f"{prefix}{user}" for prefix, database in zip(prefixes, databases) for user in _users_of(database)}
+    ours = our_statement(document) if document else None
+    there = _texts(ours["Resource"]) if ours else []
+    unaccounted = [] if purge else sorted({arn for arn in there if not arn.startswith(prefixes)})
+    resources = sorted(wanted.union(unaccounted))
+    if ours and sorted(there) == resources:
+        return Merged(document, unaccounted, len(resources))
+    return Merged(_replaced(document, ours, resources), unaccounted, len(resources))
+
+
+def without_ours(document: dict) -> dict | None:
+    """Return the policy without the statement of this collection; None where nothing is left of it."""
+    return _replaced(document, our_statement(document), [])
+
+
+def _replaced(document: dict | None, ours: dict | None, resources: list[str]) -> dict | None:
+    """Return the document with these resources in the statement of this collection, which goes where it has none."""
+    there = statements(document) if document else []
+    new = [_statement(resources)] if resources else []
+    place = next((number for number, statement in enumerate(there) if statement is ours), len(there))
+    left = [*there[:place], *new, *there[place + 1 :]]
+    return {"Version": "2012-10-17", **(document or {}), "Statement": left} if left else None
+
+
+def _listed(databases: object) -> list[dict]:
     if not isinstance(databases, list) or not databases:
         raise RdsIamError("There are no databases to write a policy for; give a list of database records.")
-    return [(_prefix(one), _users(one, users)) for one in databases]
+    return databases
+
+
+def _pairs(databases: list[dict], users: list[str] | None) -> list[tuple[str, list[str]]]:
+    return [(_prefix(database), _users(database, users)) for database in _listed(databases)]
 
 
 def _prefix(database: dict) -> str:
@@ -77,13 +163,22 @@ def _prefix(database: dict) -> str:
 def _users(database: dict, users: list[str] | None) -> list[str]:
     names = database.get("users") if users is None else users
     if not isinstance(names, list) or not names:
-        raise RdsIamError(
-            f"There are no users to write a policy for ({_shown(database)}); give a list of names, or each database its"
-            " own list as users."
-        )
+        raise _no_users(database)
     for name in names:
         check_user_name(name)
     return names
+
+
+def _users_of(database: dict) -> list[str]:
+    """Return the list of a database itself, which is empty where nobody may connect to it."""
+    return [] if database.get("users") == [] else _users(database, None)
+
+
+def _no_users(database: dict) -> RdsIamError:
+    return RdsIamError(
+        f"There are no users to write a policy for ({_shown(database)}); give a list of names, or each database its"
+        " own list as users."
+    )
 
 
 def _shown(database: object) -> str:
@@ -91,13 +186,22 @@ def _shown(database: object) -> str:
     return f"database {name}" if isinstance(name, str) else "no identifier"
 
 
-def _check_size(document: dict, pairs: int) -> None:
-    size = len(re.sub(r"\s", "", json.dumps(document)))
-    if size > INLINE_LIMIT:
-        fit = pairs * INLINE_LIMIT // size
-        raise RdsIamError(
-            f"The policy for {pairs} pairs of database and user has {size} characters without white space, and IAM"
-            f" takes {INLINE_LIMIT} for all inline policies of a role together (about {fit} such pairs); split the"
-            " hosts over several roles that each connect only to the databases they need, use fewer users, or attach a"
-            " managed policy of your own that names a user on all databases (...:dbuser:*/NAME)."
-        )
+def size(document: dict) -> int:
+    """Return the number of characters of a policy as IAM counts them, which is without white space."""
+    return len(re.sub(r"\s", "", json.dumps(document)))
+
+
+def check_size(document: dict) -> None:
+    """Refuse a policy that is longer than IAM takes for all inline policies of a role together."""
+    counted = size(document)
+    if counted <= INLINE_LIMIT:
+        return
+    ours = our_statement(document)
+    pairs = len(ours["Resource"]) if ours else 0
+    fit = pairs * INLINE_LIMIT // counted
+    raise RdsIamError(
+        f"The policy for {pairs} pairs of database and user has {counted} characters without white space, and IAM"
+        f" takes {INLINE_LIMIT} for all inline policies of a role together (about {fit} such pairs); split the"
+        " hosts over several roles that each connect only to the databases they need, use fewer users, or attach a"
+        " managed policy of your own that names a user on all databases (...:dbuser:*/NAME)."
+    )

@@ -12,9 +12,7 @@ version_added: 0.1.0
 author:
   - dbops.rds_iam contributors (@dbops)
 description:
-  - Returns what the role C(dbops.rds_iam.iam_role) compares with what it wants, so that a run with nothing to change
-    calls none of the modules that change something.
-  - What does not exist is returned as null.
+  - Returns what M(dbops.rds_iam.rds_iam_role) manages, as it is now. What does not exist is returned as null.
 options:
   role_name:
     description:
@@ -23,14 +21,13 @@ options:
     required: true
   instance_profile_name:
     description:
-      - The name of the instance profile, without its path.
+      - The name of the instance profile, without its path; by default that of the role.
     type: str
-    required: true
   policy_name:
     description:
       - The name of the inline policy of the role.
     type: str
-    required: true
+    default: rds-iam-connect
   instance_ids:
     description:
       - The ids of EC2 instances, to return which instance profile each of them has.
@@ -56,6 +53,7 @@ extends_documentation_fragment:
   - amazon.aws.region.modules
   - amazon.aws.boto3
 seealso:
+  - module: dbops.rds_iam.rds_iam_role
   - module: amazon.aws.iam_role_info
   - module: amazon.aws.iam_policy_info
   - module: dbops.rds_iam.ec2_role_attachment
@@ -113,6 +111,12 @@ role:
       returned: success
       type: dict
       sample: {"ManagedBy": "dbops.rds_iam"}
+    managed_by:
+      description: The value of its tag C(ManagedBy), V(dbops.rds_iam) where this collection created it; null without
+        that tag.
+      returned: success
+      type: str
+      sample: dbops.rds_iam
 instance_profile:
   description: The instance profile; null if there is none of this name.
   returned: success
@@ -138,6 +142,17 @@ instance_profile:
       returned: success
       type: str
       sample: app-rds
+    tags:
+      description: Its tags.
+      returned: success
+      type: dict
+      sample: {"ManagedBy": "dbops.rds_iam"}
+    managed_by:
+      description: The value of its tag C(ManagedBy), V(dbops.rds_iam) where this collection created it; null without
+        that tag.
+      returned: success
+      type: str
+      sample: dbops.rds_iam
 policy:
   description: The inline policy; null if the role has none of this name.
   returned: success
@@ -180,37 +195,23 @@ instances:
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _ec2 as ec2
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error, error_code
-
-try:
-    from botocore.exceptions import BotoCoreError, ClientError
-except ImportError:
-    BotoCoreError = ClientError = None  # AnsibleAWSModule says so when it starts
-
-
-def read(what: str, call, **names):
-    """The answer, or None if there is no such thing."""
-    try:
-        return call(**names)
-    except (BotoCoreError, ClientError) as exc:
-        if error_code(exc) == "NoSuchEntity":
-            return None
-        raise aws_error(f"read the {what}", exc, "iam") from None
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import role_reader
 
 
 def run(module) -> dict:
     client = connect(module, "iam")
-    role, profile, policy = (module.params[f"{kind}_name"] for kind in ("role", "instance_profile", "policy"))
-    roles = read(f"IAM role {role}", client.get_role, RoleName=role)
-    profiles = read(f"instance profile {profile}", client.get_instance_profile, InstanceProfileName=profile)
-    policies = read(
-        f"inline policy {policy} of the IAM role {role}", client.get_role_policy, RoleName=role, PolicyName=policy
-    )
-    return {
+    role, policy = module.params["role_name"], module.params["policy_name"]
+    profile = module.params["instance_profile_name"] or role
+    result = {
         "changed": False,
-        "role": roles and role_record(roles["Role"]),
-        "instance_profile": profiles and profile_record(profiles["InstanceProfile"]),
-        "policy": policies and {"name": policy, "document": policies["PolicyDocument"]},
+        "role": role_reader.read_role(client, role),
+        "instance_profile": role_reader.read_instance_profile(client, profile),
+    }
+    document = role_reader.read_policy(client, role, policy)
+    return {
+        **result,
+        "policy": document and {"name": policy, "document": document},
         "instances": instances(module, list(dict.fromkeys(module.params["instance_ids"]))),
     }
 
@@ -220,37 +221,21 @@ def instances(module, ids: list[str]) -> list[dict]:
         return []
     found = ec2.read(connect(module, "ec2"), ids)
     return [
-        {"instance_id": one.instance_id, "state": one.state, "instance_profile_name": one.profile}
-        for one in found.values()
+        {
+            "instance_id": instance.instance_id,
+            "state": instance.state,
+            "instance_profile_name": instance.profile,
+        }
+        for instance in found.values()
     ]
-
-
-def role_record(raw: dict) -> dict:
-    return {
-        "name": raw["RoleName"],
-        "arn": raw["Arn"],
-        "path": raw["Path"],
-        "trust_policy": raw["AssumeRolePolicyDocument"],
-        "permissions_boundary": raw.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""),
-        "tags": {tag["Key"]: tag["Value"] for tag in raw.get("Tags", [])},
-    }
-
-
-def profile_record(raw: dict) -> dict:
-    return {
-        "name": raw["InstanceProfileName"],
-        "arn": raw["Arn"],
-        "path": raw["Path"],
-        "role_name": raw["Roles"][0]["RoleName"] if raw["Roles"] else "",
-    }
 
 
 def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={
             "role_name": {"type": "str", "required": True},
-            "instance_profile_name": {"type": "str", "required": True},
-            "policy_name": {"type": "str", "required": True},
+            "instance_profile_name": {"type": "str"},
+            "policy_name": {"type": "str", "default": "rds-iam-connect"},
             "instance_ids": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,

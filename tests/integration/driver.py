@@ -246,6 +246,35 @@ class Lab:
         )
         self.until(lambda: self.flag(identifier) == wanted)
 
+    def mark(self, arn: str, value: str | None = "dbops.rds_iam") -> None:
+        """Set the tag ManagedBy of a database, or take it away."""
+        rds = self.aws("rds")
+        if value is None:
+            rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["ManagedBy"])
+        else:
+            rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "ManagedBy", "Value": value}])
+
+    def marks(self) -> dict[str, str]:
+        """The tag ManagedBy of each database that has it, by its identifier."""
+        rds, found = self.aws("rds"), {}
+        for kind, databases in (
+            ("DBInstance", rds.describe_db_instances()["DBInstances"]),
+            ("DBCluster", rds.describe_db_clusters()["DBClusters"]),
+        ):
+            for database in databases:
+                tags = {tag["Key"]: tag["Value"] for tag in database["TagList"]}
+                found[database[f"{kind}Identifier"]] = tags.get("ManagedBy")
+        return {name: mark for name, mark in found.items() if mark is not None}
+
+    def arn(self, identifier: str) -> str:
+        """The ARN of a DB instance, or of a cluster."""
+        kind = "cluster" if identifier in self.clusters() else "db"
+        return f"arn:aws:rds:{self.info['region']}:{self.info['account_id']}:{kind}:{identifier}"
+
+    def clusters(self) -> set[str]:
+        found = self.aws("rds").describe_db_clusters()["DBClusters"]
+        return {cluster["DBClusterIdentifier"] for cluster in found}
+
     def associations(self, *clients: str) -> list[dict]:
         """The associations of clients with instance profiles."""
         filters = [{"Name": "instance-id", "Values": [self.clients[name]["instance_id"] for name in clients]}]

@@ -160,7 +160,8 @@ def test_causes_that_are_one_users_own(lab, doctor, variables):
     rest = dict.fromkeys(ACCOUNTS, GOOD)
     resources = [arn(lab, template, user) for user, template in {**mistaken, **rest}.items()]
     inside = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
-    put(lab, POLICY, allow(resources), allow(arn(lab, GOOD, "conditional"), Condition=inside))
+    ours = allow(resources, Sid="RdsIamConnect")  # by which the site knows that it may change the policy
+    put(lab, POLICY, ours, allow(arn(lab, GOOD, "conditional"), Condition=inside))
     deny = {"Sid": "NoLogin", "Effect": "Deny", "Action": "rds-db:*", "Resource": arn(lab, GOOD, "denied")}
     put(lab, "guard", deny)
 
@@ -186,6 +187,7 @@ def test_causes_that_are_one_users_own(lab, doctor, variables):
     assert doctor(*extra) == {}
     for identifier in lab.databases:
         lab.sql(identifier, "DROP USER " + ", ".join(f"{user}@'%'" for user in USERS) + ", elsewhere@'192.168.%'")
+    lab.aws("iam").delete_role_policy(RoleName=ROLE, PolicyName=POLICY)
     lab.good("site.yml", "--tags", "step5")  # whose policy is for those users alone
 
 

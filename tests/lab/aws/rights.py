@@ -33,6 +33,8 @@ def _resource(original, service, method, path, headers, body, params, region, ac
         return _arn(PROFILE, value("InstanceProfileName"))
     if service == "iam" and value("PolicySourceArn"):
         return value("PolicySourceArn")
+    if service == "rds" and value("ResourceName"):
+        return value("ResourceName")
     association = service == "ec2" and ec2._iam_instance_profile_associations.get(value("AssociationId"))
     if association:
         return f"arn:aws:ec2:{region}:{account}:instance/{association['InstanceId']}"

@@ -13,6 +13,9 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._policy import (
     INLINE_LIMIT,
     check_user_name,
     connect_policy,
+    merge,
+    our_statement,
+    without_ours,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -143,3 +146,96 @@ def test_user_names(name):
 def test_user_names_that_are_refused(name):
     with pytest.raises(RdsIamError):
         check_user_name(name)
+
+
+ACCOUNT_2 = "arn:aws:rds-db:eu-west-1:210987654321:dbuser:db-ABC/app"
+REGION_2 = "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ABC/app"
+LONGER = f"{ARN}DEF/app"  # another database, whose resource id begins in the same way
+
+
+def ours(*arns, **changes):
+    return {"Sid": "RdsIamConnect", "Effect": "Allow", "Action": "rds-db:connect", "Resource": list(arns), **changes}
+
+
+def document(*found):
+    return {"Version": "2012-10-17", "Statement": list(found)}
+
+
+def test_only_the_databases_of_the_run_change():
+    there = document(ours(f"{ARN}/report", f"{ARN}/*", f"{OTHER}/app", ACCOUNT_2, REGION_2, LONGER))
+    merged = merge(there, [record(ARN, users=["app"])], purge=False)
+    assert merged.unaccounted == sorted([f"{OTHER}/app", ACCOUNT_2, REGION_2, LONGER])
+    assert resources(merged.document) == sorted([f"{ARN}/app", *merged.unaccounted])
+    purged = merge(there, [record(ARN, users=["app"])], purge=True)
+    assert (resources(purged.document), purged.unaccounted) == ([f"{ARN}/app"], [])
+
+
+@given(
+    there=st.lists(st.sampled_from([f"{ARN}/a", f"{ARN}/b", f"{OTHER}/a", ACCOUNT_2, REGION_2, LONGER, "*", "arn:*"])),
+    users=st.lists(st.sampled_from(["a", "b", "c"])),
+)
+def test_what_a_run_does_not_see_is_as_before(there, users):
+    databases = [record(ARN, users=users)]
+    before = document(ours(*there)) if there else None
+    after = merge(before, databases, purge=False)
+    kept = set(resources(after.document)) if after.document else set()
+    assert {arn for arn in kept if arn.startswith(f"{ARN}/")} == {f"{ARN}/{user}" for user in users}
+    assert {arn for arn in kept if not arn.startswith(f"{ARN}/")} == {
+        arn for arn in there if not arn.startswith(f"{ARN}/")
+    }
+    again = merge(after.document, databases, purge=False)
+    assert again.document == after.document
+
+
+def test_statements_of_others_stay_as_they_are():
+    theirs = [{"Effect": "Allow", "Action": "rds-db:connect", "Resource": "*"}, {"Sid": "X", "Effect": "Deny"}]
+    there = document(theirs[0], ours(f"{ARN}/report"), theirs[1])
+    merged = merge(there, [record(ARN, users=["app"])], purge=True)
+    assert merged.document == document(theirs[0], ours(f"{ARN}/app"), theirs[1])
+    assert without_ours(there) == document(*theirs) and without_ours(document(ours())) is None
+    assert merge(there, [record(ARN, users=["report"])], purge=False).document is there
+
+
+def test_a_single_statement_without_a_list():
+    there = {"Version": "2012-10-17", "Statement": ours(Resource=f"{ARN}/app", Action=["rds-db:connect"])}
+    assert our_statement(there) == there["Statement"]
+    assert merge(there, [record(ARN, users=["app"])], purge=False).document is there
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Sid": "Theirs"},
+        {"Sid": None},
+        {"Effect": "Deny"},
+        {"Action": "rds-db:*"},
+        {"Action": ["rds-db:connect", "s3:*"]},
+        {"Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.1"}}},
+        {"NotResource": "*"},
+        {"Resource": None},
+    ],
+)
+def test_what_is_no_statement_of_ours(changes):
+    """To write it anew would widen what somebody has narrowed."""
+    assert our_statement(document(ours(f"{ARN}/app", **changes))) is None
+
+
+@pytest.mark.parametrize(
+    ("databases", "word"),
+    [
+        ([], "no databases"),
+        ([record(ARN)], "no users"),
+        ([record(ARN, users="app")], "no users"),
+        ([record(ARN, users=["a*"])], "matches other users"),
+        ([{"identifier": "orders", "users": []}], "no connect_arn_prefix"),
+    ],
+)
+def test_refusals_of_a_merge(databases, word):
+    with pytest.raises(RdsIamError, match=word):
+        merge(None, databases, purge=False)
+
+
+def test_nobody_may_connect_any_more():
+    databases = [record(ARN, users=[]), record(OTHER, users=[])]
+    assert merge(document(ours(f"{ARN}/app", f"{OTHER}/app")), databases, purge=False).document is None
+    assert merge(None, databases, purge=False).document is None

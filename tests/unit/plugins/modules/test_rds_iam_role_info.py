@@ -67,16 +67,25 @@ def test_all_of_it(run_module, stubbed):
             "trust_policy": TRUST,
             "permissions_boundary": BOUNDARY,
             "tags": {"a": "b"},
+            "managed_by": None,
         },
         "instance_profile": {
             "name": "profile",
             "arn": f"{ACCOUNT}:instance-profile/profile",
             "path": "/",
             "role_name": "app",
+            "tags": {},
+            "managed_by": None,
         },
         "policy": {"name": "policy", "document": TRUST},
         "instances": [],
     }
+
+
+def test_who_manages_it(run_module, stubbed):
+    marked = {"Tags": [{"Key": "ManagedBy", "Value": "dbops.rds_iam"}]}
+    result = run(run_module, stubbed("iam", *answers({**ROLE, **marked}, {**PROFILE, **marked})))
+    assert result["role"]["managed_by"] == result["instance_profile"]["managed_by"] == "dbops.rds_iam"
 
 
 def test_bare(run_module, stubbed):
