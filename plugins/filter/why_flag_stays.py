@@ -1,0 +1,12 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site import teardown_summary as summary
+
+
+class FilterModule:
+    def filters(self):
+        return {"why_flag_stays": summary.why_flag_stays}
