@@ -24,8 +24,9 @@ _OLD = {
 }
 _REGION = re.compile(r"(us-gov-|cn-|)[a-z]{2,9}(?:-[a-z]+)*-\d{1,2}")
 _AUTHORITY = re.compile(r"rds-ca-(rsa2048|rsa4096|ecc384)-g(\d+)")
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n.+?\r?\n-----END CERTIFICATE-----", re.S)
-_PKCS7 = re.compile(rb"-----BEGIN PKCS7-----(.+?)-----END PKCS7-----", re.S)
+MOST = 2000  # certificates; the bundle of all Regions has some 120, and each takes a fraction of a millisecond
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+_BEGIN_PKCS7, _END_PKCS7 = b"-----BEGIN PKCS7-----", b"-----END PKCS7-----"
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # the object identifier in DER
 _SEQUENCE, _SET, _INTEGER, _ZERO = 0x30, 0x31, 0x02, 0xA0  # tags in DER
 
@@ -52,26 +53,46 @@ def address(bundle: str, ending: str) -> str:
 
 
 @dataclass(frozen=True)
-class Root:
-    """A root certificate of a bundle; the times are seconds since 1970."""
+class Certificate:
+    """The certificate of an authority in a bundle; the times are seconds since 1970."""
 
     subject: str
+    is_root: bool
     not_before: int
     not_after: int
 
     def live(self, now: float) -> bool:
         return self.not_before <= now < self.not_after
 
+    @property
+    def is_of_rds(self) -> bool:
+        """Whether an authority of RDS has it, by the name that AWS gives to all of them since 2015."""
+        return self.subject.startswith("Amazon RDS ")
 
-def roots(content: bytes, ending: str) -> list[Root]:
-    """The root certificates of a bundle. Each is parsed alone, so that one odd certificate does not hide the others."""
-    result = []
-    for certificate in _in_pkcs7(content) if ending == "p7b" else map(_text, _PEM.findall(content)):
-        try:
-            result += [_root(known) for known in _load(certificate) if known["subject"] == known["issuer"]]
-        except (ssl.SSLError, ValueError):
-            continue
-    return result
+
+def certificates(content: bytes, ending: str) -> list[Certificate | None]:
+    """Return the certificates of a bundle, None for one that is odd, or is not an authority's.
+
+    Each is parsed alone, so that one odd certificate does not hide the others. The time grows linearly with the size.
+    """
+    return [_parse(one) for one in _split(content, ending)[:MOST]]
+
+
+def roots(content: bytes, ending: str) -> list[Certificate]:
+    """Return the root certificates of a bundle."""
+    return [one for one in certificates(content, ending) if one and one.is_root]
+
+
+def _split(content: bytes, ending: str) -> list[str] | list[bytes]:
+    return _in_pkcs7(content) if ending == "p7b" else _in_pem(content)
+
+
+def _parse(certificate: str | bytes) -> Certificate | None:
+    try:
+        loaded = _load(certificate)
+        return _certificate(loaded[0]) if loaded else None
+    except (ssl.SSLError, ValueError):
+        return None
 
 
 def _load(certificates: str | bytes) -> list[dict]:
@@ -93,12 +114,23 @@ def _is_usable(pem: bytes) -> bool:
         return False
 
 
+def _in_pem(content: bytes) -> list[str]:
+    """Return each certificate of a PEM file, from the last line that begins one to the first that ends it."""
+    found = []
+    for part in content.split(_BEGIN)[1:]:
+        body, end, _rest = part.partition(_END)
+        if end:
+            found.append(_text(_BEGIN + body + end))
+    return found
+
+
 def _in_pkcs7(content: bytes) -> list[bytes]:
     """The certificates of a PKCS7 file, in DER; none where it is no such file, or is cut off."""
-    armoured = _PKCS7.search(content)
+    _before, begin, armoured = content.partition(_BEGIN_PKCS7)
+    body, end, _after = armoured.partition(_END_PKCS7)
     try:
-        file, _rest = _take(_SEQUENCE, base64.b64decode(armoured[1]) if armoured else content)
-        if not file.startswith(_SIGNED_DATA):
+        file, _rest = _take(_SEQUENCE, memoryview(base64.b64decode(body) if begin and end else content))
+        if file[: len(_SIGNED_DATA)] != _SIGNED_DATA:
             return []
         signed, _rest = _take(_ZERO, file[len(_SIGNED_DATA) :])
         signed, _rest = _take(_SEQUENCE, signed)
@@ -106,16 +138,16 @@ def _in_pkcs7(content: bytes) -> list[bytes]:
             _skipped, signed = _take(tag, signed)
         left, _rest = _take(_ZERO, signed)
         found = []
-        while left:
+        while left and len(found) <= MOST:
             _certificate, rest = _take(_SEQUENCE, left)
-            found.append(left[: len(left) - len(rest)])
+            found.append(bytes(left[: len(left) - len(rest)]))
             left = rest
         return found
     except ValueError:  # of b64decode too
         return []
 
 
-def _take(tag: int, data: bytes) -> tuple[bytes, bytes]:
+def _take(tag: int, data: memoryview) -> tuple[memoryview, memoryview]:
     """The content of the DER element at the beginning, which must have this tag, and what follows it."""
     size = data[1] & 0x7F if len(data) > 1 and data[1] & 0x80 else 0  # the bytes of a long length
     start = 2 + size
@@ -127,17 +159,20 @@ def _take(tag: int, data: bytes) -> tuple[bytes, bytes]:
     return data[start:end], data[end:]
 
 
-def _root(certificate: dict) -> Root:
+def _certificate(certificate: dict) -> Certificate:
     names = dict(pair for part in certificate["subject"] for pair in part)
-    return Root(
-        names.get("commonName", "?"),
+    return Certificate(
+        names.get("commonName") or names.get("organizationName") or "?",
+        certificate["subject"] == certificate["issuer"],
         int(ssl.cert_time_to_seconds(certificate["notBefore"])),
         int(ssl.cert_time_to_seconds(certificate["notAfter"])),
     )
 
 
-def live_roots(content: bytes, ending: str, where: str, now: float) -> tuple[list[Root], list[Root]]:
+def live_roots(content: bytes, ending: str, where: str, now: float) -> tuple[list[Certificate], list[Certificate]]:
     """The live and the dead roots of a bundle; one without live roots is refused."""
+    if len(_split(content, ending)) > MOST:
+        raise RdsIamError(f"{where} holds more than {MOST} certificates; the file in place, if any, was kept.")
     found = roots(content, ending)
     live = [root for root in found if root.live(now)]
     dead = [root for root in found if not root.live(now)]
@@ -157,12 +192,12 @@ def live_roots(content: bytes, ending: str, where: str, now: float) -> tuple[lis
     return live, dead
 
 
-def uncovered(databases: list[dict], live: list[Root]) -> list[dict]:
+def uncovered(databases: list[dict], live: list[Certificate]) -> list[dict]:
     """The databases whose server certificate is issued by an authority that has no live root in the bundle."""
     return [database for database in databases if not _is_covered(database, live)]
 
 
-def _is_covered(database: dict, live: list[Root]) -> bool:
+def _is_covered(database: dict, live: list[Certificate]) -> bool:
     authority = database["ca_certificate_identifier"]
     if not authority:  # RDS does not say it of every cluster
         return True

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import base64
 import datetime
+import signal
 import ssl
 
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle
+from ansible_collections.dbops.rds_iam.plugins.module_utils._client import bundle_file
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -132,6 +134,54 @@ def test_no_bytes_break_the_parser(data):
             assert len(_ca_bundle.roots(content, ending)) <= 2
 
 
+def der(tag, content):
+    size = len(content).to_bytes(4, "big")
+    return bytes([tag, 0x84]) + size + content
+
+
+def pkcs7_of(elements):
+    """A file whose certificates are so many empty elements."""
+    signed = der(0x02, b"\1") + der(0x31, b"") + der(0x30, b"") + der(0xA0, b"\x30\x00" * elements)
+    return der(0x30, bytes.fromhex("06092a864886f70d010702") + der(0xA0, der(0x30, signed)))
+
+
+BEGIN, END = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
+EIGHT_MEGABYTES = {
+    "only beginnings": ("pem", BEGIN * 290_000),
+    "only ends": ("pem", END * 310_000),
+    "beginnings, and an end": ("pem", BEGIN * 290_000 + END),
+    "empty certificates": ("pem", (BEGIN + END) * 150_000),
+    "one long certificate": ("pem", BEGIN + b"A" * 8_000_000 + b"\n" + END),
+    "beginnings of PKCS7": ("p7b", b"-----BEGIN PKCS7-----\n" * 360_000),
+    "empty elements": ("p7b", pkcs7_of(4_000_000)),
+    "beginnings of other things": ("pem", b"-----BEGIN " * 720_000),
+}
+
+
+@pytest.fixture
+def a_minute():
+    """Ends what takes longer: time that grows with the square of the size is hours here."""
+
+    def end(*_arguments):
+        raise AssertionError("it takes longer than a minute")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("kind", EIGHT_MEGABYTES)
+def test_time_grows_with_the_size_and_not_with_its_square(a_minute, kind):
+    ending, content = EIGHT_MEGABYTES[kind]
+    assert _ca_bundle.roots(content, ending) == []
+    with pytest.raises(RdsIamError, match=r"holds no root certificate|holds more than 2000 certificates"):
+        _ca_bundle.live_roots(content, ending, "the file", NOW.timestamp())
+    with pytest.raises(RdsIamError, match="it was left as it is"):
+        bundle_file.check_replaceable(bundle_file.BundleFile(f"bundle.{ending}", content=content), NOW.timestamp())
+
+
 COMMERCIAL = "https://truststore.pki.rds.amazonaws.com"
 GOVCLOUD = "https://truststore.pki.us-gov-west-1.rds.amazonaws.com"
 CHINA = "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn"
@@ -170,7 +220,7 @@ def test_bundles_that_are_refused(bundle, word):
 
 
 def named(subject):
-    return _ca_bundle.Root(subject, 0, 1)
+    return _ca_bundle.Certificate(subject, True, 0, 1)
 
 
 @pytest.mark.parametrize(
