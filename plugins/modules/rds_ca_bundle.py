@@ -15,6 +15,12 @@ description:
   - Downloads the bundle with the certificates of the RDS certificate authorities, parses it certificate by certificate,
     and puts it in place in one step if it has live roots.
   - If the download fails, or what arrives is not such a bundle, the file in place is kept and the module fails.
+  - A file that the module creates bears its mark, the comment C(# ManagedBy=dbops.rds_iam ...) as its first line, which
+    OpenSSL, Python and the clients of MariaDB and MySQL skip. A file of PKCS7 has the extended attribute
+    C(user.dbops.rds_iam) instead. Only a file with the mark is ever removed.
+  - A file without the mark is replaced only if it is empty, or holds certificates of RDS and no live ones of others,
+    and stays without the mark. Any other file, such as the trust store of the system, is left as it is, and the module
+    fails. The same holds for a file of the module to which somebody else has added live certificates.
   - It warns half a year before the first of the live roots ends.
   - The certificate of an RDS Proxy is not issued by these authorities, but by Amazon's public roots, which the system
     has (package C(ca-certificates)).
@@ -22,17 +28,18 @@ description:
 attributes:
   check_mode:
     support: full
-    description: Downloads and verifies the bundle, and leaves the file as it is.
+    description: Downloads and verifies the bundle, says what it would do with the file, and leaves it as it is.
   diff_mode:
     support: full
     description: Shows the subjects of the root certificates before and after.
   idempotent:
     support: full
-    description: The file is replaced only when its content differs.
+    description: The file is replaced only when its content differs, not counting the mark.
 options:
   path:
     description:
-      - Where the bundle is installed. A missing directory is created, with mode V(0755).
+      - Where the bundle is installed. A missing directory is created, with mode V(0755). Of a symbolic link the file
+        behind it is meant, and the link stays.
       - The ending decides the form of the bundle, PKCS7 for C(.p7b), which applications on Windows may need, and PEM
         for all others. Logins of this collection need PEM.
     type: path
@@ -46,8 +53,11 @@ options:
     default: global
   url:
     description:
-      - Where the bundle comes from, if not from AWS, such as a mirror of your own. Then O(bundle) has no effect.
-      - A bundle decides which servers are trusted, so an C(http) address is taken only with O(checksum).
+      - Where the bundle comes from, if not from AWS, such as a mirror of your own. Then O(bundle) has no effect. That
+        bundle may hold live roots of others too, such as the authority of a proxy.
+      - A bundle decides which servers are trusted, so an C(http) address is taken only with O(checksum), and one of
+        C(https) may redirect to no other kind of address, not even on the way.
+      - User, password, query and fragment may be secrets. They are in no message, no result, and no log.
     type: str
   databases:
     description:
@@ -69,14 +79,18 @@ options:
         description: The certificate authority that RDS reports for it, such as V(rds-ca-rsa2048-g1).
         type: str
   checksum:
-    description: The SHA-256 checksum that the download must have, as V(sha256:) and 64 hexadecimal digits.
+    description:
+      - The SHA-256 checksum that the download must have, as V(sha256:) and 64 hexadecimal digits.
+      - It is that of the file which AWS publishes. The installed file has the mark before it.
     type: str
   timeout:
-    description: Seconds to wait for the download.
+    description: Seconds that the whole download may take, with its redirects.
     type: int
     default: 30
   state:
-    description: V(absent) removes the file, and its directory if that is empty then.
+    description:
+      - V(absent) removes the file if it bears the mark of this module, and the directories that the module made for
+        it, as far as they are empty then. Any other file stays, and RV(msg) says why.
     type: str
     choices: [present, absent]
     default: present
@@ -147,6 +161,13 @@ size:
   returned: when the file is there
   type: int
   sample: 165484
+msg:
+  description: Why the file was not removed.
+  returned: when O(state=absent), and a file stays
+  type: str
+  sample: >-
+    /etc/ssl/rds/global-bundle.pem stays: it has no mark of dbops.rds_iam, so it was there before, or is of a version
+    without marks; remove it by hand if nothing needs it.
 secontext:
   description: The SELinux context of the file.
   returned: when the file is there, and the host has SELinux
@@ -176,63 +197,25 @@ uncovered:
   sample: []
 """
 
-import hashlib
 import os
-import re
 import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._client import bundle_file, download
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, one_line
 
 _WARNING = 183 * 24 * 3600  # seconds; half a year
-_READER = r"//([^/]*@)"  # who reads a mirror, as in https://USER:PASSWORD@HOST
-_LIMIT = 8 * 1024 * 1024  # the bundle of all regions has some 200 kB
 
 
-def shown(url: str) -> str:
-    return re.sub(_READER, "//", url)
+def subjects(form: str, content: bytes | None) -> str:
+    return "".join(f"{root.subject}\n" for root in _ca_bundle.roots(content or b"", form))
 
 
-def fetch(url: str, checksum: str | None, timeout: int) -> bytes:
-    address, url = url, shown(url)
-    if checksum and not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", checksum):
-        raise RdsIamError(f"The checksum {checksum!r} is not sha256: followed by 64 hexadecimal digits.")
-    if not url.startswith("https://") and not (checksum and url.startswith("http://")):
-        raise RdsIamError(f"{url} is not an https address; CA certificates are fetched over http only with a checksum.")
-    try:
-        response = open_url(address, timeout=timeout, follow_redirects="safe")
-        content = response.read(_LIMIT + 1)
-        arrived_from = shown(response.geturl())
-        announced = int(response.headers.get("Content-Length") or 0)
-    except Exception as exc:  # urllib, http.client, ssl and socket have nothing in common but this
-        raise RdsIamError(f"{url} could not be fetched: {exc}; the file in place, if any, was kept.") from None
-    if url.startswith("https://") and not arrived_from.startswith("https://"):
-        raise RdsIamError(f"{url} redirects to {arrived_from}, which is not https; the file in place was kept.")
-    if len(content) > _LIMIT:
-        raise RdsIamError(f"{url} holds more than {_LIMIT} bytes, so it is no CA bundle.")
-    if len(content) < announced:  # reading a part of a response does not notice that the connection broke off
-        raise RdsIamError(f"{url} was cut off after {len(content)} of {announced} bytes; the file in place was kept.")
-    if checksum and hashlib.sha256(content).hexdigest() != checksum[len("sha256:") :].lower():
-        raise RdsIamError(f"{url} does not have the checksum {checksum}; the file in place, if any, was kept.")
-    return content
-
-
-def read(path: str) -> bytes:
-    if not os.path.exists(path):
-        return b""
-    with open(path, "rb") as stream:
-        return stream.read()
-
-
-def subjects(path: str, content: bytes) -> str:
-    return "".join(f"{root.subject}\n" for root in _ca_bundle.roots(content, _ca_bundle.form(path)))
-
-
-def put(module, path: str, content: bytes) -> None:
-    directory = os.path.dirname(path)
+def put(module, file: bundle_file.BundleFile, content: bytes) -> None:
+    directory = os.path.dirname(file.target)
+    mark = bundle_file.new_mark(file, content)
     if not os.path.isdir(directory):
         umask = os.umask(0o022)
         try:
@@ -241,11 +224,18 @@ def put(module, path: str, content: bytes) -> None:
             os.umask(umask)
     handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
     with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-    module.atomic_move(temporary, path, unsafe_writes=module.params["unsafe_writes"])
+        stream.write(content if file.form == "p7b" else mark + content)
+    try:
+        module.atomic_move(temporary, file.target, unsafe_writes=module.params["unsafe_writes"])
+    except Exception as exc:  # it raises nothing more particular
+        raise RdsIamError(
+            f"{file.target} could not be replaced: {one_line(exc)}; let it be replaced, or set unsafe_writes."
+        ) from None
+    if mark and file.form == "p7b":
+        bundle_file.set_attribute(file.target, mark)
 
 
-def check_loss(missing: list[dict], in_place: list[_ca_bundle.Root], url: str) -> None:
+def check_loss(missing: list[dict], in_place: list[_ca_bundle.Certificate], url: str) -> None:
     """Refuse a bundle that would end the logins to a database for which the file in place has a root."""
     still = _ca_bundle.uncovered(missing, in_place)
     lost = [database["identifier"] for database in missing if database not in still]
@@ -256,51 +246,64 @@ def check_loss(missing: list[dict], in_place: list[_ca_bundle.Root], url: str) -
         )
 
 
+def address(module, form: str) -> str:
+    """Return where the bundle comes from. Ansible masks an address in which something may be secret."""
+    url = module.params["url"] or _ca_bundle.address(module.params["bundle"], form)
+    if url == download.public_address(url):
+        module.no_log_values.discard(url)
+    return url
+
+
 def present(module, path: str) -> dict:
-    ending = _ca_bundle.form(path)
-    url = module.params["url"] or _ca_bundle.address(module.params["bundle"], ending)
-    module.no_log_values.update(re.findall(_READER, url))  # for what Ansible shows of the options
-    content = fetch(url, module.params["checksum"], module.params["timeout"])
-    url = shown(url)
-    live, dead = _ca_bundle.live_roots(content, ending, url, time.time())
-    before = read(path)
+    file, now = bundle_file.read(path), time.time()
+    address_of_bundle = address(module, file.form)
+    content = download.fetch(address_of_bundle, module.params["checksum"], module.params["timeout"])
+    content, url = bundle_file.without_mark(content), download.public_address(address_of_bundle)
+    live, dead = _ca_bundle.live_roots(content, file.form, url, now)
     missing = _ca_bundle.uncovered(module.params["databases"], live)
-    check_loss(missing, [root for root in _ca_bundle.roots(before, ending) if root.live(time.time())], url)
-    changed = before != content
-    if changed and not module.check_mode:
-        put(module, path, content)
+    changed = file.content != content
+    if changed:
+        bundle_file.check_replaceable(file, now)
+        in_place = _ca_bundle.roots(file.content or b"", file.form)
+        check_loss(missing, [root for root in in_place if root.live(now)], url)
+        if not module.check_mode:
+            put(module, file, content)
     if module.params["mode"] is None:
         module.params["mode"] = "0644"
     if os.path.exists(path):
-        file_args = module.load_file_common_arguments(module.params, path=path)
+        file_args = module.load_file_common_arguments(module.params, path=file.target)
         changed = module.set_fs_attributes_if_different(file_args, changed)
-    result = {"changed": changed, "certificates": len(live), "expired": [root.subject for root in dead]}
     first = min(live, key=lambda root: root.not_after)
-    result["not_after"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(first.not_after))
-    if first.not_after < time.time() + _WARNING:
-        module.warn(f"The root {first.subject} of {url} ends on {result['not_after'][:10]}; look for a newer bundle.")
-    result["uncovered"] = [database["identifier"] for database in missing]
+    not_after = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(first.not_after))
+    if first.not_after < now + _WARNING:
+        module.warn(f"The root {first.subject} of {url} ends on {not_after[:10]}; look for a newer bundle.")
     for database in missing:
         module.warn(
             f"{url} has no live root for {database['identifier']}, whose server certificate is issued by"
             f" {database['ca_certificate_identifier']} of {database['region']}, so logins to it will fail; install the"
             " bundle of its Region or partition, or have RDS issue the certificate with a current authority."
         )
-    if before != content:
-        result["diff"] = {"before": subjects(path, before), "after": subjects(path, content)}
-    return result
+    diff = {"before": subjects(file.form, file.content), "after": subjects(file.form, content)}
+    return {
+        **({"diff": diff} if file.content != content else {}),
+        "changed": changed,
+        "certificates": len(live),
+        "expired": [root.subject for root in dead],
+        "not_after": not_after,
+        "uncovered": [database["identifier"] for database in missing],
+    }
 
 
 def absent(module, path: str) -> dict:
-    before = read(path)
-    changed = os.path.exists(path)
-    if changed and not module.check_mode:
-        os.remove(path)
-        try:
-            os.rmdir(os.path.dirname(path))
-        except OSError:
-            pass  # others keep files there
-    return {"changed": changed, "diff": {"before": subjects(path, before), "after": ""}}
+    file = bundle_file.read(path)
+    if file.content is None and not file.is_link:
+        return {"changed": False}
+    reason = bundle_file.reason_to_stay(file, time.time())
+    if reason:
+        return {"changed": False, "msg": reason}
+    if not module.check_mode:
+        bundle_file.remove(file)
+    return {"changed": True, "diff": {"before": subjects(file.form, file.content), "after": ""}}
 
 
 def main():
@@ -308,7 +311,7 @@ def main():
         argument_spec={
             "path": {"type": "path", "default": "/etc/ssl/rds/global-bundle.pem"},
             "bundle": {"type": "str", "default": "global"},
-            "url": {"type": "str"},
+            "url": {"type": "str", "no_log": True},
             "databases": {
                 "type": "list",
                 "elements": "dict",

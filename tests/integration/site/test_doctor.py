@@ -16,7 +16,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from driver import BIN
+from driver import BIN, writes_a_bundle_of_another_region
 
 ROLE, POLICY = "rds-iam-lab", "rds-iam-connect"
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -347,7 +347,7 @@ ROUNDS = [
     ],
     [
         Cause("certificate", "does not exist", **on("client1", "rm {bundle}")),
-        Cause("certificate", "unable to get", **on("client2", "cp /etc/ssl/certs/ca-certificates.crt {bundle}")),
+        Cause("certificate", "unable to get", **on("client2", writes_a_bundle_of_another_region())),
     ],
     [
         Cause("profile", "no instance profile is attached", lambda lab: lab.detach("client1"), hosts=("client1",)),

@@ -42,7 +42,7 @@ def test_a_bundle_from_a_mirror(lab, role):
     refused = role("client1", "ca_bundle", ca_bundle_checksum=f"sha256:{'0' * 64}", **variables)
     assert refused.status != 0 and "does not have the checksum" in refused.output
     assert good(role("client1", "ca_bundle", ca_bundle_checksum=checksum, **variables)) == 1
-    assert lab.ssh("client1", f"sha256sum {path}").stdout.split()[0] == checksum.removeprefix("sha256:")
+    assert lab.ssh("client1", f"tail -n +2 {path} | sha256sum").stdout.split()[0] == checksum.removeprefix("sha256:")
     lab.ssh("client1", f"rm {path}")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pymysql
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from driver import ROOT
+from driver import ROOT, writes_a_bundle_of_another_region
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "lab"))
 
@@ -213,8 +213,8 @@ def bundle_deleted(lab):
 
 
 def bundle_of_another_authority(lab):
-    command = f"cp /etc/ssl/certs/ca-certificates.crt {lab.bundle('client1')}"
-    assert lab.ssh("client1", f"{lab.sudo}{command}").returncode == 0
+    command = writes_a_bundle_of_another_region().format(bundle=lab.bundle("client1"))
+    assert lab.ssh("client1", f"{lab.sudo}sh -c {lab.quote(command)}").returncode == 0
 
 
 @pytest.mark.parametrize(
