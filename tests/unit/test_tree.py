@@ -46,6 +46,12 @@ def test_the_collection_does_not_know_the_lab():
     assert found(r"(?i)\blab\b|ministack|10\.77\.|127\.77\.", below("plugins", "roles", "playbooks", "meta")) == []
 
 
+def test_packages_are_installed_in_one_place():
+    """The modules of Ansible for it let a package manager remove others."""
+    modules = r"\b(apt|dnf5?|yum|package):|apt-get .*install|dnf .*install"
+    assert found(modules, below("playbooks", "roles")) == []
+
+
 def test_one_place_opens_connections_to_databases():
     drivers = r"pymysql|MySQLdb|mysql\.connector|mariadb\.connect|open_connection|socket\b"
     imports = found(rf"^\s*(import|from)\s+({drivers})", below("plugins", "roles", "playbooks"))

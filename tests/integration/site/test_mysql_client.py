@@ -9,6 +9,7 @@ import json
 
 import pytest
 from driver import good
+from foreign_packages import HOSTS
 
 FAMILIES = {"debian": "client1", "amazon": "client2"}
 VENV = "/opt/dbops-rds-iam"
@@ -16,11 +17,15 @@ PACKAGES = f"{VENV}/lib/python3*/site-packages"
 # Unlike a new server, which its package may have secured.
 INSECURE = """
 CREATE USER ''@'localhost';
-CREATE USER 'root'@'%' IDENTIFIED BY 'root';
 CREATE DATABASE IF NOT EXISTS test;
 """
+IN_USE = """
+CREATE TABLE test.precious (id INT);
+CREATE USER 'root'@'10.%' IDENTIFIED BY 'root';
+"""
 LEFT = """
-SELECT CONCAT(user, '@', host) FROM mysql.user WHERE user IN ('', 'root');
+SELECT CONCAT(user, '@', host) FROM mysql.user WHERE user IN ('', 'root') ORDER BY 1;
+SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.tables WHERE table_schema = 'test';
 SELECT schema_name FROM information_schema.schemata WHERE schema_name = 'test';
 """
 
@@ -95,30 +100,94 @@ def test_a_damaged_environment_is_made_again(lab, role):
         root(lab, client, f"{lab.as_nobody} {VENV}/bin/python3 -c 'import botocore.session, pymysql'")
 
 
-def test_an_environment_where_the_user_wants_one(lab, role):
-    """A host that has the packages, too."""
+REMOVE_LIBRARIES = f"dpkg --purge --force-depends python3-pymysql python3-botocore 2> /dev/null; rm -rf {VENV}"
+
+
+def test_an_environment_where_the_user_wants_no_packages(lab, role):
+    """What it needs of Debian's own Python is installed too."""
     client = FAMILIES["debian"]
-    own = {"mysql_client_packages": ["default-mysql-client", "python3-venv"], "mysql_client_python_packages": []}
-    assert good(role(client, **own)) > 0
-    assert good(role(client, **own)) == 0
-    root(lab, client, f"{VENV}/bin/python3 -c 'import botocore, pymysql' && rm -r {VENV}")
+    good(role(client))
+    own = {"mysql_client_python_packages": []}
+    assert good(role(client, **own)) == 0, "the libraries are there"
+    root(lab, client, f"{REMOVE_LIBRARIES}; dpkg --purge --force-depends python3-venv python3.11-venv 2> /dev/null")
+    try:
+        assert good(role(client, "--check", **own)) > 0
+        assert lab.ssh(client, f"ls {VENV}").returncode != 0
+        assert good(role(client, **own)) > 0
+        assert good(role(client, **own)) == 0
+        root(lab, client, f"{VENV}/bin/python3 -c 'import botocore, pymysql'")
+    finally:
+        root(lab, client, f"rm -rf {VENV}")
+        good(role(client))
+
+
+def test_a_python_that_the_packages_do_not_reach(lab, role):
+    """One of a virtual environment, as applications have it: it gets the libraries, and so does rds-mysql."""
+    client, orders = FAMILIES["debian"], lab.databases["orders"]
+    good(role(client))
+    root(lab, client, "apt-get install -qy python3-venv && python3 -m venv /opt/app")
+    python = {"ansible_python_interpreter": "/opt/app/bin/python3"}
+    login = {"endpoint": orders["endpoint"], "user": "app", "ca_file": "/nowhere.pem"}
+    variables = ("-e", json.dumps(python))
+    try:
+        before = lab.module(client, "dbops.rds_iam.rds_iam_ping", {"logins": [login]}, *variables).output
+        assert "PyMySQL is not installed for /opt/app/bin/python3" in before
+        assert good(role(client, "--check", **python)) > 0
+        assert good(role(client, **python)) > 0
+        assert good(role(client, **python)) == 0
+        after = lab.module(client, "dbops.rds_iam.rds_iam_ping", {"logins": [login]}, *variables).output
+        assert "not installed" not in after and "/nowhere.pem does not exist" in after
+        # The Python of the host has not lost its own, and where it has none, rds-mysql takes those of the other one.
+        assert good(role(client)) == 0
+        root(lab, client, REMOVE_LIBRARIES.partition(";")[0])
+        assert good(role(client, **python)) == 0
+    finally:
+        root(lab, client, "rm -rf /opt/app /opt/dbops-rds-iam")
+        good(role(client))
+
+
+def test_an_environment_of_another_version_of_python_is_made_again(lab, role):
+    """As after a new Python has come with an upgrade, or is found first from now on."""
+    client = FAMILIES["amazon"]
+    good(role(client))
+    root(lab, client, f"mv {VENV}/lib/python3.* {VENV}/lib/python3.9")
+    assert good(role(client)) > 0
+    assert good(role(client)) == 0
+    root(lab, client, f"python3 -c 'import sys; sys.path[:0] = sys.argv[1:]; import botocore, pymysql' {PACKAGES}")
 
 
 def test_no_index_is_said(lab, role):
     client = FAMILIES["amazon"]
-    root(lab, client, f"rm -rf {VENV}; mv /etc/pip.conf /etc/pip.away")
+    good(role(client))
+    root(lab, client, f"rm -r {PACKAGES}/pymysql; mv /etc/pip.conf /etc/pip.away")
     try:
         said = sentence(role(client))
+        root(lab, client, f"{VENV}/bin/python3 -c 'import botocore'")
+        assert root(lab, client, "ls /opt").split() == ["dbops-rds-iam"]
     finally:
         root(lab, client, "mv /etc/pip.away /etc/pip.conf")
     assert "could not be installed" in said and "botocore" in said and "mysql_client_python_packages" in said
     assert good(role(client)) > 0
 
 
+def test_a_dry_run_installs_nothing_where_pip_finds_it_on_the_disk(lab, role):
+    client = FAMILIES["amazon"]
+    good(role(client))
+    root(lab, client, "python3 -m venv /root/v && /root/v/bin/pip -q download -d /root/wheels botocore PyMySQL")
+    root(lab, client, f"rm -rf {PACKAGES}/pymysql* {PACKAGES}/PyMySQL*; cp /etc/pip.conf /etc/pip.away")
+    root(lab, client, "printf '[global]\\nno-index = true\\nfind-links = /root/wheels\\n' > /etc/pip.conf")
+    try:
+        before = root(lab, client, f"find {VENV} | sort")
+        assert good(role(client, "--check")) > 0
+        assert root(lab, client, f"find {VENV} | sort") == before
+        assert good(role(client)) > 0
+    finally:
+        root(lab, client, "mv /etc/pip.away /etc/pip.conf; rm -r /root/wheels /root/v")
+
+
 @pytest.mark.parametrize(
     ("release", "variables", "words"),
     [
-        ("ID=beos", {}, ["beos", "mysql_client_packages", "mysql_client_python_packages"]),
         ("ID=amzn\nVERSION_ID=2", {}, ["Amazon Linux 2 on client2 has no Python", "move it to Amazon Linux 2023"]),
         (
             "ID=beos\nVERSION_ID=5",
@@ -137,14 +206,31 @@ def test_a_distribution_that_will_not_do_is_said(lab, role, release, variables, 
     assert all(word in said for word in words)
 
 
+def test_a_client_for_which_no_packages_are_known_is_said(lab, role):
+    client = FAMILIES["amazon"]
+    good(role(client))
+    root(lab, client, "mv /etc/os-release /etc/os-release.away; echo ID=beos > /etc/os-release")
+    assert good(role(client)) == 0, "nothing is missing"
+    root(lab, client, "mkdir /root/away; mv /usr/bin/mariadb /usr/bin/mysql /root/away")
+    try:
+        said = sentence(role(client))
+    finally:
+        root(lab, client, "mv /root/away/* /usr/bin; rmdir /root/away; mv /etc/os-release.away /etc/os-release")
+    assert said.startswith(
+        "There is no mysql or mariadb client on client2, and dbops.rds_iam.mysql_client does not know"
+    )
+    assert "set mysql_client_packages" in said and "mysql_client_python_packages" in said
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_server(lab, role, family):
-    client = FAMILIES[family]
+    kind, client = HOSTS[family]
+    kind(lab, client).restore()
+    missing = role(client, mysql_client_server=True, mysql_client_server_packages=["no-such-server"])
+    assert missing.status != 0 and "no-such-server" in missing.output
     assert good(role(client, "--check", mysql_client_server=True)) > 0
     assert good(role(client, mysql_client_server=True)) > 0
     assert good(role(client, mysql_client_server=True)) == 0
-    missing = role(client, mysql_client_server=True, mysql_client_server_packages=["no-such-server"])
-    assert missing.status != 0 and "no-such-server" in missing.output
     missing = role(client, mysql_client_server=True, mysql_client_server_service="no-such-service")
     assert missing.status != 0 and "no-such-service" in missing.output
     secure = root(lab, client, "mariadb -N", input=LEFT)
@@ -156,8 +242,19 @@ def test_server(lab, role, family):
     assert root(lab, client, "ls /etc/rc2.d/S*mariadb"), "starts at boot"
     assert good(role(client, mysql_client_server=True)) == 0
     assert good(role(client, "--check", mysql_client_server=True)) == 0
+    root(lab, client, "mariadb", input=INSECURE + IN_USE)
+    before = root(lab, client, "mariadb -N", input=LEFT)
+    assert "test.precious" in before and "root@10.%" in before
+    for arguments in ([], ["--check"]):
+        run = role(client, *arguments, mysql_client_server=True)
+        assert good(run) == 0
+        stays = ["the account ''@'localhost'", "the account 'root'@'10.%'", "the database test, which holds 1 tables"]
+        assert f"would remove {', '.join(stays)}" in run.output
+    assert root(lab, client, "mariadb -N", input=LEFT) == before
+    root(lab, client, "mariadb", input="DROP DATABASE test; DROP USER ''@localhost, root@'10.%'")
     root(lab, client, "printf '[client]\nsocket=/nowhere\n' > /root/.my.cnf")
     said = sentence(role(client, mysql_client_server=True))
     root(lab, client, "rm /root/.my.cnf")
     assert said.startswith(f"The local server of {client} could not be checked as its root")
     root(lab, client, "service mariadb stop")
+    good(role(client))

@@ -14,31 +14,30 @@ from pathlib import Path
 import pytest
 
 ROLE = Path(__file__).parents[3] / "roles/mysql_client"
-DEBIAN = ("python3-pymysql python3-botocore", True)
-WITH_PIP = ("", False)
+DEBIAN = "python3-pymysql python3-botocore"
+WITH_PIP = ""
 RELEASES = {
-    'NAME="Ubuntu"\nVERSION_ID="22.04"\nID=ubuntu\nID_LIKE=debian\n': ("mysql-client", "ubuntu 22", *DEBIAN),
-    'NAME="Ubuntu"\nVERSION_ID="24.04"\nID=ubuntu\nID_LIKE=debian\n': ("mysql-client", "ubuntu 24", *DEBIAN),
-    'NAME="Ubuntu"\nVERSION_ID="26.04"\nID=ubuntu\nID_LIKE=debian\n': ("mysql-client", "ubuntu 26", *DEBIAN),
-    'PRETTY_NAME="Debian GNU/Linux 12"\nVERSION_ID="12"\nID=debian\n': ("default-mysql-client", "debian 12", *DEBIAN),
-    'PRETTY_NAME="Debian GNU/Linux forky/sid"\nID=debian\n': ("default-mysql-client", "debian", *DEBIAN),
-    'NAME="Amazon Linux"\nID="amzn"\nID_LIKE="fedora"\nVERSION_ID="2023"\n': ("mariadb105", "amzn 2023", *WITH_PIP),
-    'NAME="Amazon Linux"\nID="amzn"\nID_LIKE="centos rhel fedora"\nVERSION_ID="2"\n': ("", "amzn 2", *WITH_PIP),
-    'ID="rhel"\nID_LIKE="fedora"\nVERSION_ID="9.4"\nPLATFORM_ID="platform:el9"\n': ("mysql", "rhel 9", *WITH_PIP),
-    'ID="rhel"\nID_LIKE="centos fedora"\nVERSION_ID="10.1"\n': ("mysql8.4", "rhel 10", *WITH_PIP),
-    'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="8.10"\n': ("mysql", "rocky 8", *WITH_PIP),
-    'ID="almalinux"\nVERSION_ID="9.5"\n': ("mysql", "almalinux 9", *WITH_PIP),
-    'ID="centos"\nVERSION_ID="10"\n': ("mysql8.4", "centos 10", *WITH_PIP),
-    'ID="ol"\nVERSION_ID="9.3"\n': ("mysql", "ol 9", *WITH_PIP),
-    'ID="amzn"\nVERSION_ID="2035"\n': ("", "amzn 2035", *WITH_PIP),
-    "ID=alpine\nVERSION_ID=3.20.1\n": ("", "alpine 3", *WITH_PIP),
-    "": ("", "an unknown distribution", *WITH_PIP),
+    'NAME="Ubuntu"\nVERSION_ID="22.04"\nID=ubuntu\nID_LIKE=debian\n': ("mysql-client", "ubuntu 22", DEBIAN),
+    'NAME="Ubuntu"\nVERSION_ID="24.04"\nID=ubuntu\nID_LIKE=debian\n': ("mysql-client", "ubuntu 24", DEBIAN),
+    'NAME="Ubuntu"\nVERSION_ID="26.04"\nID=ubuntu\nID_LIKE=debian\n': ("mysql-client", "ubuntu 26", DEBIAN),
+    'PRETTY_NAME="Debian GNU/Linux 12"\nVERSION_ID="12"\nID=debian\n': ("default-mysql-client", "debian 12", DEBIAN),
+    'PRETTY_NAME="Debian GNU/Linux forky/sid"\nID=debian\n': ("default-mysql-client", "debian", DEBIAN),
+    'NAME="Amazon Linux"\nID="amzn"\nID_LIKE="fedora"\nVERSION_ID="2023"\n': ("mariadb105", "amzn 2023", WITH_PIP),
+    'NAME="Amazon Linux"\nID="amzn"\nID_LIKE="centos rhel fedora"\nVERSION_ID="2"\n': ("", "amzn 2", WITH_PIP),
+    'ID="rhel"\nID_LIKE="fedora"\nVERSION_ID="9.4"\nPLATFORM_ID="platform:el9"\n': ("mysql", "rhel 9", WITH_PIP),
+    'ID="rhel"\nID_LIKE="centos fedora"\nVERSION_ID="10.1"\n': ("mysql8.4", "rhel 10", WITH_PIP),
+    'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="8.10"\n': ("mysql", "rocky 8", WITH_PIP),
+    'ID="almalinux"\nVERSION_ID="9.5"\n': ("mysql", "almalinux 9", WITH_PIP),
+    'ID="centos"\nVERSION_ID="10"\n': ("mysql8.4", "centos 10", WITH_PIP),
+    'ID="ol"\nVERSION_ID="9.3"\n': ("mysql", "ol 9", WITH_PIP),
+    'ID="amzn"\nVERSION_ID="2035"\n': ("", "amzn 2035", WITH_PIP),
+    "ID=alpine\nVERSION_ID=3.20.1\n": ("", "alpine 3", WITH_PIP),
+    "": ("", "an unknown distribution", WITH_PIP),
 }
 SEEN = [
     "mysql_client_packages | join(' ')",
     "_mysql_client_name",
     "mysql_client_python_packages | join(' ')",
-    "_mysql_client_has_apt",
 ]
 PLAY = [
     {

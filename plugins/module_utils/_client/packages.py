@@ -1,0 +1,95 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Install packages on a client without harm to those that are there. Private to this collection.
+
+A package manager is asked first what it would do. It may add packages, and bring others up to date that the new ones
+need so. A plan that removes, replaces or downgrades a package, changes one that is on hold, or upgrades a database
+server, which restarts it, is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, one_line
+
+_SERVER = re.compile(r"(mysql|mariadb|percona)[\w.+-]*server|mysqld|mariadbd", re.I)
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_LONGEST_REASON = 600  # characters
+WAYS_OUT = {
+    "client": (
+        "install the mysql or mariadb client that goes with the packages on this host, which is then used as it is, or"
+        " set mysql_client_packages to one that does"
+    ),
+    "libraries": "set mysql_client_python_packages to [] to have PyMySQL and botocore in a virtual environment",
+    "server": "leave out mysql_client_server, since IAM logins need no server",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a package manager would do.
+
+    The names of new packages, the names of those that it harms by verb, and why it can do nothing at all.
+    """
+
+    new: list[str] = field(default_factory=list)
+    harm: dict[str, list[str]] = field(default_factory=dict)
+    error: str = ""
+
+
+def harm(names: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return what of a plan is harm, from its packages by verb: of the upgraded ones only the database servers."""
+    found = {verb: packages for verb, packages in names.items() if verb not in ("install", "upgrade")}
+    found["upgrade the database server"] = [name for name in names["upgrade"] if _SERVER.search(name)]
+    return {verb: sorted(set(packages)) for verb, packages in found.items() if packages}
+
+
+def reason(text: str) -> str:
+    """Return what a package manager says as a part of a sentence."""
+    return one_line(_CREDENTIALS.sub("", text)[:_LONGEST_REASON])
+
+
+def install(manager, wanted: dict[str, list[str]], client: str, check_mode: bool) -> list[str]:
+    """Install the packages that are missing, given by what they are for (C(WAYS_OUT)).
+
+    Returns the names of all new packages; in check mode of those that would be new. Raises RdsIamError, before anything
+    is changed, where that cannot be done without harm.
+    """
+    wanted = {purpose: manager.missing(names) for purpose, names in wanted.items()}
+    wanted = {purpose: names for purpose, names in wanted.items() if names}
+    names = [name for names in wanted.values() for name in names]
+    if not names:
+        return []
+    error = ""
+    while True:
+        plan = manager.plan(names)
+        _check(plan, wanted, client)
+        if check_mode or not (plan.new or error):
+            return plan.new
+        error = manager.install(names)
+        if not error:
+            return plan.new
+        if manager.refreshed:
+            raise _refusal(Plan(error=error), wanted, client)
+        manager.refresh()  # the lists of an old image name files that the repository has no more
+
+
+def _check(plan: Plan, wanted: dict[str, list[str]], client: str) -> None:
+    if plan.harm or plan.error:
+        raise _refusal(plan, wanted, client)
+
+
+def _refusal(plan: Plan, wanted: dict[str, list[str]], client: str) -> RdsIamError:
+    names = ", ".join(name for names in wanted.values() for name in names)
+    ways = "; or ".join(WAYS_OUT[purpose] for purpose in wanted)
+    if plan.harm:
+        verbs = " and ".join(f"{verb} {', '.join(packages)}" for verb, packages in plan.harm.items())
+        return RdsIamError(
+            f"Installing {names} on {client} would {verbs}, which dbops.rds_iam does not do, so nothing was installed;"
+            f" {ways}."
+        )
+    return RdsIamError(f"{names} could not be installed on {client}: {plan.error}; {ways}.")
