@@ -230,6 +230,14 @@ def lower_case_server(request, tmp_path):
         yield server
 
 
+@pytest.fixture(params=["mariadb", "mysql"])
+def new_server(request, tmp_path):
+    """One that holds nothing but what its installation makes."""
+    with running(request.param, tmp_path / "server") as server:
+        server.sql("DROP DATABASE app", "DROP USER admin@'%', rdsadmin@localhost")
+        yield server
+
+
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def address(request):
     """Where the server listens, too."""
