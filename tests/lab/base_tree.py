@@ -125,7 +125,7 @@ class BaseTree:
 
 def prepare(cache: Path, family, say) -> BaseTree:
     """The tree of this family in the cache, made now if it is not there or not whole."""
-    release = _release()
+    release = machine_release()
     common = (RECIPE, release, INSTALLED, LIBRARIES, DPKG_OPTIONS, SSHD_CONFIG, CONFIGURE, URL)
     recipe = hashlib.sha256(repr((common, family.RECIPE)).encode()).hexdigest()[:12]
     base = BaseTree(cache / f"base-{family.NAME}-{release}-{recipe}", family.NAME)
@@ -165,7 +165,7 @@ def _check_means(cache: Path, family) -> None:
         )
 
 
-def _release() -> str:
+def machine_release() -> str:
     fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', Path("/etc/os-release").read_text(), re.M))
     codename = fields.get("VERSION_CODENAME")
     if not codename or not Path("/etc/apt").is_dir():
@@ -173,7 +173,7 @@ def _release() -> str:
     return codename
 
 
-def _sources(release: str) -> list[Path]:
+def machine_sources(release: str) -> list[Path]:
     """The machine's own apt sources for its release; those of other vendors do not name it."""
     apt = Path("/etc/apt")
     more = [file for file in sorted(apt.glob("sources.list.d/*")) if file.suffix in (".list", ".sources")]
@@ -198,7 +198,7 @@ def _make(base: BaseTree, release: str, family) -> None:
             *(f"--aptopt={network}", "--aptopt=APT::Install-Recommends false"),
             *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
             f"--customize-hook={family.download(packages)}",
-            *(release, base.root, *_sources(release)),
+            *(release, base.root, *machine_sources(release)),
         ],
     )
     run("configure the tree", ["chroot", base.root, "sh", "-c", CONFIGURE, "sh", USER, USER_ID])

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from pathlib import Path
 
+import unpacked
 from cached import made_once
 from errors import LabError, run
+from unpacked import loader
 
 PACKAGE = "mysql-server-core"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -40,22 +40,6 @@ def master_statements(master: str) -> list[str]:
 
 class NoMirror(LabError):
     """This machine has nowhere to fetch MySQL from."""
-
-
-# apt with a state of its own, in which no package is installed.
-APT = """\
-Dir::Etc "{place}/etc";
-Dir::Etc::SourceList "{place}/etc/sources.list";
-Dir::Etc::SourceParts "-";
-Dir::State "{place}/state";
-Dir::State::Status "{place}/status";
-Dir::Cache "{place}/cache";
-Dir::Log "{place}/log";
-Acquire::Check-Valid-Until "false";
-APT::Update::Error-Mode "any";
-APT::Sandbox::User "root";
-APT::Install-Recommends "false";
-"""
 
 
 def command(cache: Path) -> list[str]:
@@ -91,19 +75,7 @@ def _fetched(cache: Path) -> Path:
 
 def unpack(package: str, root: Path) -> None:
     """Fetch a package of Debian's unstable release and what it depends on, and unpack them in a new directory."""
-    mirror, apt = _mirror(), root / "apt"
-    for directory in ("etc/preferences.d", "etc/apt.conf.d", "state/lists/partial", "cache/archives/partial", "log"):
-        (apt / directory).mkdir(parents=True)
-    (apt / "status").touch()
-    (apt / "etc/sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} sid main\n")
-    network = run("read apt's settings", ["apt-config", "dump", "Acquire"])
-    (apt / "apt.conf").write_text(network + APT.format(place=apt))
-    environment = {**os.environ, "APT_CONFIG": str(apt / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
-    run("read the package lists of MySQL", ["apt-get", "-q", "update"], env=environment)
-    run(f"fetch {package}", ["apt-get", "-q", "install", "-y", "--download-only", package], env=environment)
-    for file in sorted((apt / "cache/archives").glob("*.deb")):
-        run(f"unpack {file.name}", ["dpkg-deb", "--extract", file, root])
-    shutil.rmtree(apt)
+    unpacked.unpack(package, root, {"sid.list": f"deb [signed-by={KEYRING}] {_mirror()} sid main\n"})
 
 
 def _mirror() -> str:
@@ -116,11 +88,3 @@ def _mirror() -> str:
         "The lab's MySQL comes from Debian's unstable release, and no apt source of this machine is a Debian mirror:"
         " use --engine mariadb."
     )
-
-
-def loader(root: Path) -> list[str]:
-    """What runs a program of the unpacked packages with their own libraries."""
-    found = next(root.glob("usr/lib*/**/ld-linux-*.so.*"), None)
-    if not found:
-        raise LabError(f"The packages in {root} have no program loader; remove that directory to fetch them again.")
-    return [str(found), "--library-path", str(found.parent)]

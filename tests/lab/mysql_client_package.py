@@ -11,6 +11,7 @@ from pathlib import Path
 
 import mysql
 from errors import run
+from unpacked import loader
 
 PACKAGE = "mysql-client"
 HOME = "usr/lib/mysql-client"
@@ -45,15 +46,17 @@ def _lay_out(unpacked: Path, root: Path) -> None:
     home = root / HOME
     for directory in (home, root / "usr/bin", root / "DEBIAN"):
         directory.mkdir(parents=True, mode=0o755)
-    loader, *search = mysql.loader(unpacked)
+    program_loader, *search = loader(unpacked)
     program = unpacked / "usr/bin/mysql"
-    libraries = re.findall(r"=> (/\S+)", run("list the libraries of mysql", [loader, *search, "--list", program]))
-    for file in (program, loader, *libraries):
+    libraries = re.findall(
+        r"=> (/\S+)", run("list the libraries of mysql", [program_loader, *search, "--list", program])
+    )
+    for file in (program, program_loader, *libraries):
         shutil.copy(file, home)
     launcher = root / "usr/bin/mysql"
-    launcher.write_text(LAUNCHER.format(home=HOME, loader=Path(loader).name))
+    launcher.write_text(LAUNCHER.format(home=HOME, loader=Path(program_loader).name))
     launcher.chmod(0o755)
-    printed = run("read the version of mysql", [loader, *search, program, "--no-defaults", "--version"])
+    printed = run("read the version of mysql", [program_loader, *search, program, "--no-defaults", "--version"])
     architecture = run("read the architecture", ["dpkg", "--print-architecture"]).strip()
     version = re.search(r"Ver (\S+)", printed)[1]
     control = CONTROL.format(package=PACKAGE, version=version, architecture=architecture)

@@ -36,8 +36,6 @@ REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 # program -> package that brings it
 NEEDED = {
-    "mariadbd": "mariadb-server",
-    "mariadb-install-db": "mariadb-server",
     "cc": "gcc",
     "sshd": "openssh-server",
     "ssh": "openssh-client",

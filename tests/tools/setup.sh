@@ -2,8 +2,9 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Makes the checkout ready to run and test: the Debian packages of the lab; .venv with the pinned tools, amazon.aws, and this checkout
-# as dbops.rds_iam; .venv-newest, the same with the newest Python that is here besides. Quick when nothing changed.
+# Makes the checkout ready to run and test: the Debian packages of the lab, none of which takes the place of another one; .venv with
+# the pinned tools, amazon.aws, and this checkout as dbops.rds_iam; .venv-newest, the same with the newest Python that is here besides.
+# Quick when nothing changed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p .cache
@@ -11,9 +12,11 @@ mkdir -p .cache
 packages=(
   # what the lab is built with
   dpkg-dev faketime gcc git iproute2 libc6-dev libnss-wrapper mmdebstrap openssl python3-venv sudo util-linux
-  # what its servers and clients run
-  mariadb-client mariadb-server openssh-server python3-botocore python3-pymysql
+  # what its clients run
+  openssh-server python3-botocore python3-pymysql
 )
+# A client of any vendor does.
+command -v mariadb > /dev/null || command -v mysql > /dev/null || packages+=(mariadb-client)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -32,6 +35,7 @@ install_missing_packages() {
   fi
   say "installing ${missing[*]}"
   "${sudo[@]}" tests/tools/install-packages "${missing[@]}" > "$log" 2>&1 || {
+    grep -q '^Installing .* would remove' "$log" && die "$(tail -n 1 "$log")"
     tail -n 5 "$log" >&2
     die "the packages could not be installed; all that apt-get said is in $log"
   }
