@@ -99,7 +99,11 @@ server:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._client.installation import Installation, Wish, find_server
+from ansible_collections.dbops.rds_iam.plugins.module_utils._client.installation import (
+    ClientOptions,
+    Installation,
+    find_server,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
@@ -119,7 +123,7 @@ def main():
         return module.run_command(command, environ_update=environment or {})
 
     try:
-        result = Installation(Wish(**module.params), run, module.check_mode).complete()
+        result = Installation(ClientOptions(**module.params), run, module.check_mode).complete()
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
     if result["server"] == "others":

@@ -80,9 +80,9 @@ def failure(output: str, errors: str) -> str:
 
 
 class Apt:
-    """The package manager of this host; C(run) takes a command and its environment, and returns status and output."""
+    """apt of this host."""
 
-    def __init__(self, run, check_mode: bool):
+    def __init__(self, run: packages.Run, check_mode: bool):
         self.refreshed = False
         self._run, self._check_mode = run, check_mode
         self._config: list[str] = []

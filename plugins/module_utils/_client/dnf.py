@@ -51,9 +51,9 @@ def failure(output: str, errors: str) -> str:
 
 
 class Dnf:
-    """The package manager of this host; C(run) takes a command and its environment, and returns status and output."""
+    """dnf of this host."""
 
-    def __init__(self, run):
+    def __init__(self, run: packages.Run):
         self.refreshed = False
         self._run = run
         self._protected = ""

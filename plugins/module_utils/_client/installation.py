@@ -32,7 +32,7 @@ def find_server() -> str:
 
 
 @dataclass(frozen=True)
-class Wish:
+class ClientOptions:
     """The options of the module rds_iam_client."""
 
     client: str
@@ -44,18 +44,20 @@ class Wish:
 
 @dataclass
 class Installation:
-    """One run; C(run) runs a command and returns its status and output."""
+    """One run of the module."""
 
-    wish: Wish
-    run: object
+    options: ClientOptions
+    run: packages.Run
     check_mode: bool
+    state: libraries.LibraryState = field(init=False)
     installed: list[str] = field(default_factory=list)
+    makes_venv: bool = False
 
     def complete(self) -> dict:
         """Install what is missing; return what the module returns. Raises RdsIamError."""
-        self.look_for_libraries()
+        self.inspect_libraries()
         server = self.server()
-        is_lacking, self.makes_venv = self.state.is_lacking, False
+        is_lacking = self.state.is_lacking
         self.install(self.wanted(server))
         if is_lacking:
             self.complete_libraries()
@@ -70,19 +72,19 @@ class Installation:
             "server": server,
         }
 
-    def look_for_libraries(self) -> None:
-        self.state = libraries.look(self.run, self.wish.program_python)
+    def inspect_libraries(self) -> None:
+        self.state = libraries.inspect(self.run, self.options.program_python)
         if self.state.old_driver:
             raise RdsIamError(
-                f"{self.state.old_driver} on {self.wish.client} is too old, and comes before any other: put 1.0.2 or"
+                f"{self.state.old_driver} on {self.options.client} is too old, and comes before any other: put 1.0.2 or"
                 " later in its place, or remove it."
             )
 
     def server(self) -> str:
         """Say where the server comes from: packages, others, none."""
-        if not self.wish.server_packages:
+        if not self.options.server_packages:
             return "none"
-        if not self.manager().missing(self.wish.server_packages):
+        if not self.manager().missing(self.options.server_packages):
             return "packages"
         return "others" if find_server() else "none"
 
@@ -90,43 +92,43 @@ class Installation:
         """Return the packages to install, by what they are for."""
         wanted = {}
         if not find_client():
-            wanted["client"] = self.wish.client_packages
+            wanted["client"] = self.options.client_packages
             if not wanted["client"]:
                 raise RdsIamError(
-                    f"There is no mysql or mariadb client on {self.wish.client}, and dbops.rds_iam.mysql_client does"
+                    f"There is no mysql or mariadb client on {self.options.client}, and dbops.rds_iam.mysql_client does"
                     " not know the packages of its distribution: set mysql_client_packages to those of a client, and"
                     " mysql_client_python_packages to those of PyMySQL and botocore if it has them."
                 )
         if self.state.is_lacking:
-            of_system = libraries.is_of_the_system() and self.wish.library_packages
+            of_system = libraries.is_of_the_system() and self.options.library_packages
             wanted["libraries"] = of_system or libraries.venv_packages()
         if server == "none":
-            wanted["server"] = self.wish.server_packages
+            wanted["server"] = self.options.server_packages
         return {purpose: names for purpose, names in wanted.items() if names}
 
     def install(self, wanted: dict[str, list[str]]) -> None:
         if wanted:
-            self.installed += packages.install(self.manager(), wanted, self.wish.client, self.check_mode)
+            self.installed += packages.install(self.manager(), wanted, self.options.client, self.check_mode)
 
     def complete_libraries(self) -> None:
         """Make the virtual environment where no packages have given the libraries to the Python that Ansible uses."""
         if self.check_mode:
-            self.makes_venv = not (libraries.is_of_the_system() and self.wish.library_packages)
+            self.makes_venv = not (libraries.is_of_the_system() and self.options.library_packages)
             return
-        self.look_for_libraries()
+        self.inspect_libraries()
         if self.state.is_lacking:
             self.install({"libraries": libraries.venv_packages()})
-            libraries.make_venv(self.run, self.wish.client)
+            libraries.make_venv(self.run, self.options.client)
             self.makes_venv = True
-            self.look_for_libraries()
+            self.inspect_libraries()
 
-    def manager(self):
+    def manager(self) -> packages.Manager:
         if shutil.which("apt-get") and shutil.which("dpkg-query"):
             return Apt(self.run, self.check_mode)
         if shutil.which("dnf") and shutil.which("rpm"):
             return Dnf(self.run)
         raise RdsIamError(
-            f"Something is missing on {self.wish.client}, which has neither apt nor dnf, and dbops.rds_iam knows no"
+            f"Something is missing on {self.options.client}, which has neither apt nor dnf, and dbops.rds_iam knows no"
             " other package manager; install there a mysql or mariadb client, and PyMySQL and botocore for the Python"
             " that Ansible uses."
         )
@@ -135,12 +137,12 @@ class Installation:
         """Raise RdsIamError where something is still missing."""
         if not find_client():
             raise RdsIamError(
-                f"There is no mysql or mariadb client on {self.wish.client}, although"
-                f" {', '.join(self.wish.client_packages)} is installed; set mysql_client_packages to packages that have"
-                " one, and see that it is on the PATH of root."
+                f"There is no mysql or mariadb client on {self.options.client}, although"
+                f" {', '.join(self.options.client_packages)} is installed; set mysql_client_packages to packages that"
+                " have one, and see that it is on the PATH of root."
             )
         if self.state.is_lacking:
             raise RdsIamError(
-                f"PyMySQL or botocore on {self.wish.client} cannot be imported, although they are installed; remove"
+                f"PyMySQL or botocore on {self.options.client} cannot be imported, although they are installed; remove"
                 f" {VENV} there and run again."
             )

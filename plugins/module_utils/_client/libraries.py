@@ -18,7 +18,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._client.packages import reason
+from ansible_collections.dbops.rds_iam.plugins.module_utils._client.packages import Run, reason
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import VENV
 
@@ -42,32 +42,29 @@ print(json.dumps(found))
 
 
 @dataclass(frozen=True)
-class State:
+class LibraryState:
     """Whether the libraries are lacking, and a driver that is too old and comes before any other."""
 
     is_lacking: bool
     old_driver: str = ""
 
 
-def look(run, program_python: str) -> State:
-    """Return whether the Python of this process has both libraries, and that of rds-mysql has botocore.
-
-    C(run) runs a command and returns its status and output.
-    """
+def inspect(run: Run, program_python: str) -> LibraryState:
+    """Return whether the Python of this process has both libraries, and that of rds-mysql has botocore."""
     found = _probe(run, sys.executable, "botocore.session", "pymysql")
     driver, version = found.get("pymysql", ["", []])
     if driver and tuple(version[:3]) < _OLDEST_DRIVER and not driver.startswith(f"{VENV}/"):
-        return State(True, f"PyMySQL {'.'.join(map(str, version[:3]))} in {os.path.dirname(driver)}")
+        return LibraryState(True, f"PyMySQL {'.'.join(map(str, version[:3]))} in {os.path.dirname(driver)}")
     is_whole = len(found) == 2 and tuple(version[:3]) >= _OLDEST_DRIVER
     if is_whole and any(file.startswith(f"{VENV}/") for file, _version in found.values()):
         is_whole = os.access(_VENV_PYTHON, os.X_OK)
     if is_whole and not _is_this_python(program_python):
         pythons = [program_python, _VENV_PYTHON]  # rds-mysql goes on with the other one, if it has to
         is_whole = any(_probe(run, python, "botocore.session") for python in pythons)
-    return State(not is_whole)
+    return LibraryState(not is_whole)
 
 
-def _probe(run, python: str, *names: str) -> dict[str, list]:
+def _probe(run: Run, python: str, *names: str) -> dict[str, list]:
     """Return file and version of each of the libraries that this Python can import for every user."""
     if not os.access(python, os.X_OK):
         return {}
@@ -93,7 +90,7 @@ def venv_packages() -> list[str]:
     return [f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"]
 
 
-def make_venv(run, client: str) -> None:
+def make_venv(run: Run, client: str) -> None:
     """Make the virtual environment with the libraries beside the one that is there, and put it in its place.
 
     Its interpreter and its libraries work in any place, and nothing else of it is used. Raises RdsIamError.

@@ -12,10 +12,14 @@ server, which restarts it, is refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, one_line
 
+# Runs a command, perhaps with more environment variables, and returns its status, output and errors.
+Run = Callable[..., tuple[int, str, str]]
 _SERVER = re.compile(r"(mysql|mariadb|percona)[\w.+-]*server|mysqld|mariadbd", re.I)
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _LONGEST_REASON = 600  # characters
@@ -41,6 +45,24 @@ class Plan:
     error: str = ""
 
 
+class Manager(Protocol):
+    """A package manager of a client."""
+
+    refreshed: bool
+
+    def missing(self, names: list[str]) -> list[str]:
+        """Return those of the packages that are not installed."""
+
+    def plan(self, names: list[str]) -> Plan:
+        """Return what installing the packages would do."""
+
+    def install(self, names: list[str]) -> str:
+        """Install the packages; return why that failed, if it did."""
+
+    def refresh(self) -> None:
+        """Read anew what the repositories offer."""
+
+
 def harm(names: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return what of a plan is harm, from its packages by verb: of the upgraded ones only the database servers."""
     found = {verb: packages for verb, packages in names.items() if verb not in ("install", "upgrade")}
@@ -53,7 +75,7 @@ def reason(text: str) -> str:
     return one_line(_CREDENTIALS.sub("", text)[:_LONGEST_REASON])
 
 
-def install(manager, wanted: dict[str, list[str]], client: str, check_mode: bool) -> list[str]:
+def install(manager: Manager, wanted: dict[str, list[str]], client: str, check_mode: bool) -> list[str]:
     """Install the packages that are missing, given by what they are for (C(WAYS_OUT)).
 
     Returns the names of all new packages; in check mode of those that would be new. Raises RdsIamError, before anything
