@@ -1,0 +1,193 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Find the row of mysql.user that a server picks for a login. Pure, and private to this collection.
+
+Sources: the MySQL reference manual, "Access Control, Stage 1: Connection Verification"
+(dev.mysql.com/doc/refman/8.0/en/connection-access.html); MariaDB's sql/sql_acl.cc, get_magic_sort().
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypedDict
+
+# MySQL sorts addresses before names, and masks after addresses, since this version.
+_ADDRESSES_FIRST = (8, 0, 23)
+_LONGEST_HOST = 255  # of MariaDB; shorter before 10.6, which does not change the order
+_ALL_BITS = 0xFFFFFFFF
+# AWS names an instance after its address: ip-10-0-1-5.eu-west-1.compute.internal, ip-10-0-1-5.ec2.internal
+# (docs.aws.amazon.com/AWSEC2/latest/UserGuide/hostname-types.html).
+_NAMED_AFTER_ADDRESS = re.compile(r"ip-(\d+)-(\d+)-(\d+)-(\d+)\.(?:ec2|[a-z0-9-]+\.compute)\.internal", re.I)
+_IPV4 = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})")
+
+
+class UserRow(TypedDict):
+    """One row of mysql.user, as rds_iam_db_user and rds_iam_db_user_info return it."""
+
+    name: str
+    host: str
+    plugin: str
+    iam: bool
+    locked: bool
+    expired: bool
+    require: str
+
+
+@dataclass(frozen=True)
+class ServerKind:
+    """What decides about the order of the rows: the family of the server, and its version."""
+
+    is_mariadb: bool
+    version: tuple[int, ...]
+
+    @classmethod
+    def of(cls, engine: str, engine_version: str) -> ServerKind:
+        """Read it from the engine and the version of a database, as RDS has them.
+
+        Aurora MySQL version 3 is MySQL 8.0.23 or later (AuroraMySQL.Updates.30Updates in the Aurora user guide); its
+        version begins with 8.0.mysql_aurora.3.
+        """
+        if ".mysql_aurora." in engine_version:
+            family = engine_version.split(".mysql_aurora.")[1]
+            return cls(False, _ADDRESSES_FIRST if int(family.split(".")[0]) >= 3 else (5, 7))
+        numbers = re.match(r"\d+(?:\.\d+)*", engine_version)
+        return cls(engine == "mariadb", tuple(map(int, numbers[0].split("."))) if numbers else _ADDRESSES_FIRST)
+
+
+def candidate_rows(
+    rows: Iterable[UserRow], user: str, client_host: str | None, server: ServerKind
+) -> list[UserRow | None]:
+    """Return the rows among which is the one that the server picks for a login.
+
+    One row where that is certain, and [None] where no row is for this login. More than one where the manual leaves the
+    order open, or where it is not known how the server knows the client; None is among them if there may be no row.
+
+    rows: all rows with the name of the user, and those of the anonymous user, whose name is empty
+    client_host: the address or the name by which the server knows the client, as in its error messages; None if unknown
+    """
+    client = _Client(client_host)
+    named = [row for row in rows if row["name"] in (user, "")]
+    keys = {(row["name"], row["host"]): _specificity(row, server) for row in named}
+    candidates: list[UserRow | None] = []
+    decided = None  # the key of the first row that certainly matches
+    for row in sorted(named, key=lambda row: keys[row["name"], row["host"]], reverse=True):
+        key = keys[row["name"], row["host"]]
+        if decided is not None and key != decided:
+            return candidates
+        matches = client.matches(row["host"], server)
+        if matches is not False:
+            candidates.append(row)
+        if matches:
+            decided = key
+    return candidates if decided is not None else [*candidates, None]
+
+
+class _Client:
+    """A client as a server may know it: by its address, by its name, or by both."""
+
+    def __init__(self, host: str | None):
+        named = _NAMED_AFTER_ADDRESS.fullmatch(host or "")
+        self.is_known = bool(host)
+        is_address = bool(host) and (_IPV4.fullmatch(host) is not None or ":" in host)
+        self.name = None if is_address else host
+        self.address = host if is_address else ".".join(named.groups()) if named else None
+
+    def matches(self, host: str, server: ServerKind) -> bool | None:
+        """Tell whether the host of a row is for this client; None if that cannot be known."""
+        if host in ("", "%"):
+            return True
+        if not self.is_known:
+            return None
+        network = _network(host, server)
+        if network and self.address:
+            number = _number(self.address)
+            return number is not None and number & network[1] == network[0]
+        if not network and any(_is_like(host, identity) for identity in (self.name, self.address) if identity):
+            return True
+        # A server that shows the name of a client matches its address, too.
+        return False if self.address or not (network or _may_be_address(host)) else None
+
+
+def _is_like(pattern: str, text: str) -> bool:
+    """Match as LIKE does, where case does not count."""
+    parts = re.findall(r"\\.|.", pattern, re.S)
+    wild = {"%": ".*", "_": "."}
+    expression = "".join(wild.get(part) or re.escape(part[-1]) for part in parts)
+    return re.fullmatch(expression, text, re.I | re.S) is not None
+
+
+def _may_be_address(pattern: str) -> bool:
+    """Tell whether a pattern can match an address: only digits, dots, colons, hexadecimal letters and wildcards."""
+    return re.fullmatch(r"[0-9a-fA-F.:%_]*", pattern) is not None
+
+
+def _number(address: str) -> int | None:
+    """Return an IPv4 address as a number."""
+    parts = _IPV4.fullmatch(address)
+    if not parts or any(int(part) > 255 for part in parts.groups()):
+        return None
+    return int.from_bytes(bytes(map(int, parts.groups())), "big")
+
+
+def _network(host: str, server: ServerKind) -> tuple[int, int] | None:
+    """Return address and mask of the host of a row, if it has a mask that the server understands."""
+    address, slash, mask = host.partition("/")
+    number = _number(address)
+    if not slash or number is None:
+        return None
+    if mask.isdigit():  # MySQL alone, since it sorts by it
+        if server.is_mariadb or server.version < _ADDRESSES_FIRST or not 0 < int(mask) <= 32:
+            return None
+        return number, _ALL_BITS << (32 - int(mask)) & _ALL_BITS
+    mask_number = _number(mask)
+    return (number, mask_number) if mask_number is not None else None
+
+
+def _specificity(row: UserRow, server: ServerKind) -> tuple:
+    """Return a key that is greater for the row that the server looks at first."""
+    name = bool(row["name"])
+    if server.is_mariadb:
+        return (*_generality(row["host"]), name)
+    if server.version >= _ADDRESSES_FIRST:
+        kind, mask = _kind_of_address(row["host"])
+        return (kind, mask, _prefix(row["host"]), name)
+    return (_prefix(row["host"]), name)
+
+
+def _kind_of_address(host: str) -> tuple[int, int]:
+    """Return how MySQL ranks an address, and its mask: full addresses, then CIDR, then subnet masks, then names."""
+    if _number(host) is not None:
+        return 3, _ALL_BITS
+    address, _slash, mask = host.partition("/")
+    if _number(address) is None:
+        return 0, 0
+    if mask.isdigit():
+        return 2, _ALL_BITS << (32 - min(int(mask), 32)) & _ALL_BITS
+    mask_number = _number(mask)
+    return (0, 0) if mask_number is None else (1, mask_number)
+
+
+def _prefix(host: str) -> int:
+    """Return how MySQL ranks a name or a pattern: the longer what stands before its first wildcard, the earlier."""
+    if not host:
+        return 0
+    wild = re.search(r"(?<!\\)[%_]", host)
+    return min(wild.start() + 1, 127) if wild else 128
+
+
+def _generality(host: str) -> tuple:
+    """Return how MariaDB ranks a host: by how many strings it can match, then by what its first wildcard follows."""
+    host = host or "%"
+    parts = re.findall(r"\\.|%+|.", host, re.S)
+    many = min(sum(part[0] == "%" for part in parts), 31)
+    single = sum(part == "_" for part in parts)
+    literal = len(parts) - sum(part[0] == "%" for part in parts) - single
+    free = _LONGEST_HOST - literal - single if many else 0
+    single = min(single, 31)
+    first = next((number for number, part in enumerate(parts) if part[0] == "%" or part == "_"), 0)
+    size = (free * 2 + 1, many, single) if free > single else (single * 2, free, many)
+    return tuple(-number for number in (*size, first))
