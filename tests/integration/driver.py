@@ -232,6 +232,16 @@ class Lab:
             made += [json.loads(line) for line in stream]
 
     @contextlib.contextmanager
+    def decisions(self):
+        """What the databases were told about tokens inside the block, as a list that is filled at its end."""
+        log, made = self.state / "verifier.jsonl", []
+        start = log.stat().st_size if log.exists() else 0
+        yield made
+        with log.open() as stream:
+            stream.seek(start)
+            made += [json.loads(line) for line in stream]
+
+    @contextlib.contextmanager
     def with_rights(self, name: str):
         """For an IAM user of this name: gives it exactly these statements as rights, and returns its environment."""
         iam = self.aws("iam")

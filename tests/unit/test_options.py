@@ -21,7 +21,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "plugins"
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
-FILTERS = sorted(path.stem for path in (PLUGINS / "filter").glob("*.py"))
+FILTERS = sorted(path.stem for path in (PLUGINS / "filter").glob("*.yml"))
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 COLLECTION = "dbops.rds_iam."
 # The tests run every playbook.
@@ -167,11 +167,31 @@ def test_options_of_the_lookup():
     assert documented(PLUGINS / "lookup" / "rds_auth_token.py") - found == set()
 
 
+def arguments_at(text: str, start: int) -> list[str]:
+    """The arguments of the call whose parentheses, if any, begin there: of a filter, or of map() with its name."""
+    depth, arguments = 0, [""]
+    for char in text[start:]:
+        if depth == 0 and char != "(" and not (char in "', \n" and arguments == [""]):
+            break
+        depth += (char in "([{") - (char in ")]}")
+        if depth == 0:
+            break
+        if depth == 1 and char in "(,":
+            arguments.append("")
+        else:
+            arguments[-1] += char
+    return [argument for argument in arguments if argument.strip(" '\n")]
+
+
 @pytest.mark.parametrize("name", FILTERS)
 def test_options_of_filters(name):
     documented = yaml.safe_load((PLUGINS / "filter" / f"{name}.yml").read_text())["DOCUMENTATION"]
-    calls = [found for text in TEMPLATES for found in re.findall(rf"dbops\.rds_iam\.{name}(\(.)?", text)]
-    exercised = ({"_input"} if calls else set()) | ({documented["positional"]} if any(calls) else set())
+    positional = [one for one in re.split(r",\s*", documented.get("positional", "")) if one]
+    exercised = set()
+    for text in [*TEMPLATES, *(path.read_text() for path in (ROOT / "roles").rglob("*.yml"))]:  # tests run every role
+        for found in re.finditer(rf"dbops\.rds_iam\.{name}\b", text):
+            arguments = arguments_at(text, found.end())
+            exercised |= {"_input", *positional[: len(arguments)]}
     assert set(documented["options"]) - exercised == set()
 
 

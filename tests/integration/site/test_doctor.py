@@ -66,7 +66,7 @@ def without_null(given: dict) -> dict:
 
 @pytest.fixture(scope="module")
 def doctor(lab, tmp_path_factory):
-    """Run doctor.yml; the diagnosis of each login that does not go as it should, by host, database and user."""
+    """Run doctor.yml; the diagnosis of each login that is not proven, by host, database and user."""
     place = tmp_path_factory.mktemp("results")
 
     def doctor(*arguments) -> dict[tuple, dict]:
@@ -214,6 +214,7 @@ class Cause:
     """Something that is broken, and what the doctor says.
 
     It is repaired by what the doctor prints, or is mended where that is no command. What the repair leaves is cleaned.
+    One client is denied for all of its role: C(denied) has the databases where that is not proven, by the first host.
     """
 
     def __init__(
@@ -225,10 +226,11 @@ class Cause:
         cleans=None,
         hosts=("client1", "client2"),
         databases=("orders", "billing"),
-        users=("app", "report"),
+        denied=(),
     ):
         self.link, self.words, self.breaks, self.mends, self.cleans = link, words, breaks, mends, cleans
-        self.logins = [(host, database, user) for host in hosts for database in databases for user in users]
+        self.logins = [(host, database, "app") for host in hosts for database in databases]
+        self.logins += [(hosts[0], database, "report") for database in denied]
 
 
 def on(client, command, undo=None):
@@ -317,8 +319,8 @@ OTHER = "cp /etc/hosts /etc/hosts.good; sed 's/.* orders[.]/{billing} orders./' 
 ENVIRONMENT, SUDO = "/etc/environment.of.sudo", "/etc/sudoers.d/environment"
 UNDO_HOSTS = "cat /etc/hosts.good > /etc/hosts; rm /etc/hosts.good"
 
-# Where the server decides, report is refused as it should be; where it cannot be asked, that is not proven either.
-DECIDED = {"users": ("app",)}
+# Where no client can ask the server, that report is denied is not proven either.
+NOBODY = {"denied": ("orders", "billing")}
 ORDERS = {"databases": ("orders",)}
 # Actions, and the link that nobody can tell without them.
 RIGHTS = {
@@ -334,34 +336,39 @@ RIGHTS = {
 }
 ROUNDS = [
     [
-        Cause("flag", "is off", lambda lab: lab.set_flag("orders", False), **ORDERS, **DECIDED),
-        Cause("flag", "only pending", flag_pending, databases=("billing",), **DECIDED),
+        Cause("flag", "is off", lambda lab: lab.set_flag("orders", False), **ORDERS),
+        Cause("flag", "only pending", flag_pending, databases=("billing",)),
     ],
     [
-        Cause("database", "its status is stopped", stopped, **ORDERS, **DECIDED),
-        Cause("permission", "none of them", full_access, cleans=no_full_access, databases=("billing",), **DECIDED),
+        Cause("database", "its status is stopped", stopped, **ORDERS),
+        Cause("permission", "none of them", full_access, cleans=no_full_access, databases=("billing",)),
     ],
     [
-        Cause("name", "cannot be reached", **on("client1", HOSTS, UNDO_HOSTS), **ORDERS),
+        Cause("name", "cannot be reached", **on("client1", HOSTS, UNDO_HOSTS), **ORDERS, denied=("orders",)),
         Cause("certificate", "ostname mismatch", **on("client2", OTHER, UNDO_HOSTS), **ORDERS),
     ],
     [
-        Cause("certificate", "does not exist", **on("client1", "rm {bundle}")),
+        Cause("certificate", "does not exist", **on("client1", "rm {bundle}"), **NOBODY),
         Cause("certificate", "unable to get", **on("client2", writes_a_bundle_of_another_region())),
     ],
     [
-        Cause("profile", "no instance profile is attached", lambda lab: lab.detach("client1"), hosts=("client1",)),
+        Cause(
+            "profile",
+            "no instance profile is attached",
+            lambda lab: lab.detach("client1"),
+            hosts=("client1",),
+            **NOBODY,
+        ),
         Cause(
             "credentials",
             "credentials from shared-credentials-file",
             **on("client2", f"mkdir -p /root/.aws; printf '{KEYS}' > /root/.aws/credentials", "rm -r /root/.aws"),
-            **DECIDED,
         ),
     ],
     [Cause("credentials", "is switched off", metadata_off, hosts=("client1",))],
-    [Cause("profile", "has no role in it", empty_profile)],
-    [Cause("profile", "does not let EC2 assume it", trust)],
-    [Cause("permission", "the permissions boundary limit", boundary, no_boundary, **DECIDED)],
+    [Cause("profile", "has no role in it", empty_profile, **NOBODY)],
+    [Cause("profile", "does not let EC2 assume it", trust, **NOBODY)],
+    [Cause("permission", "the permissions boundary limit", boundary, no_boundary)],
 ]
 # These change what the plain form, whose clients are one machine, has in common.
 IN_NAMESPACES = [
@@ -376,11 +383,17 @@ IN_NAMESPACES = [
             "client",
             "lacks the Python libraries pymysql",
             **on("client1", "dpkg --purge --force-depends python3-pymysql"),
+            denied=("orders",),
         ),
     ],
     [
         Cause(
-            "credentials", "--http-put-response-hop-limit 2", far_from_metadata, near_to_metadata, hosts=("client1",)
+            "credentials",
+            "--http-put-response-hop-limit 2",
+            far_from_metadata,
+            near_to_metadata,
+            hosts=("client1",),
+            **NOBODY,
         ),
         Cause(
             "credentials",
