@@ -12,12 +12,13 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._database import FLA
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, one_line
 from ansible_collections.dbops.rds_iam.plugins.module_utils._managed_by import OURS, TAG
 
-REMOVED, STAYS, MISSING = "removed", "stays", "was not there"
+REMOVED, STAYS, MISSING, UNKNOWN = "removed", "stays", "was not there", "unknown"
 _HEAD = ("what", "of", "outcome", "why")
 _LISTED = 10  # the most names in a row
 _FACTS = (
-    *("check", "hosts", "clients", "instance_ids", "wrappers", "bundles", "instance_profile_name", "instance_profile"),
-    *("attachment", "attachment_plan", "role_name", "role", "left_out", "databases", "infos", "users", "flags"),
+    *("check", "hosts", "left_out", "clients", "instance_ids", "wrapper_searches", "wrappers", "foreign_wrappers"),
+    *("bundles", "instance_profile_name", "instance_profile", "attachment", "attachment_plan", "role_name", "role"),
+    *("databases", "infos", "users", "flags"),
 )
 
 
@@ -62,11 +63,11 @@ def summarize(facts: dict) -> list[Row]:
     if missing:
         raise RdsIamError(f"The summary of a teardown lacks {', '.join(missing)}.")
     rows = [
-        *_of_clients(facts, "rds-mysql", "wrappers", "step 7"),
+        *_wrappers(facts),
         *_attachments(facts),
         *_role(facts),
         *_users(facts),
-        *_of_clients(facts, "CA bundle", "bundles", "step 8"),
+        *(_file(facts, "CA bundle", *bundle, "step 8") for bundle in zip(facts["clients"], facts["bundles"])),
         *_flags(facts),
         *(Row("packages", name, STAYS, "programs of the host may use them") for name in facts["clients"]),
     ]
@@ -107,18 +108,33 @@ def _not_run(facts: dict, host: str, step: str) -> str:
     return f"this run did not come to {step}"
 
 
-def _of_clients(facts: dict, what: str, results: str, step: str) -> list[Row]:
-    """Return the rows of a file on each client."""
-    rows = []
-    for client, result in zip(facts["clients"], facts[results]):
-        failure = _failure(result)
-        if failure:
-            rows.append(Row(what, client, STAYS, failure))
-        elif "changed" not in result or result.get("skipped"):
-            rows.append(Row(what, client, STAYS, _not_run(facts, client, step)))
+def _wrappers(facts: dict) -> list[Row]:
+    """Return the row of rds-mysql on each client; where no program of the role was found, a task looked for another."""
+    rows, what = [], "rds-mysql"
+    tasks = zip(facts["wrapper_searches"], facts["foreign_wrappers"], facts["wrappers"])
+    for client, (search, foreign, removal) in zip(facts["clients"], tasks):
+        file = foreign.get("stat")
+        if file is None:
+            rows.append(_file(facts, what, client, next(filter(_failure, (search, foreign)), removal), "step 7"))
+        elif file["exists"]:
+            why = f"{file['path']} is not a program that the role {OURS}.connect wrote"
+            rows.append(Row(what, client, STAYS, why))
         else:
-            rows.append(Row(what, client, REMOVED if result["changed"] else MISSING))
+            rows.append(Row(what, client, MISSING))
     return rows
+
+
+def _file(facts: dict, what: str, client: str, result: dict, step: str) -> Row:
+    """Return the row of a file on a client; a task that neither failed nor removed it says in C(msg) why it stays."""
+    failure = _failure(result)
+    if not failure and ("changed" not in result or result.get("skipped")):
+        failure = _not_run(facts, client, step)
+    if failure:
+        return Row(what, client, STAYS, failure)
+    if result["changed"]:
+        return Row(what, client, REMOVED)
+    why = one_line(result.get("msg") or "")
+    return Row(what, client, STAYS if why else MISSING, why)
 
 
 def _attachments(facts: dict) -> list[Row]:
@@ -171,22 +187,26 @@ def _role(facts: dict) -> list[Row]:
 def _users(facts: dict) -> list[Row]:
     rows = []
     for database, result in zip(facts["databases"], facts["users"]):
-        what = f"database users of {database}"
+        what, failure = f"database users of {database}", _failure(result)
+        # Without a failure only check mode, where what it needs is missing, does not read them.
+        unread = not failure and result.get("accounts_left") is None
         for user in result.get("users") or []:
-            rows.append(_user(what, user, _failure(result)))
+            rows.append(_user(what, user, failure, unread))
         if not result.get("users"):
-            rows.append(Row(what, "all", STAYS, _failure(result) or _not_run(facts, database, "step 3")))
+            rows.append(Row(what, "all", STAYS, failure or _not_run(facts, database, "step 3")))
     return rows
 
 
-def _user(what: str, user: dict, failure: str) -> Row:
-    name = f"{user.get('name')}@{user.get('host', '%')}"
-    why = user.get("why") or user.get("reason") or ""
-    if failure and user.get("outcome") != "done":
+def _user(what: str, user: dict, failure: str, unread: bool) -> Row:
+    name, outcome = f"{user['name']}@{user['host']}", user["outcome"]
+    if unread:
+        return Row(what, name, UNKNOWN, "check mode could not read the database users")
+    if outcome == "kept":
+        return Row(what, name, STAYS, one_line(user["reason"]))
+    if outcome != "done":
         return Row(what, name, STAYS, failure)
-    if user.get("changed"):
-        return Row(what, name, REMOVED)
-    return Row(what, name, STAYS, one_line(why)) if why else Row(what, name, MISSING)
+    # A user that was gone may have had open sessions, which are a change without a statement.
+    return Row(what, name, REMOVED if user["statements"] else MISSING)
 
 
 def _flags(facts: dict) -> list[Row]:

@@ -25,8 +25,30 @@ def detached(*instance_ids, **more):
     return {"instances": [{"instance_id": one, "before": "app", "after": None, **more} for one in instance_ids]}
 
 
-def dropped(**more):
-    return {"users": [{"name": "app", "host": "%", "changed": True, "outcome": "done"}], "accounts_left": 0, **more}
+def user(name, outcome="done", reason="", statements=()):
+    """The entry of a database user in the result of rds_iam_db_user."""
+    changed = bool(statements)
+    entry = {"name": name, "host": "%", "state": "absent", "changed": changed, "outcome": outcome, "reason": reason}
+    return {**entry, "statements": list(statements), "sessions": []}
+
+
+APP = user("app", statements=["DROP USER 'app'@'%'"])
+
+
+def dropped(*users, **more):
+    return {"users": list(users) or [APP], "accounts_left": 0, **more}
+
+
+def searched(matched):
+    """The results of the tasks that look for rds-mysql, where the search matched or there was no file."""
+    stat = {"skipped": True, "changed": False} if matched else {"changed": False, "stat": {"exists": False}}
+    return {"changed": False, "matched": matched}, stat
+
+
+OWN, NO_STAT = searched(1)
+NOT_FOUND, NO_FILE = searched(0)
+FOREIGN = {"changed": False, "stat": {"exists": True, "path": "/usr/local/bin/rds-mysql"}}
+SKIPPED = {"changed": False, "skipped": True}
 
 
 REMOVED = [{"kind": kind, "name": "app", "outcome": "removed"} for kind in ("policy", "instance_profile", "role")]
@@ -36,6 +58,8 @@ EVERYTHING = {
     "left_out": [],
     "clients": ["web", "shop"],
     "instance_ids": ["i-1", "i-2"],
+    "wrapper_searches": [OWN, OWN],
+    "foreign_wrappers": [NO_STAT, NO_STAT],
     "wrappers": [CHANGED, CHANGED],
     "bundles": [CHANGED, UNCHANGED],
     "instance_profile_name": "app",
@@ -87,10 +111,13 @@ def test_the_table():
     assert [line for line in lines if line != line.rstrip()] == []
 
 
+NO_STEP_7 = {name: [{}, {}] for name in ("wrapper_searches", "foreign_wrappers", "wrappers")}
+
+
 def test_nothing_was_run():
     """As with --tags of a step that is none."""
-    nothing = {"wrappers": [{}, {}], "bundles": [{}, {}], "attachment": {}, "role": {}, "users": [{}], "flags": [{}]}
-    found = rows(**nothing, instance_profile={})
+    nothing = {"bundles": [{}, {}], "attachment": {}, "role": {}, "users": [{}], "flags": [{}]}
+    found = rows(**NO_STEP_7, **nothing, instance_profile={})
     assert {outcome for outcome, _why in found.values()} == {"stays"}
     assert of(found, "rds-mysql") == {"web, shop": ("stays", "this run did not come to step 7")}
     assert of(found, "IAM role") == {"app": ("stays", "this run did not come to steps 5 and 4")}
@@ -102,6 +129,8 @@ def test_limit_leaves_hosts_out():
     found = rows(
         hosts=["web"],
         left_out=["shop", "orders"],
+        wrapper_searches=[OWN, {}],
+        foreign_wrappers=[NO_STAT, {}],
         wrappers=[CHANGED, {}],
         attachment=detached("i-1"),
         role={},
@@ -117,7 +146,9 @@ def test_limit_leaves_hosts_out():
 
 def test_hosts_that_fail():
     found = rows(
-        wrappers=[UNREACHABLE, CHANGED],
+        wrapper_searches=[UNREACHABLE, OWN],
+        foreign_wrappers=[{}, NO_STAT],
+        wrappers=[{}, CHANGED],
         attachment=detached("i-1", "i-2", error="EC2 does not show it."),
         role={"failed": True, "msg": "Failed to delete the IAM role app: no."},
         users=[{"failed": True, "msg": "refused", "users": []}],
@@ -153,17 +184,45 @@ def test_there_is_no_profile():
 
 
 def test_database_users():
-    users = [
-        {"name": "app", "host": "%", "changed": True, "outcome": "done"},
-        {"name": "gone", "host": "%", "changed": False, "outcome": "done"},
-        {"name": "owner", "host": "%", "changed": False, "outcome": "done", "why": "a view has it as its definer."},
-    ]
-    found = of(rows(users=[{"users": users, "accounts_left": 1}], flags=[{}]), "database users of orders")
-    assert found["app@%"] == ("removed", "") and found["gone@%"] == ("was not there", "")
-    assert found["owner@%"] == ("stays", "a view has it as its definer")
-    half = [{**users[0]}, {**users[1], "outcome": "not tried"}]
-    found = of(rows(users=[{"users": half, "failed": True, "msg": "lost"}]), "database users of orders")
-    assert found == {"app@%": ("removed", ""), "gone@%": ("stays", "lost")}
+    gone = {**user("ended"), "changed": True, "sessions": [{"id": 1, "ended": True}]}
+    found = of(rows(users=[dropped(APP, user("gone"), gone)]), "database users of orders")
+    assert found == {"app@%": ("removed", ""), "gone@%, ended@%": ("was not there", "")}
+    failed = user("half", "failed", statements=APP["statements"])
+    half = dropped(APP, failed, user("late", "not tried"), user("legacy", "kept", "it was there before"))
+    del half["accounts_left"]
+    found = of(rows(users=[{**half, "failed": True, "msg": "lost"}]), "database users of orders")
+    stays = {"half@%, late@%": ("stays", "lost"), "legacy@%": ("stays", "it was there before")}
+    assert found == {"app@%": ("removed", ""), **stays}
+
+
+def test_database_users_that_are_left():
+    why = "these need it: the view `theirs`.`relies`"
+    found = rows(users=[dropped(APP, user("owner", "kept", f"{why}."), accounts_left=1)], flags=[{}])
+    assert of(found, "database users of orders") == {"app@%": ("removed", ""), "owner@%": ("stays", why)}
+    assert of(found, "IAM database authentication")["orders"][1] == "other accounts may use it (accounts left: 1)"
+
+
+def test_database_users_that_check_mode_could_not_read():
+    unread = dropped(user("app"), user("report"))
+    del unread["accounts_left"]
+    found = of(rows(check=True, users=[unread], flags=[{}]), "database users of orders")
+    assert found == {"app@%, report@%": ("unknown", "check mode could not read the database users")}
+
+
+def test_a_file_of_others_in_place_of_rds_mysql():
+    searches = {"wrapper_searches": [NOT_FOUND, NOT_FOUND], "wrappers": [SKIPPED, SKIPPED]}
+    found = of(rows(**searches, foreign_wrappers=[FOREIGN, NO_FILE]), "rds-mysql")
+    why = "/usr/local/bin/rds-mysql is not a program that the role dbops.rds_iam.connect wrote"
+    assert found == {"web": ("stays", why), "shop": ("was not there", "")}
+    failed = {"failed": True, "msg": "Permission denied."}
+    found = of(rows(**searches, foreign_wrappers=[failed, NO_FILE]), "rds-mysql")
+    assert found == {"web": ("stays", "Permission denied"), "shop": ("was not there", "")}
+
+
+def test_a_ca_bundle_of_others():
+    why = "/etc/ssl/rds/global-bundle.pem stays: it has no mark of dbops.rds_iam, so it was there before"
+    found = of(rows(bundles=[{"changed": False, "msg": f"{why}."}, CHANGED]), "CA bundle")
+    assert found == {"web": ("stays", why), "shop": ("removed", "")}
 
 
 def test_a_flag_that_was_off():
@@ -178,7 +237,8 @@ def test_a_flag_that_was_off():
 def test_many_hosts_are_one_line():
     clients = [f"web{number:02}" for number in range(12)]
     many = {"clients": clients, "instance_ids": clients, "wrappers": [CHANGED] * 12, "bundles": [CHANGED] * 12}
-    found = rows(**many, attachment=detached(*clients))
+    searches = {"wrapper_searches": [OWN] * 12, "foreign_wrappers": [NO_STAT] * 12}
+    found = rows(**many, **searches, attachment=detached(*clients))
     assert of(found, "rds-mysql") == {f"{', '.join(clients[:10])} and 2 more": ("removed", "")}
 
 
