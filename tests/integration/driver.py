@@ -116,6 +116,15 @@ def good(run: Run) -> int:
     return sum(run.changed.values())
 
 
+def teardown_table(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return outcome and reason by what it is and whose, from the table at the end of a teardown."""
+    [text] = re.findall(r'"msg": (\[\s+"what .*?\n\s*\])', run.output, re.S)
+    head, *lines = json.loads(text)
+    starts = [head.index(word) for word in ("what", "of", "outcome", "why")]
+    cells = [[line[a:b].strip() for a, b in zip(starts, [*starts[1:], None])] for line in lines]
+    return {(what, of): (outcome, why) for what, of, outcome, why in cells}
+
+
 def include(role: str, **variables) -> dict:
     """A task that runs a role of the collection."""
     return {"ansible.builtin.include_role": {"name": f"dbops.rds_iam.{role}"}, "vars": variables}

@@ -72,12 +72,16 @@ class Debian(Host):
             f" echo 'deb [trusted=yes] file:{self.made} ./' > /etc/apt/sources.list.d/vendor.list; apt-get -q update"
         )
 
+    def remove(self, pattern: str) -> None:
+        """Remove the packages with such names, whatever needs them."""
+        names = self.names(pattern)
+        if names:
+            self.root(f"DEBIAN_FRONTEND=noninteractive dpkg --purge --force-all {names}")
+
     def restore(self) -> None:
         """Leave nothing of the role and of the vendors."""
         self.stop_server()
-        names = self.names(f"{VENDOR}|{INSTALLED_BY_THE_ROLE}")
-        if names:
-            self.root(f"DEBIAN_FRONTEND=noninteractive dpkg --purge --force-all {names}")
+        self.remove(f"{VENDOR}|{INSTALLED_BY_THE_ROLE}")
         self.root(f"rm -rf {self.made} /etc/apt/sources.list.d/vendor.list /etc/apt/apt.conf.d/99vendor /opt/*")
         self.root("rm -rf /var/lib/apt/lists/*; apt-get -q update")
 
@@ -112,12 +116,16 @@ class Amazon(Host):
         self.write("/etc/yum.repos.d/vendor.repo", repository)
         self.root(f"createrepo_c --quiet {self.made}; dnf --quiet makecache --refresh")
 
+    def remove(self, pattern: str) -> None:
+        """Remove the packages with such names, whatever needs them."""
+        names = self.names(pattern)
+        if names:
+            self.root(f"rpm --erase --nodeps {names}")
+
     def restore(self) -> None:
         """Leave nothing of the role and of the vendors."""
         self.stop_server()
-        names = self.names(f"{VENDOR}|{INSTALLED_BY_THE_ROLE}")
-        if names:
-            self.root(f"rpm --erase --nodeps {names}")
+        self.remove(f"{VENDOR}|{INSTALLED_BY_THE_ROLE}")
         self.root(f"rm -rf {self.made} /etc/yum.repos.d/vendor.repo /opt/*")
 
 

@@ -12,13 +12,14 @@ import re
 import boto3
 import pymysql
 import pytest
+from driver import teardown_table
+from foreign_packages import HOSTS, VENDOR
 
 ELSEWHERE = "us-east-1"
 ROLE, POLICY = "legacy-app", "rds-iam-connect"
 MANAGED = "reads-of-the-shop"
 LOGIN = {"MasterUsername": "admin", "MasterUserPassword": "Passw0rd-for-a-test"}
 SIZE = {"DBInstanceClass": "db.m5.large", "AllocatedStorage": 20}
-PACKAGES = "dpkg-query -W -f '${Package} ${Version} ${Status}\\n' 2>/dev/null || rpm -qa"
 
 
 def document(*statements) -> str:
@@ -88,18 +89,14 @@ def accounts(lab) -> dict:
     """All accounts of the servers with their grants, and what they are the definers of."""
     found = {}
     for name in lab.databases:
-        users = lab.sql(name, "SELECT user, host, plugin, authentication_string, ssl_type FROM mysql.user")
+        users = lab.sql(name, "SELECT * FROM mysql.user")
         grants = {}
-        for user, host, *_rest in users:
+        for user, host in lab.sql(name, "SELECT user, host FROM mysql.user"):
             with contextlib.suppress(Exception):  # roles and accounts of the server itself have none
                 grants[user, host] = sorted(lab.sql(name, f"SHOW GRANTS FOR '{user}'@'{host}'"))
         definers = lab.sql(name, "SELECT table_schema, table_name, definer FROM information_schema.views")
-        found[name] = (sorted(users), grants, sorted(definers))
+        found[name] = (sorted(users, key=repr), grants, sorted(definers))
     return found
-
-
-def packages(lab) -> dict[str, set[str]]:
-    return {client: set(lab.ssh(client, PACKAGES).stdout.splitlines()) for client in lab.clients}
 
 
 def everything(lab) -> dict:
@@ -118,19 +115,32 @@ def as_root(lab, identifier: str, statement: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def theirs(lab):
-    """Roles, profiles, policies, an instance in another Region, databases, database users."""
-    iam, rds = lab.aws("iam"), lab.aws("rds")
-    for name in (ROLE, "batch", "empty"):
+def their_roles(lab):
+    """Roles with policies of their own, each in an instance profile, and a profile without a role."""
+    iam, names = lab.aws("iam"), {ROLE: "ec2.amazonaws.com", "batch": "lambda.amazonaws.com"}
+    for name in (*names, "empty"):
         lab.delete_role(name)
     managed = iam.create_policy(PolicyName=MANAGED, PolicyDocument=document(allow("s3:Get*")))["Policy"]["Arn"]
-    for name, service in ((ROLE, "ec2.amazonaws.com"), ("batch", "lambda.amazonaws.com")):
+    for name, service in names.items():
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(service), Tags=tags(team="shop"))
         iam.put_role_policy(RoleName=name, PolicyName="theirs", PolicyDocument=document(allow("rds-db:connect")))
         iam.attach_role_policy(RoleName=name, PolicyArn=managed)
         iam.create_instance_profile(InstanceProfileName=name, Tags=tags(ManagedBy="terraform"))
         iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
     iam.create_instance_profile(InstanceProfileName="empty")
+    yield
+    lab.detach(*lab.clients)
+    iam.delete_instance_profile(InstanceProfileName="empty")
+    for name in names:
+        iam.detach_role_policy(RoleName=name, PolicyArn=managed)
+        lab.delete_role(name)
+    iam.delete_policy(PolicyArn=managed)
+
+
+@pytest.fixture(scope="module")
+def their_databases(lab):
+    """A flag that is on, tags of others, and databases that are in no inventory."""
+    rds = lab.aws("rds")
     lab.set_flag("orders", True)
     rds.add_tags_to_resource(ResourceName=lab.arn("orders"), Tags=tags(team="shop", managedby="nobody"))
     rds.add_tags_to_resource(ResourceName=lab.arn("billing"), Tags=tags(ManagedBy="terraform", team="money"))
@@ -138,6 +148,18 @@ def theirs(lab):
         DBInstanceIdentifier="archive", Engine="mysql", EnableIAMDatabaseAuthentication=True, **SIZE, **LOGIN
     )
     rds.create_db_cluster(DBClusterIdentifier="graph", Engine="neptune", Tags=tags(ManagedBy="cdk"), **LOGIN)
+    yield
+    rds.delete_db_cluster(DBClusterIdentifier="graph", SkipFinalSnapshot=True)
+    rds.delete_db_instance(DBInstanceIdentifier="archive", SkipFinalSnapshot=True)
+    for name in lab.databases:
+        lab.set_flag(name, False)
+        keys = ["ManagedBy", "team", "managedby"]
+        rds.remove_tags_from_resource(ResourceName=lab.arn(name), TagKeys=keys)
+
+
+@pytest.fixture(scope="module")
+def their_users(lab):
+    """A database user with a password, privileges, and a view of which it is the definer."""
     for name in lab.databases:
         lab.sql(name, "CREATE DATABASE theirs")
         lab.sql(name, "CREATE TABLE theirs.things (name VARCHAR(20))")
@@ -148,18 +170,25 @@ def theirs(lab):
     for name in lab.databases:
         lab.sql(name, "DROP USER legacy@'%'")
         lab.sql(name, "DROP DATABASE theirs")
-    rds.delete_db_cluster(DBClusterIdentifier="graph", SkipFinalSnapshot=True)
-    rds.delete_db_instance(DBInstanceIdentifier="archive", SkipFinalSnapshot=True)
-    for name in lab.databases:
-        lab.set_flag(name, False)
-        keys = ["ManagedBy", "team", "managedby"]
-        rds.remove_tags_from_resource(ResourceName=lab.arn(name), TagKeys=keys)
-    lab.detach(*lab.clients)
-    iam.delete_instance_profile(InstanceProfileName="empty")
-    for name in (ROLE, "batch"):
-        iam.detach_role_policy(RoleName=name, PolicyArn=managed)
-        lab.delete_role(name)
-    iam.delete_policy(PolicyArn=managed)
+
+
+@pytest.fixture(scope="module")
+def their_packages(lab):
+    """On hosts without the packages of step 2, a database server of another vendor, and what nothing else needs."""
+    hosts = [kind(lab, name) for kind, name in HOSTS.values()] if lab.info["form"] != "plain" else []
+    for host in hosts:
+        host.restore()
+        conflicts = {"Conflicts": "virtual-mysql-server", "Provides": "virtual-mysql-server"}
+        host.have("vendor-server", program="sbin/mysqld", **conflicts if host.family == "debian" else {})
+        host.have("vendor-library")
+    yield {host.name: host for host in hosts}
+    for host in hosts:
+        host.remove(VENDOR)
+
+
+@pytest.fixture(scope="module")
+def theirs(their_roles, their_databases, their_users, their_packages):
+    """All that others made."""
 
 
 @pytest.fixture
@@ -194,15 +223,23 @@ def without_flag(found: dict, name: str) -> dict:
     return found
 
 
-def test_a_role_that_was_there_before(lab, clean):
+def check_packages(before: dict) -> None:
+    """Compare state and version of all packages that were on the hosts before; those of step 2 may have come."""
+    for host, packages in before.items():
+        after = host.packages()
+        assert {name: after.get(name) for name in packages} == packages
+
+
+def test_a_role_that_was_there_before(lab, clean, their_packages):
     """Its profile is attached to all hosts before the site uses it."""
     for client in lab.clients:
         lab.attach(client, ROLE)
-    before, installed = everything(lab), packages(lab)
+    before, installed = everything(lab), {host: host.packages() for host in their_packages.values()}
     users = json.dumps({"iam_role_name": ROLE, "iam_role_users": ["app", "report"]})
     site = lab.good("site.yml", "-e", users)
     assert "logins went as they should" in site.output
     assert set(lab.good("site.yml", "-e", users).changed.values()) == {0}
+    check_packages(installed)
     teardown = lab.good("teardown.yml", "-e", users)
 
     after = everything(lab)
@@ -210,8 +247,7 @@ def test_a_role_that_was_there_before(lab, clean):
     assert after["databases"]["billing"]["IAMDatabaseAuthenticationEnabled"]
     assert re.search(r"IAM database authentication +billing +stays .* has the tag ManagedBy=terraform", teardown.output)
     assert without_flag(after, "billing") == without_flag(before, "billing")
-    for client, there in packages(lab).items():
-        assert installed[client] - there == set()
+    check_packages(installed)
     with lab.calls() as calls:
         again = lab.good("teardown.yml", "-e", users)
     assert set(again.changed.values()) == {0} and lab.changing(calls) == []
@@ -241,18 +277,18 @@ def test_instances_that_use_what_the_site_made(lab, clean, instance):
 @contextlib.contextmanager
 def session(lab, client, identifier):
     """An open session of an application, which logged in with a token."""
-    command = (
-        f"{lab.wrapper(client)} {identifier} -NBe 'SELECT CONNECTION_ID()' -e 'SELECT SLEEP(600)' > /dev/null 2>&1 &"
-    )
+    command = f"{lab.wrapper(client)} {identifier} -e 'SELECT SLEEP(600)' > /dev/null 2>&1 &"
     assert lab.ssh(client, f"nohup sh -c {lab.quote(command)}").returncode == 0
 
     def open_sessions():
         return lab.sql(identifier, "SELECT id FROM information_schema.processlist WHERE user = 'app'")
 
     lab.until(open_sessions)
-    yield open_sessions
-    for (number,) in open_sessions():
-        lab.sql(identifier, f"KILL {number}")
+    try:
+        yield open_sessions
+    finally:
+        for (number,) in open_sessions():
+            as_root(lab, identifier, f"KILL {number}")  # the master user of RDS takes a procedure
 
 
 def test_a_database_user_that_others_rely_on(lab, clean):
@@ -262,9 +298,11 @@ def test_a_database_user_that_others_rely_on(lab, clean):
     try:
         with session(lab, "client1", "orders") as open_sessions:
             before = open_sessions()
-            teardown = lab.playbook("teardown.yml")
+            checked, teardown = lab.playbook("teardown.yml", "--check"), lab.playbook("teardown.yml")
             assert ("app", "%", "AWSAuthenticationPlugin", "RDS", "ANY") in lab.accounts("orders")
-            assert "theirs.relies" in teardown.output or "`theirs`.`relies`" in teardown.output
+            outcome, why = teardown_table(teardown)["database users of orders", "app@%"]
+            assert outcome == "stays" and "relies" in why
+            assert teardown_table(checked)["database users of orders", "app@%"] == ("would stay", why)
             assert lab.sql("orders", "SELECT one FROM theirs.relies") == [(1,)]
             assert open_sessions() == before and lab.flag("orders")
     finally:
@@ -276,7 +314,11 @@ def test_a_database_user_that_was_there_before(lab, clean):
     lab.sql("orders", "CREATE USER report@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL")
     try:
         lab.good("site.yml")
-        lab.playbook("teardown.yml")
+        users = "database users of orders"
+        outcome, why = teardown_table(lab.good("teardown.yml", "--check"))[users, "report@%"]
+        assert outcome == "would stay" and "does not bear the mark ManagedBy=dbops.rds_iam" in why
+        rows = teardown_table(lab.good("teardown.yml"))
+        assert rows[users, "report@%"] == ("stays", why) and rows[users, "app@%"] == ("removed", "")
         assert ("report", "%", "AWSAuthenticationPlugin", "RDS", "ANY") in lab.accounts("orders")
     finally:
         lab.sql("orders", "DROP USER IF EXISTS report@'%'")

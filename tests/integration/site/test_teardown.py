@@ -9,7 +9,6 @@ The steps that only call AWS are run; that no database user is left is said inst
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from driver import teardown_table
 from faults import Fault, Proxy
 
 ROLE, POLICY = "teardown", "rds-iam-connect"
@@ -74,21 +74,12 @@ def teardown(lab, tmp_path):
         assert lab.changing(calls) == []
         run, done = results("real", *steps, *arguments)
         assert planned == done, f"{announced.output}\n{run.output}"
-        real = table(run)
+        real = teardown_table(run)
         words = {"removed": "would be removed", "stays": "would stay"}
-        assert table(announced) == {row: (words.get(what, what), why) for row, (what, why) in real.items()}
+        assert teardown_table(announced) == {row: (words.get(what, what), why) for row, (what, why) in real.items()}
         return real
 
     return teardown
-
-
-def table(run) -> dict[tuple[str, str], tuple[str, str]]:
-    """The table at the end: outcome and reason by what it is and whose."""
-    [text] = re.findall(r'"msg": (\[\s+"what .*?\n\s*\])', run.output, re.S)
-    head, *lines = json.loads(text)
-    starts = [head.index(word) for word in ("what", "of", "outcome", "why")]
-    cells = [[line[a:b].strip() for a, b in zip(starts, [*starts[1:], None])] for line in lines]
-    return {(what, of): (outcome, why) for what, of, outcome, why in cells}
 
 
 def of(found, what) -> tuple[str, str]:
@@ -295,6 +286,29 @@ def test_flags_that_were_on_before(lab, site, teardown):
     assert found[what, "billing"] == ("stays", f"{why}the tag ManagedBy=terraform")
 
 
+def test_files_of_others(lab, teardown):
+    """A program in place of rds-mysql, and a CA bundle without the mark of the collection."""
+    program, bundle = lab.wrapper("client1"), lab.bundle("client1")
+    lab.good("site.yml", "--tags", "step8")
+    others = f"sed -i 1d {bundle}; rm -f {program}; cp /bin/true {program}"
+    assert lab.ssh("client1", f"{lab.sudo}sh -c {lab.quote(others)}").returncode == 0
+    assert lab.ssh("client2", f"{lab.sudo}rm -f {lab.wrapper('client2')}").returncode == 0
+    files = f"sha256sum {program} {bundle}"
+    before = lab.ssh("client1", files).stdout
+    assert len(before.splitlines()) == 2
+    try:
+        found = teardown(steps=("--tags", "step7,step8"))
+        assert lab.ssh("client1", files).stdout == before
+        why = f"{program} is not a program that the role dbops.rds_iam.connect wrote"
+        assert found["rds-mysql", "client1"] == ("stays", why)
+        assert found["rds-mysql", "client2"] == ("was not there", "")
+        outcome, why = found["CA bundle", "client1"]
+        assert outcome == "stays" and why.startswith(f"{bundle} stays: it has no mark of dbops.rds_iam")
+        assert found["CA bundle", "client2"] == ("removed", "")
+    finally:
+        lab.ssh("client1", f"{lab.sudo}rm -f {program} {bundle}")
+
+
 def test_a_region_that_cannot_be_seen(lab, site, with_rights, teardown):
     site()
     allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -303,7 +317,7 @@ def test_a_region_that_cannot_be_seen(lab, site, with_rights, teardown):
     for arguments in (("--check",), ()):
         run = lab.good("teardown.yml", *STEPS, "-e", EMPTY, *arguments, **with_rights(allow, blind))
         assert exists(lab) == EVERYTHING
-        found = table(run)
+        found = teardown_table(run)
         for outcome, why in (of(found, what) for what in ("inline policy", "IAM role")):
             assert outcome in ("stays", "would stay")
             assert "an EC2 instance in the Regions eu-west-2, us-east-1, which could not be seen, may use it" in why
@@ -331,7 +345,7 @@ def test_a_run_that_fails_half_way_is_completed_by_the_next(lab, site, teardown,
     assert exists(lab) == left
     # The other steps are undone, and the table says which one was not, and why.
     assert attached(lab) == [None] * len(lab.clients) and not lab.flag("orders")
-    outcome, why = of(table(run), "IAM role")
+    outcome, why = of(teardown_table(run), "IAM role")
     assert outcome == "stays" and "is not allowed" in why
     teardown()
     assert exists(lab) == NOTHING
@@ -349,7 +363,7 @@ def test_an_instance_that_cannot_be_detached(lab, site, teardown):
     assert run.failed == {kept}
     assert f"of the host {kept} keeps the instance profile {ROLE}: " in run.output
     assert exists(lab) == {**EVERYTHING, "policy": False}
-    assert table(run)[f"instance profile {ROLE} on the EC2 instance", kept][0] == "stays"
+    assert teardown_table(run)[f"instance profile {ROLE} on the EC2 instance", kept][0] == "stays"
     teardown()
     assert exists(lab) == NOTHING
 
