@@ -234,7 +234,7 @@ def lower_case_server(request, tmp_path):
 def new_server(request, tmp_path):
     """One that holds nothing but what its installation makes."""
     with running(request.param, tmp_path / "server") as server:
-        server.sql("DROP DATABASE app", "DROP USER admin@'%', rdsadmin@localhost")
+        server.sql("DROP DATABASE app", "DROP USER admin@'%', rdsadmin@localhost", f"DROP ROLE IF EXISTS {mysql.ROLE}")
         yield server
 
 
