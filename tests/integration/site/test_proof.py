@@ -174,7 +174,9 @@ def test_users_that_cannot_be_told(lab, tmp_path):
 def test_a_step_that_fails_is_named(lab):
     """Also where it is an assert, which registers nothing."""
     name = "no-such-package-anywhere"
-    run = lab.playbook("site.yml", "--tags", "step2,step9", *variables(mysql_client_packages=[name]))
+    run = lab.playbook(
+        "site.yml", "--tags", "step2,step9", *variables(mysql_client_server=True, mysql_client_server_packages=[name])
+    )
     assert run.status != 0
     assert "0 of 6 logins were tried, and none is proven. 6 of 6 logins are not proven: " in run.output
     assert "an earlier step failed" not in run.output and name in run.output.partition("are not proven: ")[2]
