@@ -26,7 +26,7 @@ except ImportError:
 CHUNK = 200  # the most values that EC2 takes in one filter
 _GONE = {"shutting-down", "terminated"}
 _STOPPED = {"stopping", "stopped"}
-_LIVE = {"associating", "associated"}
+_LIVE = frozenset({"associating", "associated"})
 _ENDING = {"disassociating"}
 _OF_ONE_INSTANCE = {"IncorrectState", "InvalidAssociationID.NotFound", "InvalidInstanceID.NotFound"}
 _LISTED = 10  # the most instances that a message lists
@@ -159,7 +159,7 @@ def profile_name(profile_arn: str | None) -> str | None:
     return profile_arn.rsplit("/", 1)[-1] if profile_arn else None
 
 
-def _associations(client, instance_ids: list[str], states: set[str] = _LIVE) -> dict[str, dict]:
+def _associations(client, instance_ids: list[str], states: frozenset[str] = _LIVE) -> dict[str, dict]:
     """Return the association of each instance that has one in one of these states."""
     associations = {}
     doing = "describe the instance profile associations"

@@ -56,20 +56,23 @@ BOTH = {"RoleName": "app", "InstanceProfileName": "app"}
 NAMED = {"RoleName": "app", "PolicyName": "rds-iam-connect"}
 
 
-def get_role(answer=ROLE, **changes):
+def get_role(answer=None, **changes):
+    answer = answer or ROLE
     if isinstance(answer, dict):
         role = {**answer, "AssumeRolePolicyDocument": json.dumps(answer["AssumeRolePolicyDocument"]), **changes}
         answer = {"Role": role}
     return "get_role", {"RoleName": "app"}, answer
 
 
-def get_profile(answer=PROFILE, **changes):
+def get_profile(answer=None, **changes):
+    answer = answer or PROFILE
     if isinstance(answer, dict):
         answer = {"InstanceProfile": copy.deepcopy({**answer, **changes})}
     return "get_instance_profile", {"InstanceProfileName": "app"}, answer
 
 
-def get_policy(answer=POLICY, name="rds-iam-connect"):
+def get_policy(answer=None, name="rds-iam-connect"):
+    answer = answer or POLICY
     if isinstance(answer, dict):
         answer = {**NAMED, "PolicyName": name, "PolicyDocument": json.dumps(answer)}
     return "get_role_policy", {**NAMED, "PolicyName": name}, answer
@@ -100,8 +103,8 @@ def add_role(answer=None):
     return call("add_role_to_instance_profile", BOTH, answer)
 
 
-def put_policy(document=POLICY, answer=None):
-    return call("put_role_policy", {**NAMED, "PolicyDocument": json.dumps(document)}, answer)
+def put_policy(document=None, answer=None):
+    return call("put_role_policy", {**NAMED, "PolicyDocument": json.dumps(document or POLICY)}, answer)
 
 
 def list_policies(*names):

@@ -32,13 +32,13 @@ def document(*statements):
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def role(managed_by=OURS, trust=TRUST_POLICY, boundary=""):
+def role(managed_by=OURS, trust=None, boundary=""):
     tags = {"ManagedBy": managed_by} if managed_by else {}
     return {
         "name": "app",
         "arn": "arn:role",
         "path": "/",
-        "trust_policy": trust,
+        "trust_policy": trust or TRUST_POLICY,
         "permissions_boundary": boundary,
         "tags": tags,
         "managed_by": managed_by,

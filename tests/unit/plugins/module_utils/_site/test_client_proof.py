@@ -13,11 +13,19 @@ DATABASES = [{"name": "orders", **PLACE, "users": ["app"], "denied": ["report"]}
 OWN = {"source": "iam-role", "principal": "app-rds", "role_name": "app-rds", "is_expected": True, "error": None}
 
 
-def login(user: str, verdict: str, as_expected: bool = True, signer=OWN, **more) -> dict:
-    return {**PLACE, "user": user, "verdict": verdict, "as_expected": as_expected, "signer": signer, **more}
+def login(user: str, verdict: str, as_expected: bool = True, signer=None, **more) -> dict:
+    return {
+        **PLACE,
+        "user": user,
+        "verdict": verdict,
+        "as_expected": as_expected,
+        "signer": OWN if signer is None else signer,
+        **more,
+    }
 
 
-def proof(*logins, databases=DATABASES, principal="app-rds", skipped="", **more) -> dict:
+def proof(*logins, databases=None, principal="app-rds", skipped="", **more) -> dict:
+    databases = DATABASES if databases is None else databases
     return client_proof.client_proof(databases, {"logins": list(logins), **more}, "app1", principal, skipped)
 
 
