@@ -34,11 +34,15 @@ def check_user_name(name: str) -> None:
             f"The database user name {name} has *, ? or ${{ in it, which an IAM policy reads as a pattern that matches"
             " other users too; give every user by name."
         )
+
+
+def _check_name_in_policy(name: str) -> None:
+    check_user_name(name)
     other = _NOT_IN_POLICIES.search(name)
     if other:
         raise RdsIamError(
-            f"The database user name {name} has {other[0]} in it, and IAM takes no characters in a policy but those of"
-            " Latin-1; give the user another name."
+            f"The database user name {name} has {other[0]!a} in it, and IAM documents no characters for a policy but"
+            " those of Latin-1; give the user another name."
         )
 
 
@@ -165,7 +169,7 @@ def _users(database: dict, users: list[str] | None) -> list[str]:
     if not isinstance(names, list) or not names:
         raise _no_users(database)
     for name in names:
-        check_user_name(name)
+        _check_name_in_policy(name)
     return names
 
 
