@@ -83,6 +83,18 @@ def roots(content: bytes, ending: str) -> list[Certificate]:
     return [one for one in certificates(content, ending) if one and one.is_root]
 
 
+def holds_other_kind(content: bytes, ending: str) -> bool:
+    """Return whether one of the certificates is not an authority's: RDS publishes none, and a client may trust it."""
+    return any(_is_other_kind(one) for one in _split(content, ending)[:MOST])
+
+
+def _is_other_kind(certificate: str | bytes) -> bool:
+    try:
+        return not _load(certificate)
+    except (ssl.SSLError, ValueError):  # it is odd, and no client takes it
+        return False
+
+
 def _split(content: bytes, ending: str) -> list[str] | list[bytes]:
     return _in_pkcs7(content) if ending == "p7b" else _in_pem(content)
 

@@ -263,6 +263,7 @@ FOREIGN = {
     "system": lambda: Path("/etc/ssl/certs/ca-certificates.crt").read_bytes(),
     "corporate root": lambda: ending_in(days=9, name="Example Corp Root CA"),
     "corporate root beside those of RDS": lambda: ending_in(days=9) + ending_in(days=9, name="Example Corp Root CA"),
+    "pinned server beside those of RDS": lambda: ending_in(days=9) + ending_in(days=9, name="db.lan", authority=False),
     "of a web server": leaf_and_key,
     "of a web server beside those of RDS": lambda: ending_in(days=9) + leaf_and_key(),
     "trusted": lambda: ending_in(days=9, name="Example").replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE"),

@@ -94,7 +94,11 @@ def obstacle(file: BundleFile, now: float) -> str:
     if others:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         return f"holds live certificates that are not of RDS ({', '.join(others[:_NAMED])}{more})"
-    if _OTHER_BLOCK.search(file.content) or len(certificates) >= _ca_bundle.MOST:
+    if (
+        _OTHER_BLOCK.search(file.content)
+        or len(certificates) >= _ca_bundle.MOST
+        or _ca_bundle.holds_other_kind(file.content, file.form)
+    ):
         return "holds more than certificates of RDS"
     if file.new_directories is None and not any(one.is_of_rds for one in known):
         return "is not a bundle of RDS's certificates"
