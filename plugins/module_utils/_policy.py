@@ -125,9 +125,16 @@ def merge(document: dict | None, databases: list[dict], purge: bool) -> Merged:
     return Merged(_replaced(document, ours, resources), unaccounted, len(resources))
 
 
-def without_ours(document: dict) -> dict | None:
-    """Return the policy without the statement of this collection; None where nothing is left of it."""
-    return _replaced(document, our_statement(document), [])
+def without_ours(document: dict, databases: list[dict] | None = None) -> dict | None:
+    """Return the policy without the statement of this collection; None where nothing is left of it.
+
+    With C(databases) only their resources go, and those of others stay in the statement.
+    """
+    ours = our_statement(document)
+    prefixes = tuple(f"{_prefix(database)}/" for database in databases or ())
+    there = _texts(ours["Resource"])
+    kept = [arn for arn in there if not arn.startswith(prefixes)] if prefixes else []
+    return document if prefixes and kept == there else _replaced(document, ours, kept)
 
 
 def _replaced(document: dict | None, ours: dict | None, resources: list[str]) -> dict | None:

@@ -48,6 +48,8 @@ options:
       - The records of the databases, as M(dbops.rds_iam.rds_iam_auth_info) returns them, each with a list C(users) of
         the database users that the role may log in as. With an empty list it may log in as none.
       - Required to write the policy.
+      - With O(state=absent) the databases that are given up. Where the role was created by somebody else, or an EC2
+        instance keeps it, the policy loses only these, unless O(policy_purge) is V(true).
     type: list
     elements: dict
     default: []

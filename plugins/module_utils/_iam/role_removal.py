@@ -18,6 +18,8 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_state impo
 from ansible_collections.dbops.rds_iam.plugins.module_utils._managed_by import OURS
 
 _LISTED = 10  # the most instances and Regions that a reason lists
+_OTHER_DATABASES = "it only allows users of databases that are not of this run"
+_OTHER_STATEMENTS = "the statements that others added to it stay"
 _NOT_OURS = f"it was not created by {OURS}"
 
 
@@ -55,10 +57,26 @@ def _plan_policy(plan: Plan, request: Request, state: State, usage: Usage) -> No
         plan.add(POLICY, name, "stays", why)
         plan.notes.append(f"The inline policy {name} of the role {request.role_name} stays, since {why}.")
         return
-    left = _policy.without_ours(state.policy)
+    left = _policy.without_ours(state.policy, _databases_that_go(request, state, usage))
+    others = _policy.our_statement(left)["Resource"] if left and _policy.our_statement(left) else []
+    if others:
+        plan.notes.append(f"The inline policy {name} goes on allowing {_listed(others)}, of no database of this run.")
+    if left == state.policy:
+        plan.add(POLICY, name, "stays", _OTHER_DATABASES)
+        return
     plan.calls.append("put_policy" if left else "delete_policy")
-    plan.add(POLICY, name, "removed", "the statements that others added to it stay" if left else None)
+    theirs = "the users of databases that are not of this run stay" if others else _OTHER_STATEMENTS
+    plan.add(POLICY, name, "removed", theirs if left else None)
     plan.after = replace(plan.after, policy=left)
+
+
+def _databases_that_go(request: Request, state: State, usage: Usage) -> list[dict]:
+    """Return the databases whose resources are all that goes of the policy; none where the whole statement goes.
+
+    Who still has the role after this run may need it for the databases of another one, in another Region or inventory.
+    """
+    still_used = bool(_attached(request, usage)) or (state.role is not None and state.role["managed_by"] != OURS)
+    return request.databases if still_used and not request.policy_purge else []
 
 
 def _why_role_stays(request: Request, state: State, usage: Usage) -> str | None:

@@ -176,6 +176,20 @@ def test_a_profile_of_somebody_else_stays_attached(lab, foreign, site, teardown,
     assert of(found, "IAM role") == of(found, "instance profile") == ("stays", "it was not created by dbops.rds_iam")
 
 
+def test_users_of_databases_of_another_run_stay(lab, foreign, site, teardown):
+    foreign()
+    site()
+    iam, names = lab.aws("iam"), {"RoleName": ROLE, "PolicyName": POLICY}
+    theirs = f"arn:aws:rds-db:{ELSEWHERE}:{lab.info['account_id']}:dbuser:db-ELSEWHERE/app"
+    [ours] = iam.get_role_policy(**names)["PolicyDocument"]["Statement"]
+    iam.put_role_policy(**names, PolicyDocument=document({**ours, "Resource": [*ours["Resource"], theirs]}))
+    first = "removed", "the users of databases that are not of this run stay"
+    second = "stays", "it only allows users of databases that are not of this run"
+    for outcome in (first, second):
+        assert of(teardown(), "inline policy") == outcome
+        assert iam.get_role_policy(**names)["PolicyDocument"]["Statement"] == [{**ours, "Resource": [theirs]}]
+
+
 def test_it_is_said_for_each_instance(lab, foreign):
     foreign()
     run = lab.good("teardown.yml", "--tags", "step6", "-e", EMPTY)

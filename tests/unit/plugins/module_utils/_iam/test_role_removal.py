@@ -92,6 +92,37 @@ def test_a_statement_that_others_added_stays():
     assert "The role app stays, since it is also used by connect." in plan.notes
 
 
+HERE, THERE = (f"arn:aws:rds-db:{region}:123456789012:dbuser:db-X" for region in ("eu-west-1", "us-east-1"))
+RUN = replace(REQUEST, databases=[{"connect_arn_prefix": HERE}])
+SHARED = {"Version": "2012-10-17", "Statement": [{**STATEMENT, "Resource": [f"{HERE}/app", f"{THERE}/app"]}]}
+LEFT = {"Version": "2012-10-17", "Statement": [{**STATEMENT, "Resource": [f"{THERE}/app"]}]}
+
+
+@pytest.mark.parametrize(
+    ("managed_by", "usage"), [(None, USAGE), ("terraform", carried("i-1")), (OURS, carried("i-1"))]
+)
+def test_users_of_other_databases_stay_for_whoever_still_has_the_role(managed_by, usage):
+    """A role of somebody else, and an instance that keeps the profile: another run may have given them these users."""
+    state = State(role(managed_by), profile(managed_by), SHARED)
+    plan = plan_absent(RUN, state, usage)
+    assert plan.calls == ["put_policy"] and plan.after.policy == LEFT
+    assert seen(plan)["policy"] == ("removed", "the users of databases that are not of this run stay")
+    assert plan.notes[0] == f"The inline policy connect goes on allowing {THERE}/app, of no database of this run."
+    again = plan_absent(RUN, replace(state, policy=LEFT), usage)
+    assert again.calls == [] and again.after.policy == LEFT
+    assert seen(again)["policy"] == ("stays", "it only allows users of databases that are not of this run")
+    text = {"Version": "2012-10-17", "Statement": {**STATEMENT, "Resource": f"{THERE}/app"}}
+    assert plan_absent(RUN, replace(state, policy=text), usage).calls == []
+    assert plan_absent(replace(RUN, policy_purge=True), state, usage).calls == ["delete_policy"]
+
+
+def test_users_of_other_databases_go_with_a_role_that_nobody_has():
+    state = State(role(), profile(), SHARED)
+    assert plan_absent(RUN, state, USAGE).calls == ALL
+    detached = replace(RUN, detached_ids=frozenset(["i-1"]))
+    assert plan_absent(detached, state, carried("i-1")).calls == ALL
+
+
 @pytest.mark.parametrize("region", ["eu-west-1", "us-east-1"])
 def test_an_instance_outside_the_run_keeps_all_of_it(region):
     plan = plan_absent(REQUEST, STATE, carried("i-9", region=region))
