@@ -141,22 +141,31 @@ def _attachments(facts: dict) -> list[Row]:
     name = facts["instance_profile_name"]
     what = f"instance profile {name} on the EC2 instance"
     detached = _by_instance(facts["attachment"])
-    foreign = facts["instance_profile"] or {}
+    not_ours = _why_profile_stays(facts)
     planned = _by_instance(facts["attachment_plan"])
     rows = []
     for client, instance_id in zip(facts["clients"], facts["instance_ids"]):
         if instance_id in detached:
             rows.append(_attachment(what, client, name, detached[instance_id]))
-        elif instance_id in planned and foreign.get("managed_by") != OURS:
+        elif instance_id in planned and not_ours:
             stays = planned[instance_id]["before"] == name
-            why = f"the instance profile was not created by {OURS}" if stays else ""
-            rows.append(Row(what, client, STAYS if stays else MISSING, why))
+            rows.append(Row(what, client, STAYS if stays else MISSING, not_ours if stays else ""))
         elif facts["instance_profile"] is None and client in facts["hosts"]:
             rows.append(Row(what, client, MISSING))
         else:
             why = _failure(facts["attachment"]) or _not_run(facts, client, "step 6")
             rows.append(Row(what, client, STAYS, why))
     return rows
+
+
+def _why_profile_stays(facts: dict) -> str:
+    """Return why the instance profile is not this run's to detach; empty where it is."""
+    profile = facts["instance_profile"] or {}
+    if profile.get("managed_by") != OURS:
+        return f"the instance profile was not created by {OURS}"
+    if profile.get("role_name") not in (None, "", facts["role_name"]):
+        return f"the role {profile['role_name']} is in the instance profile by now"
+    return ""
 
 
 def _by_instance(result: dict) -> dict[str, dict]:

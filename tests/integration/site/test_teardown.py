@@ -176,6 +176,22 @@ def test_a_profile_of_somebody_else_stays_attached(lab, foreign, site, teardown,
     assert of(found, "IAM role") == of(found, "instance profile") == ("stays", "it was not created by dbops.rds_iam")
 
 
+def test_a_profile_that_holds_a_role_of_somebody_else_by_now_stays_attached(lab, site, teardown):
+    site()
+    iam, profile = lab.aws("iam"), {"InstanceProfileName": ROLE}
+    iam.create_role(RoleName="theirs", AssumeRolePolicyDocument=document(TRUST))
+    iam.remove_role_from_instance_profile(**profile, RoleName=ROLE)
+    iam.add_role_to_instance_profile(**profile, RoleName="theirs")
+    try:
+        found = teardown()
+        assert attached(lab) == [ROLE] * len(lab.clients)
+        why = "the role theirs is in the instance profile by now"
+        assert of(found, f"instance profile {ROLE} on the EC2 instance") == ("stays", why)
+    finally:
+        iam.remove_role_from_instance_profile(**profile, RoleName="theirs")
+        iam.delete_role(RoleName="theirs")
+
+
 def test_users_of_databases_of_another_run_stay(lab, foreign, site, teardown):
     foreign()
     site()

@@ -266,3 +266,9 @@ def test_what_is_missing_is_named():
 def test_why_a_flag_stays(found, accounts_left, why):
     said = why_flag_stays(found, accounts_left)
     assert (why in said) if why else said == ""
+
+
+def test_an_instance_profile_that_holds_another_role_by_now_stays_attached():
+    profile = {"name": "app", "managed_by": OURS, "role_name": "web"}
+    found = of(rows(instance_profile=profile, attachment={}, attachment_plan=detached("i-1", "i-2")), ATTACHED)
+    assert found == {"web, shop": ("stays", "the role web is in the instance profile by now")}
