@@ -107,9 +107,19 @@ def test_the_site_without_each_tag(claim, step):
     assert sentence.startswith(f"{0 if step == 'step9' else 2} of 6 logins were tried")
 
 
+# Which tags are left out, and which of them has to be left in.
+SKIPPED = {"always": "always", "always,step9": "always", f"always,{','.join(STEPS)}": "always", "tagged": "tagged"}
+
+
+@pytest.mark.parametrize("tags", SKIPPED)
 @pytest.mark.parametrize("playbook", ["site.yml", "doctor.yml", "report.yml", "teardown.yml"])
-def test_what_a_run_begins_and_ends_with_cannot_be_skipped(claim, playbook):
-    status, sentence = claim(playbook, "--skip-tags", "always")
+def test_what_a_run_begins_and_ends_with_cannot_be_skipped(claim, playbook, tags):
+    status, sentence = claim(playbook, "--skip-tags", tags)
+    assert status != 0 and f"Take {SKIPPED[tags]} out of --skip-tags." in sentence
+
+
+def test_what_a_run_begins_and_ends_with_cannot_be_skipped_with_tags(claim):
+    status, sentence = claim("doctor.yml", "--tags", "step1", "--skip-tags", "always")
     assert status != 0 and "Take always out of --skip-tags." in sentence
 
 
