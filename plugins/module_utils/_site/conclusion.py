@@ -142,7 +142,8 @@ def _left_out(outcomes_of: Iterable[Outcome]) -> str:
 def _what_to_pass(matrix: Matrix) -> str:
     """Say with which option a run tries the logins to the databases that this run was about."""
     hosts = matrix["limit"]
-    if set(hosts) & set("!&"):  # what it excludes would stay excluded
+    # What it excludes would stay excluded, and a colon parts nothing once there is a comma.
+    if set(hosts) & set("!&:"):
         hosts = ",".join(matrix["limited_databases"])
     hosts = shlex.quote(f"{hosts},rds_clients")
     return f"Pass --limit {hosts} to try the logins to {_names(matrix['limited_databases'])}."

@@ -56,6 +56,7 @@ def test_a_part(make_site, in_play, sentence):
         ("orders", ["orders"], "orders,rds_clients"),
         ("rds_databases", ["orders", "billing"], "rds_databases,rds_clients"),
         ("all:!rds_clients", ["orders", "billing"], "orders,billing,rds_clients"),
+        ("orders:billing", ["orders", "billing"], "orders,billing,rds_clients"),
         ("~ord.*", ["orders"], "'~ord.*,rds_clients'"),
     ],
 )
