@@ -80,7 +80,7 @@ def database_users(variables: Mapping[str, Any]) -> DatabaseUsers:
     if not isinstance(role_users, (list, tuple)) or not all(isinstance(name, str) for name in role_users):
         raise RdsIamError("iam_role_users must be a list of names of database users.")
     defined = set(present)
-    users = [name for name in role_users if name in defined] if present else list(role_users)
+    users = [name for name in role_users if (name in defined if present else name not in absent)]
     taken = set(users)
     return {
         "users": list(dict.fromkeys(users)),

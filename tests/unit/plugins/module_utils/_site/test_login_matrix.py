@@ -56,6 +56,7 @@ def test_limit_takes_nothing_from_the_total(make_site, in_play, clients, databas
         ([], None, ([], [], [])),
         (["app", "-gone"], None, (["app"], [], ["gone"])),
         (["app", "-gone"], ["app", "gone"], (["app"], [], ["gone"])),
+        (["-gone"], ["app", "gone"], (["app"], [], ["gone"])),
         (["app", "-app"], None, (["app"], [], [])),  # one of two with that name
         (["app", "app"], None, (["app"], [], [])),
     ],
