@@ -144,15 +144,21 @@ def logins(matrix: Matrix) -> Iterator[Login]:
     """Yield every login of the inventory: by client, database and user, denied ones with the first of their clients."""
     clients_of = defaultdict(list)
     for client in matrix["clients"]:
-        clients_of[client["principal"]].append(client["name"])
+        clients_of[who_signs(client)].append(client["name"])
     for client in matrix["clients"]:
         principal = client["principal"]
-        alike = tuple(clients_of.pop(principal, ()))  # empty but for the first of them
+        alike = tuple(clients_of.pop(who_signs(client), ()))  # empty but for the first of them
         for database in matrix["databases"]:
             for user in database["users"]:
                 yield Login((client["name"],), principal, database["name"], user, ALLOWED)
             if alike:
                 yield from _denied_logins(alike, principal, database)
+
+
+def who_signs(client: ClientEntry) -> tuple[str, str]:
+    """Return what is the same for clients that sign as one principal; a client without a known one is by itself."""
+    principal = client["principal"]
+    return principal, "" if principal else client["name"]
 
 
 def _denied_logins(clients: tuple[str, ...], principal: str, database: DatabaseEntry) -> Iterator[Login]:

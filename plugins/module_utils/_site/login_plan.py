@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import DatabaseEntry, Matrix
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import DatabaseEntry, Matrix, who_signs
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import ClientState, DatabaseState, RunState
 
 # How many clients of a principal are asked at most, one after the other, until a database decides.
@@ -73,7 +73,7 @@ def _denied_logins(
 ) -> dict[str, list[dict[str, Any]]]:
     alike = defaultdict(list)
     for client in ready:
-        alike[client.entry["principal"]].append(client)
+        alike[who_signs(client.entry)].append(client)
     assigned = defaultdict(list)
     for entry, database in databases:
         users = [*entry["denied"], *entry["removed"]]

@@ -46,6 +46,18 @@ def test_limit_takes_nothing_from_the_total(make_site, in_play, clients, databas
     assert (made["total"], made["limited_clients"], made["limited_databases"]) == (6, clients, databases)
 
 
+def test_clients_whose_principal_is_not_known_have_each_one_of_its_own(site):
+    for name in site.groups["rds_clients"]:
+        del site.hosts[name]["iam_role_name"]
+    denied = [login for login in logins(site.matrix) if login.expected == "denied"]
+    assert [(login.clients, login.database) for login in denied] == [
+        (("app1",), "orders"),
+        (("app1",), "billing"),
+        (("app2",), "orders"),
+        (("app2",), "billing"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("accounts", "role_users", "expected"),
     [

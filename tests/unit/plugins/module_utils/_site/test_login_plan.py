@@ -26,6 +26,12 @@ def test_each_principal_is_asked(make_site):
     assert {client for client, _database, _user in denied(site.given)} == {"app1", "etl1"}
 
 
+def test_each_client_is_asked_where_no_principal_is_known(site):
+    for name in site.groups["rds_clients"]:
+        del site.hosts[name]["iam_role_name"]
+    assert {client for client, _database, _user in denied(site.try_all().given)} == {"app1", "app2"}
+
+
 def test_denied_logins_come_after_those_that_show_who_signs(site):
     site.signers["app1"] = site.signer(
         is_expected=False, principal="arn:aws:iam::123456789012:user/ops", role_name=None
