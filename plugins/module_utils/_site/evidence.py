@@ -19,6 +19,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state impo
 _FROM_PROFILE = "iam-role"  # as botocore calls the credentials of an instance profile
 _NO_PROOF = "it was denied, which proves nothing about the policy, since "
 _CREATE = "; create the database user with dbops.rds_iam.site --tags step3"
+_SWITCH_ON = "; switch it on with dbops.rds_iam.site --tags step1"
 
 
 def missing_evidence(login: Login, attempt: Attempt, database: DatabaseState) -> str:
@@ -26,12 +27,19 @@ def missing_evidence(login: Login, attempt: Attempt, database: DatabaseState) ->
     signed = wrong_signer(attempt.client, login.principal, attempt.signer)
     if signed:
         return signed
+    principal, account = str(attempt.signer.get("principal") or ""), (database.record or {}).get("account_id")
+    if principal.startswith("arn:") and account and principal.split(":")[4] != account:
+        return f"{attempt.client} signed it as {principal}, which is of another AWS account than {login.database}"
     if login.expected == ALLOWED:
         return wrong_user(login.user, attempt.result)
     if database.rows is None:
         return f"{_NO_PROOF}whether {login.database} has this database user is not known: {database.rows_error}"
     rows = candidate_rows(database.rows, login.user, attempt.result.get("client_host"), database.server)
-    return _still_there(login, rows) if login.removed else _not_the_policy(login, attempt.result, rows)
+    if login.removed:
+        return _still_there(login, rows)
+    if not database.takes_iam_logins:
+        return f"{_NO_PROOF}IAM database authentication of {login.database} is off{_SWITCH_ON}"
+    return _not_the_policy(login, attempt.result, rows)
 
 
 def wrong_signer(client: str, principal: str, signer: Mapping[str, Any]) -> str:

@@ -68,6 +68,7 @@ class DatabaseState:
     failure: str = ""
     rows: list[UserRow] | None = None  # of mysql.user; None where they were not read
     rows_error: str = _NOT_READ
+    takes_iam_logins: bool = True  # False where IAM database authentication is known to be off
 
     @property
     def server(self) -> ServerKind:
@@ -117,6 +118,7 @@ def gather(
             state.failure = f"the database could not be read, {state.failure or unread[name] or _NOT_READ}"
         results = [variables.get("_db_users_result"), variables.get("_db_users_read"), rows_of_others.get(name)]
         state.rows, state.rows_error = _user_rows(results)
+        state.takes_iam_logins = _takes_iam_logins(state.record or {}, variables.get("_iam_auth_result"))
         databases[name] = state
     entries = {entry["name"]: entry for entry in matrix["clients"]}
     clients = {}
@@ -129,6 +131,14 @@ def gather(
 def _failure(name: str, variables: Variables, lost: set[str]) -> str:
     failure = str(variables.get("_rds_iam_failure") or "")
     return failure or (f"an earlier step failed on {name}, as shown above" if name in lost else "")
+
+
+def _takes_iam_logins(record: Mapping[str, Any], switched: Mapping[str, Any] | None) -> bool:
+    """Tell whether IAM database authentication may be on; C(switched) is the result of step 1, after the record."""
+    if record.get("iam_auth_enabled") is not False:
+        return True
+    # The task that waits for it is skipped where there is nothing to wait for.
+    return switched is not None and switched.get("in_effect") is not False
 
 
 def _user_rows(results: list[Any]) -> tuple[list[UserRow] | None, str]:

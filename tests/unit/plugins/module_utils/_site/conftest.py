@@ -16,6 +16,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._site import (
 
 ROLE = "app-rds"
 REGION = "eu-west-1"
+ACCOUNT = "123456789012"
 
 
 class Site:
@@ -44,6 +45,7 @@ class Site:
         self.limit, self.run = limit, {"has_step": True, "logs_in": True}
         self.signers: dict[str, dict] = {}
         self.answers: dict[tuple, dict] = {}  # what differs from the expected verdict, by client, database and user
+        self.changes: dict[str, dict] = {}  # what differs in the records of databases, by name
         self.unread: set[str] = set()
         self.given: list[tuple] = []  # each login that was tried, in order
 
@@ -54,8 +56,9 @@ class Site:
 
     @property
     def records(self) -> list[dict]:
+        usual = {"region": REGION, "account_id": ACCOUNT, "engine": "mysql", "engine_version": "8.0.36"}
         return [
-            {**self.place(name), "name": name, "region": REGION, "engine": "mysql", "engine_version": "8.0.36"}
+            {**self.place(name), "name": name, **usual, "iam_auth_enabled": True, **self.changes.get(name, {})}
             for name in self.groups["rds_databases"]
             if name not in self.unread
         ]

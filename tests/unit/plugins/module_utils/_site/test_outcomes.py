@@ -58,6 +58,29 @@ def test_a_denial_of_a_user_that_does_not_exist(site):
     assert reason.startswith(f"{NOTHING}orders has no database user report for 10.0.1.5;")
 
 
+def test_a_denial_by_a_database_that_lets_nobody_in_with_iam(make_site):
+    site = make_site(databases=["orders"])
+    site.hosts["orders"]["iam_role_users"] = []
+    site.changes["orders"] = {"iam_auth_enabled": False}
+    reasons = set(unproven(site.try_all()).values())
+    assert reasons == {
+        f"{NOTHING}IAM database authentication of orders is off; switch it on with dbops.rds_iam.site --tags step1"
+    }
+    # As step 1 of this run left it.
+    site.hosts["orders"]["_iam_auth_result"] = {"in_effect": True}
+    assert unproven(site) == {}
+    site.hosts["orders"]["_iam_auth_result"] = {"skipped": True}
+    assert unproven(site) == {}
+
+
+def test_a_denial_of_a_role_of_another_account(site):
+    session = f"arn:aws:sts::210987654321:assumed-role/{site.role}/i-1"
+    site.signers["app1"] = site.signer(source="env", principal=session)
+    assert unproven(site.try_all())[DENIED] == (
+        f"app1 signed it as {session}, which is of another AWS account than orders"
+    )
+
+
 def test_a_denial_by_another_user_with_a_nearer_host(site):
     shadow = site.row("report", "10.0.%", iam=False, plugin="caching_sha2_password")
     site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("report"), shadow]}
