@@ -48,6 +48,7 @@ FILTERS = {
     "connect_database": inventory.connect_database,
     "connect_logins": client_proof.ping_logins,
     "connect_proof": client_proof.client_proof,
+    "connect_untried": client_proof.untried_logins,
     "database_identifiers": inventory.identifiers,
     "databases_to_read": databases_to_read,
     "failure_reason": failures.failure_reason,

@@ -123,3 +123,62 @@ def test_the_first_host_with_a_principal():
     names = list(hosts)
     assert [client_proof.first_client(hosts, names, own) for own in names] == ["a", "b", "b", "d"]
     assert client_proof.first_client(hosts, ["a"], "d") == "d"
+
+
+def test_hosts_whose_principal_is_not_known_try_their_own():
+    hosts = {"a": {}, "b": {"iam_role_name": ""}}
+    assert [client_proof.first_client(hosts, list(hosts), own) for own in hosts] == ["a", "b"]
+
+
+BILLING = {"name": "billing", **PLACE, "endpoint": "billing.example.com", "users": ["app"], "denied": ["report"]}
+ELSEWHERE = {"logins": [{**PLACE, "user": "report", "expected": "denied", "verdict": "denied"}]}
+SKIPPED = "app0 tries them, which has the same principal"
+
+
+@pytest.mark.parametrize(
+    ("first", "endpoints"),
+    [
+        (ELSEWHERE, ["billing.example.com"]),
+        (None, ["orders.example.com", "billing.example.com"]),
+        ({"skipped": True}, ["orders.example.com", "billing.example.com"]),
+        # It was to be let in there.
+        (
+            {"logins": [{**PLACE, "user": "report", "expected": "allowed"}]},
+            ["orders.example.com", "billing.example.com"],
+        ),
+        ({"failed": True, "msg": "PyMySQL is not installed."}, []),
+    ],
+)
+def test_denials_that_the_other_host_has_not_tried(first, endpoints):
+    untried = client_proof.untried_logins([*DATABASES, BILLING], "/ca.pem", first)
+    assert [login["endpoint"] for login in untried] == endpoints
+    assert {login["expect"] for login in untried} <= {"denied"}
+
+
+def test_denials_that_were_tried_afterwards():
+    databases = [*DATABASES, BILLING]
+    untried = client_proof.untried_logins(databases, "/ca.pem", ELSEWHERE)
+    allowed = {"logins": [login("app", "allowed"), login("app", "allowed")]}
+    found = client_proof.client_proof(
+        databases, allowed, "app1", "app-rds", SKIPPED, untried, {"logins": [login("report", "denied")]}
+    )
+    assert found["proven"]
+    assert found["text"].startswith(
+        "3 of 4 logins from app1 were tried, all with the expected verdict: 2 allowed, 1 de"
+    )
+    assert found["text"].endswith(f" 1 that must be denied was not tried, since {SKIPPED}.")
+    let_in = {"logins": [login("report", "allowed", as_expected=False, msg="It was let in.")]}
+    found = client_proof.client_proof(databases, allowed, "app1", "app-rds", SKIPPED, untried, let_in)
+    assert not found["proven"] and "1 of 4 logins is not proven: report to billing: It was let in." in found["text"]
+    found = client_proof.client_proof(databases, allowed, "app1", "app-rds", SKIPPED, untried, {"msg": "No Python."})
+    assert not found["proven"] and "report to billing: No Python." in found["text"]
+
+
+@pytest.mark.parametrize("has_option", [True, False])
+def test_nothing_tried_is_no_verdict(has_option):
+    databases = [{**DATABASES[0], "users": []}]
+    found = client_proof.client_proof(databases, {"logins": []}, "app1", "app-rds", SKIPPED, has_option=has_option)
+    assert found["proven"] == has_option
+    assert found["text"] == (
+        f"0 of 1 logins from app1 were tried. 1 that must be denied was not tried, since {SKIPPED}."
+    )
