@@ -225,3 +225,13 @@ def test_the_role_by_itself(lab, tmp_path):
     assert decisions == [] and "0 of 4 logins from client1 were tried: check mode logs in nowhere." in run.output
     run = lab.playbook(str(file), *variables(connect_principal="somebody-else"))
     assert run.status != 0 and "4 of 4 logins are not proven" in run.output
+
+    # The first host was not given the database of the second one.
+    play["vars"] = {"given": dict(zip(lab.clients, ([one] for one in given["connect_databases"])))}
+    play["tasks"][0]["vars"] = {"connect_databases": "{{ given[inventory_hostname] }}"}
+    file.write_text(json.dumps([play]))
+    with lab.decisions() as decisions:
+        run = lab.good(str(file))
+    instances = [lab.clients[name]["instance_id"] for name in play["vars"]["given"]]
+    assert refused(decisions) == {(name, "report", one): 1 for name, one in zip(lab.databases, instances)}
+    assert "2 of 2 logins from client2 were tried, all with the expected verdict: 1 allowed, 1 denied." in run.output
