@@ -61,7 +61,7 @@ LIMITS = {
 
 # Where both do the same, a part of it shows that for the doctor.
 BOTH = [("site.yml", limit) for limit in LIMITS] + [
-    ("doctor.yml", limit) for limit in ("orders", "client2", "rds_clients")
+    ("doctor.yml", limit) for limit in ("orders", "rds_databases", "client2", "rds_clients")
 ]
 
 
@@ -84,7 +84,10 @@ def test_limit_of_a_whole_site(claim):
     )
 
 
-@pytest.mark.parametrize("options", [PART, ("--limit", "orders"), ("--tags", "step9")], ids=" ".join)
+CHECK = [PART, *(("--limit", limit) for limit in ("orders", "rds_databases", "client1")), ("--tags", "step9")]
+
+
+@pytest.mark.parametrize("options", CHECK, ids=" ".join)
 def test_check_mode_of_the_site_logs_in_nowhere(claim, options):
     status, sentence = claim("site.yml", "--check", *options)
     assert (status, sentence) == (0, "0 of 6 logins were tried: check mode logs in nowhere.")
@@ -98,6 +101,12 @@ def test_each_tag_of_the_site_alone(claim, step):
         assert sentence.startswith("2 of 6 logins were tried, and all of these are proven: 1 allowed, 1 denied.")
     else:
         assert sentence == "0 of 6 logins were tried, since this run leaves step 9 out."
+
+
+@pytest.mark.parametrize("tag", ["always", "never", "untagged", "of-nobody"])
+def test_a_tag_of_no_step(claim, tag):
+    status, sentence = claim("site.yml", "--tags", tag)
+    assert (status, sentence) == (0, "0 of 6 logins were tried, since this run leaves step 9 out.")
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -126,10 +135,9 @@ def test_what_a_run_begins_and_ends_with_cannot_be_skipped_with_tags(claim):
 # All its plays have the same tag.
 DOCTOR = [
     ("--check", "--diff"),
-    ("--tags", "step1"),
-    ("--tags", "step9"),
-    ("--skip-tags", "step3"),
-    ("--skip-tags", "step9"),
+    *((option, step) for option in ("--tags", "--skip-tags") for step in STEPS),
+    ("--tags", "never"),
+    ("--skip-tags", "all"),
 ]
 
 
@@ -139,7 +147,15 @@ def test_the_doctor_always_logs_in(claim, options):
     assert status == 0 and sentence.startswith("2 of 6 logins were tried, and all of these are proven")
 
 
-@pytest.mark.parametrize("options", [(), ("--check",), ("--tags", "step3"), ("--limit", "orders")], ids=" ".join)
+REPORT = [
+    (),
+    ("--check",),
+    *(("--limit", limit) for limit in ("orders", "rds_databases", "client1", "rds_clients")),
+    *((option, step) for option in ("--tags", "--skip-tags") for step in ("step3", "step9")),
+]
+
+
+@pytest.mark.parametrize("options", REPORT, ids=" ".join)
 def test_the_report_logs_in_nowhere(claim, tmp_path, options):
     directory = ("-e", f"rds_iam_report_directory={tmp_path}/report")
     status, sentence = claim("report.yml", *directory, *options)
@@ -149,7 +165,14 @@ def test_the_report_logs_in_nowhere(claim, tmp_path, options):
     assert ("Written: " in sentence) == ("--check" not in options)
 
 
-@pytest.mark.parametrize("options", [(), ("--limit", "client1"), ("--tags", "step3")], ids=" ".join)
+TEARDOWN = [
+    (),
+    *(("--limit", limit) for limit in ("orders", "rds_databases", "client1", "rds_clients")),
+    *((option, step) for option in ("--tags", "--skip-tags") for step in STEPS),
+]
+
+
+@pytest.mark.parametrize("options", TEARDOWN, ids=" ".join)
 def test_the_teardown_logs_in_nowhere(claim, options):
     status, sentence = claim("teardown.yml", "--check", *options)
     assert (status, sentence) == (0, "0 of 6 logins were tried: the teardown logs in nowhere.")
