@@ -14,16 +14,15 @@ deadline and one limit of bytes.
 from __future__ import annotations
 
 import collections
-import itertools
 import os
 import re
 import socket
 import ssl
 import sys
-from urllib.parse import quote, unquote
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _child_process
 from ansible_collections.dbops.rds_iam.plugins.module_utils._endpoint import parse
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.masking import masked
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.transfer_limits import (
     LOGIN_BYTES,
     LimitedTransfers,
@@ -447,9 +446,6 @@ def _no_greeting(connection: _Connection) -> NoConnection:
 
 # Of the last logins of this process: what must not be quoted, whoever repeats it.
 _secrets = collections.deque(maxlen=4)
-_MASK = "********"
-_SHORTEST_PART = 6  # characters of a secret, in this order, that are not shown
-_SIGNED = re.compile(r"(X-Amz-(?:[A-Za-z]|-)+\s*(?:=|%3D|:))[^\s&'\"]*", re.IGNORECASE)
 
 
 def server_error(exc: Exception) -> tuple[int | None, str]:
@@ -463,47 +459,12 @@ def server_error(exc: Exception) -> tuple[int | None, str]:
 
 def _masked(text: str) -> str:
     """Return text from elsewhere without secrets, and without what is too long for any use."""
-    text = text[:4096]
-    for secret in _secrets:
-        for part in _secret_parts(secret):
-            text = _without(text, part)
-    return _SIGNED.sub(rf"\1{_MASK}", text)
+    return masked(text[:4096], _secrets)
 
 
 def _shown(text: str) -> str:
     """Return text from elsewhere as a part of a sentence, without line breaks, secrets, and what is too long."""
     return "".join(char if char.isprintable() else "?" for char in _masked(text))[:300].rstrip(".")
-
-
-def _secret_parts(secret: str) -> set[str]:
-    """Return the strings of which no part may be shown: a password, or what is secret in a token, in all its forms.
-
-    The rest of a token, such as the endpoint and the database user, is in every message.
-    """
-    parts = set(re.findall(r"X-Amz-(?:Security-Token|Signature)=([^&]*)", secret))
-    parts.update(re.findall(r"X-Amz-Credential=(\w+)", secret))  # the access key; a date and a Region follow
-    parts = parts or {secret}
-    return parts | {unquote(part) for part in parts} | {quote(part, safe="") for part in parts}
-
-
-def _ascii_lower(text: str) -> str:
-    """Return text in lower case, in which each character has the place that it had."""
-    return "".join(char.lower() if char.isascii() else char for char in text)
-
-
-def _without(text: str, secret: str) -> str:
-    """Mask each part of a text that is also one of the secret, whatever its case, if it is not a short one."""
-    size = min(_SHORTEST_PART, len(secret))
-    if not size:
-        return text
-    secret, plain = _ascii_lower(secret), _ascii_lower(text)
-    parts = {secret[start : start + size] for start in range(len(secret) - size + 1)}
-    hidden = [False] * len(text)
-    for start in range(len(text) - size + 1):
-        if plain[start : start + size] in parts:
-            hidden[start : start + size] = [True] * size
-    runs = itertools.groupby(zip(text, hidden), key=lambda pair: pair[1])
-    return "".join(_MASK if masked else "".join(char for char, _hidden in run) for masked, run in runs)
 
 
 def session_facts(connection) -> dict:

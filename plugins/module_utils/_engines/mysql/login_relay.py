@@ -4,7 +4,7 @@
 
 """Log in to a database for a client program that never gets the secret. Private to this collection.
 
-The program rds-mysql contains this text, so it imports nothing but the standard library.
+The program rds-mysql contains this text, so it imports nothing but the standard library and what is in it too.
 
 The client program connects to a Unix socket of the relay, without TLS and without a password. For each connection the
 relay opens one to the database, verifies certificate and host name, logs in with a fresh token as the one user that
@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import select
 import shutil
 import signal
@@ -32,11 +31,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.masking import masked
+
 # Flags of the capabilities of client and server.
 _CONNECT_WITH_DB, _PROTOCOL_41, _TLS, _PLUGIN_AUTH, _LENGTH_ENCODED_AUTH = 0x8, 0x200, 0x800, 0x80000, 0x200000
 _SECURE_CONNECTION = 0x8000
 _OK, _ERROR, _METHOD_SWITCH = 0x00, 0xFF, 0xFE
 _HEADER_OF_RESPONSE = 32  # bytes: capabilities, packet size, character set, and a reserved part
+_HEADER_OF_ERROR, _HEADER_OF_ERROR_WITHOUT_STATE = 9, 3  # bytes: 0xFF and the number, and an SQLSTATE behind #
 _CLEAR_PASSWORD = b"mysql_clear_password"  # the client side of AWSAuthenticationPlugin
 _FAST_AUTH_DONE = b"\x01\x03"  # of caching_sha2_password
 # How a client answers each method when it has no password; an empty string in the others.
@@ -195,10 +197,12 @@ def _authenticate(server: _Packets, token: str) -> bytes:
 
 
 def redact(packet: bytes, token: str) -> bytes:
-    """Return an error packet without the token, or the parts of one, that a server may quote; others as they are."""
+    """Return an error packet without the parts of the token that a server may quote; others as they are."""
     if packet[0] != _ERROR:
         return packet
-    return re.sub(rb"X-Amz-[^\s'\"]*", b"********", packet.replace(token.encode(), b"********"))
+    start = _HEADER_OF_ERROR if packet[3:4] == b"#" else _HEADER_OF_ERROR_WITHOUT_STATE
+    text = packet[start:].decode("latin-1")  # in which every byte has its place
+    return packet[:start] + masked(text, [token]).encode("latin-1")
 
 
 def _dial(target: Target, deadline: _Deadline) -> socket.socket:

@@ -18,6 +18,7 @@ import threading
 
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _mysql, _token
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import masking
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -535,7 +536,7 @@ def test_a_part_of_a_secret_is_not_repeated(authority, secret, cut, encode):
         server.read_all(secure)
 
     _server, message = attempt(authority, script, secret=secret)
-    parts = _mysql._secret_parts(secret)
+    parts = masking.secret_parts(secret)
     for part in [*parts, *map(str.swapcase, parts)]:
         assert not any(part[start : start + 6] in message for start in range(max(len(part) - 5, 1))), message
     assert "near '" in message and "********" in message

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 TOKEN = "orders:3306/?Action=connect&X-Amz-Security-Token=secret&X-Amz-Signature=secret"
+SIGNATURE = hashlib.sha256(b"signature").hexdigest()
 CONNECT_WITH_DB, TLS, PLUGIN_AUTH, SESSION_TRACKING = 0x8, 0x800, 0x80000, 0x800000
 # What clients and servers of today have: among them protocol 4.1, compression, attributes, length-encoded passwords.
 CAPABILITIES = 0x81FFF7FF & ~TLS
@@ -351,6 +352,18 @@ def test_an_error_that_quotes_the_token_is_redacted(servers, text):
     assert session.verdict[1].startswith(b"\xff\x15\x04#28000Access denied, bad password '")
     assert b"secret" not in session.verdict[1] and b"********" in session.verdict[1]
     session.end()
+
+
+@pytest.mark.parametrize("cut", [slice(-20, None), slice(-50, -30), slice(150, 170), slice(-64, -40)])
+@pytest.mark.parametrize("encode", [str, str.upper, lambda text: f"{text[:10]} {text[10:]}"])
+def test_an_error_that_quotes_a_part_of_the_token_is_redacted(cut, encode):
+    token = f"orders:3306/?X-Amz-Security-Token={hashlib.sha512(b'session').hexdigest()}&X-Amz-Signature={SIGNATURE}"
+    part = token[cut]
+    for header in (b"\xff\x15\x04#28000", b"\xff\x15\x04"):
+        packet = header + "bad größe: '".encode() + encode(part).encode() + b"' at app"
+        text = login_relay.redact(packet, token)
+        assert text.startswith(header + "bad größe: '".encode()) and text.endswith(b"' at app")
+        assert not any(part[start : start + 6].encode() in text.lower() for start in range(len(part) - 5))
 
 
 def test_each_connection_has_a_token_of_its_own(servers):
