@@ -45,6 +45,23 @@ def test_a_definer_is_not_dropped_unless_told(server, kind):
         server.sql(f"DROP {kind.upper()} app.object")
 
 
+@pytest.mark.parametrize("limit", ["sql_select_limit", "max_join_size"])
+def test_limits_of_the_server_hide_no_definer(server, limit):
+    """Limits for all sessions, below what is read."""
+    users = [{"name": "app", "privileges": {"app.*": ["SELECT", "INSERT"]}}, {"name": "other"}]
+    server.settled(users)
+    [(before,)] = server.sql(f"SELECT @@GLOBAL.{limit}")
+    views = [f"CREATE DEFINER={user['name']}@'%' VIEW app.of_{user['name']} AS SELECT 1 AS one" for user in users]
+    server.sql(*views, f"SET GLOBAL {limit} = 1")
+    try:
+        assert not server.run(users)["changed"]
+        for user in users:
+            result = server.run([{**user, "state": "absent"}], fails=True)
+            assert f"the view app.of_{user['name']}" in result["msg"]
+    finally:
+        server.sql(f"SET GLOBAL {limit} = {before}", "DROP VIEW app.of_app, app.of_other")
+
+
 def test_the_definer_of_many_objects(server):
     server.run([{"name": "app", "host": "LOCALHOST"}, {"name": "App"}])
     server.sql(*(f"CREATE DEFINER=app@localhost VIEW app.v{number} AS SELECT 1 AS one" for number in range(12)))

@@ -13,10 +13,12 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 CHARACTER_SET = "utf8mb4"
 # Names go over in UTF-8, whatever the server makes of the handshake, and of its init_connect. Drivers differ in whether
 # they say so once more. All statements are written for this sql_mode, where doubling is all the quoting there is.
+# What servers limit for all sessions would cut off or refuse what is read of many users.
 # Without NO_AUTO_CREATE_USER, which MySQL has dropped, a GRANT to a user that is gone makes one without a password.
 SETTINGS = (
     f"SET NAMES {CHARACTER_SET}, SESSION sql_mode = IF(VERSION() REGEXP '^5[.]|MariaDB',"
-    " 'NO_BACKSLASH_ESCAPES,NO_AUTO_CREATE_USER', 'NO_BACKSLASH_ESCAPES'), SESSION sql_quote_show_create = 1"
+    " 'NO_BACKSLASH_ESCAPES,NO_AUTO_CREATE_USER', 'NO_BACKSLASH_ESCAPES'), SESSION sql_quote_show_create = 1,"
+    " SESSION sql_select_limit = 18446744073709551615, SESSION sql_big_selects = 1"
 )
 _TRAITS = (
     "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@lower_case_table_names,"
