@@ -97,7 +97,7 @@ def parse_level(text: str) -> Level:
 def parse_privilege(text: str) -> set[str]:
     """The one spelling of a privilege: upper case, single spaces; each column is a privilege of its own."""
     column = r"\s*(`(?:[^`]|``)+`|[^`,()\s]+)\s*"
-    match = re.fullmatch(rf"\s*([A-Za-z_ ]+?)\s*(?:\(({column}(?:,{column})*)\))?\s*", str(text))
+    match = re.fullmatch(rf"\s*([A-Za-z0-9_ ]+?)\s*(?:\(({column}(?:,{column})*)\))?\s*", str(text))
     if not match:
         raise RdsIamError(
             f"{text!r} is not a privilege; write SELECT, or SELECT (column, column), with backquotes around names that"

@@ -94,13 +94,12 @@ def parse(lines: list[str]) -> LoginPrivileges:
     for line in lines:
         match = _LINE.match(line)
         try:
-            names = _names(match) if match else set()
+            names, level = (_names(match), parse_level(match["level"])) if match else (set(), GLOBAL)
         except RdsIamError:
-            match, names = None, set()
+            match, names, level = None, set(), GLOBAL
         if match is None:
             complete = complete and (not line.startswith(("GRANT", "REVOKE")) or bool(_OF_NO_TABLE.match(line)))
             continue
-        level = parse_level(match["level"])
         if match["verb"] == "REVOKE":
             restrictions[level[0]] = restrictions.get(level[0], frozenset()) | names
         else:

@@ -84,13 +84,24 @@ def test_what_is_held_and_what_partial_revokes_take():
     assert login.lacks("mysql", "UPDATE") and not login.lacks("app", "UPDATE")
 
 
+def test_privileges_with_digits_in_their_names():
+    """As the master user of Aurora MySQL 2 has them (docs.aws.amazon.com, AuroraMySQL.Integrating.LoadFromS3)."""
+    login = login_privileges.parse(["GRANT SELECT, LOAD FROM S3, SELECT INTO S3 ON *.* TO 'm'@'%' WITH GRANT OPTION"])
+    assert login.complete and login.may_grant(ALL, "LOAD FROM S3") and not login.may_grant(ALL, "FILE")
+
+
 def test_root_may_all():
     login = login_privileges.parse(["GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION"])
     assert login.may_grant(ALL, "SUPER") and login.may_grant(("app", "t"), "SELECT (`id`)") and login.holds("RELOAD")
 
 
 @pytest.mark.parametrize(
-    "line", ["GRANT SELECT ON app.* TO m@%", "REVOKE something new", "GRANT  (`) ON *.* TO `m`@`%`"]
+    "line",
+    [
+        *("GRANT SELECT ON app.* TO m@%", "REVOKE something new", "GRANT  (`) ON *.* TO `m`@`%`"),
+        # Names that a task could not give, and a server may have.
+        *("GRANT SELECT ON ` app`.* TO `m`@`%`", "GRANT SELECT ON `a\xa0b`.`t` TO `m`@`%`"),
+    ],
 )
 def test_nothing_is_ruled_out_where_a_line_is_not_understood(line):
     login = login_privileges.parse([*MYSQL, line])
