@@ -105,6 +105,18 @@ def test_what_a_limited_login_can_pass_on(server, limited, level, names):
     assert not server.run(users, **limited)["changed"]
 
 
+@pytest.mark.parametrize(
+    "change", [{"name": "new"}, {"name": "app", "state": "absent"}, {"name": "app", "locked": True}]
+)
+def test_a_login_that_may_not_manage_users(server, limited, change):
+    server.run([{"name": "app"}, {"name": "live"}])
+    server.sql(f"REVOKE CREATE USER ON *.* FROM {LIMITED}@'%'", f"GRANT SELECT ON mysql.* TO {LIMITED}@'%'")
+    live = {"name": "live", "privileges": {"app.*": ["INSERT"]}}
+    msg = refused(server, [live, change], **limited)
+    assert f"{LIMITED} lacks CREATE USER on *.*" in msg and f"'{change['name']}'@'%'" in msg and "'live'" not in msg
+    assert server.run([live], **limited)["changed"]
+
+
 @pytest.mark.parametrize("shared_server", ["mysql"], indirect=True, scope="session")
 def test_dynamic_privileges_have_a_grant_option_each(server, limited):
     server.sql(

@@ -60,6 +60,10 @@ class LoginPrivileges:
         """Return whether a partial revoke takes this privilege from the login in this database."""
         return name in self.restrictions.get(database, frozenset())
 
+    def may_manage_users(self) -> bool:
+        """Return whether the login can create, alter or drop users; who may write to their tables can, too."""
+        return self.holds("CREATE USER") or bool(self._names_on(("mysql", "")) & {"INSERT", "UPDATE", "DELETE", ALL})
+
     def may_grant(self, level: tuple[str, str], name: str) -> bool:
         """Return whether the login can pass a privilege on, or take it away, on this level."""
         if not self.complete:

@@ -95,9 +95,11 @@ class Run:
         problems += _db_user.find_conflicts(self._active(), self.current, self.server)
         problems += self._dependents()
         problems += self._privileges()
+        plans = {item.account.key: self._statements(item) for item in self.items}
+        by_user = {str(item.account): plans[item.account.key] for item in self.items}
+        problems += refusals.find_problems_of_users(by_user, self.server)
         if problems:
             raise Refused(list(dict.fromkeys(problems)), self.where)
-        plans = {item.account.key: self._statements(item) for item in self.items}
         self.result.update(report(self.items, self.current, plans, self.kept, diff))
         self._warn_of_locks()
         self._warn_of_marks()

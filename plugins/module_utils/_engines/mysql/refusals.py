@@ -21,6 +21,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import show_level
 
 _COLUMN = re.compile(r"\w+ \(`((?:[^`]|``)+)`\)", re.S)
+_OF_USERS = re.compile(r"(?:CREATE|ALTER|DROP) USER ")
 _LISTED = 5  # things that a sentence names
 
 
@@ -64,6 +65,15 @@ def listed(things: Iterable[str]) -> str:
 def tables_of(statements: Iterable[Statement]) -> set[tuple[str, str]]:
     """Return the tables that something is to be granted on."""
     return {statement.level for statement in statements if isinstance(statement, Grant) and statement.level[1]}
+
+
+def find_problems_of_users(plans: dict[str, list[str]], server: Server) -> list[Problem]:
+    """Return what stands against creating, altering and dropping users. C(plans) has the statements of each."""
+    managed = [who for who, statements in plans.items() if any(_OF_USERS.match(sql) for sql in statements)]
+    if not managed or server.login.may_manage_users():
+        return []
+    clause = f"{server.login_user} lacks CREATE USER on *.* of {server.where} (asked for {listed(managed)})"
+    return [Problem(clause, f"log in as a user who has it, or grant it to {server.login_user}")]
 
 
 def find_problems(who: str, statements: list[Statement], tables: dict, server: Server) -> list[Problem]:
