@@ -118,6 +118,24 @@ def test_a_login_that_may_not_manage_users(server, limited, change):
 
 
 @pytest.mark.parametrize("shared_server", ["mysql"], indirect=True, scope="session")
+def test_a_login_that_may_not_drop_a_definer(server, limited):
+    server.run([{"name": "app"}, {"name": "live"}])
+    for name in ("SHOW VIEW", "TRIGGER", "EVENT", "EXECUTE"):  # without which it does not see who is a DEFINER
+        server.sql(f"GRANT {name} ON *.* TO {LIMITED}@'%'")
+    server.sql(f"GRANT SELECT ON mysql.* TO {LIMITED}@'%'")
+    live = {"name": "live", "privileges": {"app.*": ["INSERT"]}}
+    dropped = {"name": "app", "state": "absent", "force_drop": True}
+    server.sql("CREATE DEFINER=app@'%' VIEW app.object AS SELECT id FROM app.orders")
+    try:
+        msg = refused(server, [live, dropped], **limited)
+        assert f"{LIMITED} lacks ALLOW_NONEXISTENT_DEFINER" in msg and "the view app.object" in msg
+        server.sql(f"GRANT ALLOW_NONEXISTENT_DEFINER ON *.* TO {LIMITED}@'%'")
+        assert server.run([live, dropped], **limited)["changed"]
+    finally:
+        server.sql("DROP VIEW app.object")
+
+
+@pytest.mark.parametrize("shared_server", ["mysql"], indirect=True, scope="session")
 def test_dynamic_privileges_have_a_grant_option_each(server, limited):
     server.sql(
         f"GRANT ROLE_ADMIN ON *.* TO {LIMITED}@'%'", f"GRANT XA_RECOVER_ADMIN ON *.* TO {LIMITED}@'%' WITH GRANT OPTION"

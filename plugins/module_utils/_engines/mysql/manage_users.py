@@ -140,7 +140,11 @@ class Run:
             if not objects:
                 continue
             reason = f"these need it: {listed(objects)}"
-            if item.force_drop:
+            if item.force_drop and self._may_not_drop_definers() and reader.name_a_definer(objects):
+                clause = f"{self.server.login_user} lacks {reader.DROPS_DEFINERS[0]} on *.* of {self.where}"
+                reason = f"so the server does not let it drop {item.account}, which these need: {listed(objects)}"
+                problems.append(Problem(f"{clause}, {reason}", "give them another DEFINER or drop them first"))
+            elif item.force_drop:
                 self.warn(f"{item.account} of {self.where} is dropped although {reason}.")
             elif self.params["only_managed"]:
                 self.kept[item.account.key] = reason
@@ -148,6 +152,9 @@ class Run:
                 advice = "give them another DEFINER or drop them first, or set force_drop for it"
                 problems.append(Problem(f"{item.account} of {self.where} is not dropped, since {reason}", advice))
         return problems
+
+    def _may_not_drop_definers(self) -> bool:
+        return self.server.traits.attributes and not any(map(self.server.login.holds, reader.DROPS_DEFINERS))
 
     def _privileges(self) -> list[Problem]:
         """Return what the server would refuse of the statements about privileges."""

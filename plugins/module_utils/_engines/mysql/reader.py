@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -17,6 +18,8 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import q
 
 # The privileges without which a login does not see all that names a database user as its DEFINER.
 SEES_DEFINERS = ("SHOW VIEW", "TRIGGER", "EVENT", "EXECUTE")
+# One of them lets a login drop a DEFINER on MySQL, which refuses that otherwise (error 4006, since 8.0.22).
+DROPS_DEFINERS = ("ALLOW_NONEXISTENT_DEFINER", "SET_USER_ID")
 
 _TABLES_AT_ONCE = 50
 # Each with a condition of its own: MySQL 8 and 9 push one on the union down as text that this sql_mode cannot read.
@@ -65,6 +68,11 @@ def _one_table(level: tuple[str, str]) -> str:
 def read_databases(connection) -> set[str]:
     """Read the names of the databases."""
     return {row[0] for row in rows(connection, "SELECT schema_name FROM information_schema.schemata")}
+
+
+def name_a_definer(dependents: Iterable[str]) -> bool:
+    """Return whether there is a view, a trigger, a routine or an event among what read_dependents() says of a user."""
+    return any(re.match(r"the (?!role )", one) for one in dependents)
 
 
 def read_dependents(connection, keys: Iterable[tuple[str, str]], traits: Traits) -> dict[tuple[str, str], list[str]]:
