@@ -22,8 +22,9 @@ def test_a_healthy_fleet_costs_the_reading_of_its_databases_and_needs_no_other_r
     """And that of the one master password that RDS manages, since a denial rests on the users of the database."""
     secrets = {"secretsmanager:GetSecretValue": 1}
     rights = ["rds:DescribeDBInstances", *secrets]
+    keys = caller({"Effect": "Allow", "Action": rights, "Resource": "*"})
     with fleet.calls() as calls:
-        run = fleet.good("doctor.yml", **caller({"Effect": "Allow", "Action": rights, "Resource": "*"}))
+        run = fleet.good("doctor.yml", **keys)
     assert f"{fleet.logins()} of {fleet.logins()} logins were tried, and all are proven: " in run.output
     assert counted(calls) == {"rds:DescribeDBInstances": len(fleet.databases), **secrets}
     assert {call["outcome"] for call in calls} == {"ok"}
