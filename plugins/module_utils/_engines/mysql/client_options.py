@@ -212,7 +212,7 @@ def _seconds(written: str, value: str | None) -> int:
 def _in_full(option: Option, on: bool, value: str | None) -> str:
     if value is not None:
         return f"--{option.name}={value}"
-    return f"--{option.name}" if on else f"--skip-{option.name}"
+    return f"--{option.name}" if on else f"--disable-{option.name}"
 
 
 def for_client(read: Arguments, family: str) -> list[str]:

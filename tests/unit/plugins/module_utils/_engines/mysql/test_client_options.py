@@ -48,15 +48,16 @@ IN_FULL = {
     "-vvv": ["--verbose"] * 3,
     "--default_character_set=utf8mb4": ["--default-character-set=utf8mb4"],
     "--skip_column_names": ["--skip-column-names"],
-    "--disable-auto-rehash": ["--skip-auto-rehash"],
+    "--disable-auto-rehash": ["--disable-auto-rehash"],
+    "--disable-line-numbers": ["--disable-line-numbers"],  # --skip-line-numbers is another option
     "--enable-auto-rehash": ["--auto-rehash"],
-    "--quick=0": ["--skip-quick"],
-    "--reconnect=FALSE": ["--skip-reconnect"],
+    "--quick=0": ["--disable-quick"],
+    "--reconnect=FALSE": ["--disable-reconnect"],
     "--pager": ["--pager"],
     "--pager=less -S": ["--pager=less -S"],
-    "--skip-pager": ["--skip-pager"],
+    "--skip-pager": ["--disable-pager"],
     "--tee|/tmp/log": ["--tee=/tmp/log"],
-    "--skip-tee": ["--skip-tee"],
+    "--skip-tee": ["--disable-tee"],
     "--connect-timeout=7": ["--connect-timeout=7"],
 }
 
