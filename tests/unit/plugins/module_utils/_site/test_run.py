@@ -3,25 +3,32 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.filter.site import FilterModule
-
-FILTERS = FilterModule().filters()
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site import (
+    conclusion,
+    diagnosis_request,
+    inventory,
+    login_plan,
+    outcomes,
+    run_state,
+)
 
 
 def test_a_run(site):
-    """From the variables of the hosts to the sentence, by the filters as the playbooks use them."""
-    matrix = FILTERS["login_matrix"](site.hosts, site.groups, site.in_play)
-    databases = site.records
-    assert FILTERS["databases_to_read"](site.hosts, matrix, databases) == {"inside": {}, "outside": {}}
-    plan = FILTERS["next_logins"](site.hosts, matrix, databases)
+    """From the variables of the hosts to the sentence, as the filters of the playbooks do it."""
+    matrix = inventory.login_matrix(site.hosts, site.groups, site.in_play)
+
+    def state(lost=()):
+        return run_state.gather(site.hosts, matrix, site.records, {}, lost)
+
+    assert login_plan.databases_to_read(matrix, state()) == {"inside": {}, "outside": {}}
+    plan = login_plan.next_logins(matrix, state())
     while plan:
         for client, given in plan.items():
             site.try_round(client, given)
-        plan = FILTERS["next_logins"](site.hosts, matrix, databases)
+        plan = login_plan.next_logins(matrix, state())
     run = {"has_step": True, "logs_in": True}
-    request = FILTERS["login_diagnosis_request"](site.hosts, matrix, databases, run, site.in_play)
+    request = diagnosis_request.diagnosis_request(outcomes.outcomes(matrix, state(), run), state(), site.hosts)
     assert request["logins"] == []
-    report = FILTERS["login_report"](site.hosts, matrix, databases, run, "app1", site.in_play, {}, {"logins": []})
-    assert report["proven"]
-    report = FILTERS["login_report"](site.hosts, matrix, databases, run, "app1", ["app1", "orders", "billing"])
+    assert conclusion.report(matrix, state(), run, {}, "app1")["proven"]
+    report = conclusion.report(matrix, state({"app2"}), run, {}, "app1")
     assert report["hosts"]["app2"]["text"] == "an earlier step failed on app2, as shown above."
