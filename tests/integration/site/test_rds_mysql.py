@@ -289,12 +289,14 @@ def test_a_file_of_others_stays(lab, connect, kind, state):
 @pytest.mark.parametrize("tasks_from", ["main", "wrapper"])
 def test_each_entry_point_installs_and_removes(lab, connect, tasks_from):
     exists = f"test -e {PROGRAM}"
+    place = {key: lab.databases["orders"][key] for key in ("endpoint", "port")}
+    databases = [{"name": "orders", **place, "region": lab.info["region"], "users": ["app"]}]  # which main tries
     for state, changed in (("absent", 0), ("present", 1), ("absent", 1)):
         there = lab.ssh("client1", exists).returncode
-        checked = connect("--check", tasks_from=tasks_from, connect_state=state)
+        checked = connect("--check", tasks_from=tasks_from, connect_state=state, connect_databases=databases)
         assert checked.status == 0 and checked.changed == {"client1": changed}, checked.output
         assert lab.ssh("client1", exists).returncode == there
-        run = connect(tasks_from=tasks_from, connect_state=state)
+        run = connect(tasks_from=tasks_from, connect_state=state, connect_databases=databases)
         assert run.status == 0 and run.changed == {"client1": changed}, run.output
         assert (lab.ssh("client1", exists).returncode == 0) == (state == "present")
 
