@@ -56,6 +56,9 @@ docs: build
 soak: setup
 	SOAK=1 pytest -q tests/integration/test_client_options.py
 	$(sudo) env SOAK=1 tests/tools/fleet
+	$(sudo) tests/lab/lab up --state .cache/lab-of-soak
+	$(sudo) tests/lab/lab exec --state .cache/lab-of-soak -- env SOAK=1 pytest -q tests/integration/site/test_claims.py
+	$(sudo) tests/lab/lab down --state .cache/lab-of-soak
 
 # Not a part of the tests: a table of ratios, which a loaded machine blurs.
 bench: setup
