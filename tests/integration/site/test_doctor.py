@@ -149,9 +149,8 @@ def test_healthy(lab, doctor):
     assert doctor() == {}
 
 
-def test_causes_that_are_one_users_own(lab, doctor, variables):
-    extra = ("-e", f"@{variables}")
-    lab.good("site.yml", "--skip-tags", "step9", *extra)
+def break_users(lab) -> None:
+    """Each user of STATEMENTS by its policy, each of ACCOUNTS by its account, and one by both."""
     for statement, _words in ACCOUNTS.values():
         if statement:
             lab.sql("orders", statement)
@@ -165,6 +164,12 @@ def test_causes_that_are_one_users_own(lab, doctor, variables):
     put(lab, "by-address", allow(arn(lab, GOOD, "conditional"), Condition=inside))
     deny = {"Sid": "NoLogin", "Effect": "Deny", "Action": "rds-db:*", "Resource": arn(lab, GOOD, "denied")}
     put(lab, "guard", deny)
+
+
+def test_causes_that_are_one_users_own(lab, doctor, variables):
+    extra = ("-e", f"@{variables}")
+    lab.good("site.yml", "--skip-tags", "step9", *extra)
+    break_users(lab)
 
     found = doctor("--limit", "client1,orders", *extra)
     for user, (_broken, words) in {**STATEMENTS, **ACCOUNTS}.items():
@@ -456,7 +461,7 @@ def reader(lab, with_rights):
 
 def test_rights_that_are_missing_are_unknown(lab, doctor, reader):
     """Each action that the doctor uses, taken away alone: nothing is called broken but what is."""
-    put(lab, POLICY, allow(arn(lab, GOOD, "other")))
+    put(lab, POLICY, allow(arn(lab, GOOD, "other"), Sid="RdsIamConnect"))
     document = json.dumps({"Version": "2012-10-17", "Statement": [allow(arn(lab, GOOD, "another"))]})
     policy = lab.aws("iam").create_policy(PolicyName="more", PolicyDocument=document)["Policy"]["Arn"]
     lab.aws("iam").attach_role_policy(RoleName=ROLE, PolicyArn=policy)
@@ -479,7 +484,7 @@ def test_what_rds_has_logged_is_matched_to_the_login(lab, doctor, reader):
     exports = {"EnableLogTypes": ["iam-db-auth-error"]}
     rds = lab.aws("rds")
     rds.modify_db_instance(DBInstanceIdentifier="orders", CloudwatchLogsExportConfiguration=exports)
-    put(lab, POLICY, allow(arn(lab, GOOD, "other")))
+    put(lab, POLICY, allow(arn(lab, GOOD, "other"), Sid="RdsIamConnect"))
     with lab.calls() as calls:
         found = doctor()
     assert [call["action"] for call in calls].count("FilterLogEvents") == 1

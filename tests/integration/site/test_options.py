@@ -27,8 +27,9 @@ PASSWORD = "not a password of the lab"
 def role(lab, tmp_path):
     """Run a role on a host with these variables, in an environment."""
 
-    def run(host, name, environment=None, **variables):
-        play = {"hosts": host, "gather_facts": False, "roles": [{"role": f"dbops.rds_iam.{name}", **variables}]}
+    def run(host, name, environment=None, tasks_from="main", **variables):
+        include = {"name": f"dbops.rds_iam.{name}", "tasks_from": tasks_from}
+        play = {"hosts": host, "gather_facts": False, "tasks": [{"import_role": include, "vars": variables}]}
         (tmp_path / "play.json").write_text(json.dumps([play]))
         return lab.playbook(str(tmp_path / "play.json"), **environment or {})
 
@@ -49,7 +50,7 @@ def test_a_bundle_from_a_mirror(lab, role):
 def test_the_python_of_rds_mysql(lab, role):
     path = f"/tmp/{NAME}"
     python = lab.ssh("client1", "readlink -f /usr/bin/python3").stdout.strip()
-    assert good(role("client1", "connect", connect_python=python, connect_wrapper_path=path)) == 1
+    assert good(role("client1", "connect", tasks_from="wrapper", connect_python=python, connect_wrapper_path=path)) == 1
     assert lab.ssh("client1", f"head -n 1 {path}").stdout.split()[0] == f"#!{python}"
     lab.ssh("client1", f"rm {path}")
 
