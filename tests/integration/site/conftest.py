@@ -17,6 +17,12 @@ def lab() -> Lab:
     return Lab(state_of_the_lab())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def detached(lab):
+    """No file of tests finds the instance profiles that another one has left on the clients."""
+    lab.detach(*lab.clients)
+
+
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory) -> Path:
     """A collections path with what a user installs: the archive, and what it depends on."""

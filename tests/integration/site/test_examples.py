@@ -29,11 +29,11 @@ COMMON = {"ansible_facts", "changed", "deprecations", "diff", "failed", "invocat
 TYPES = {"str": str, "float": float, "int": int, "bool": bool, "list": list, "dict": dict}
 ON_THE_CONTROLLER = [
     *("rds_iam_auth", "rds_iam_auth_info", "rds_iam_role_info", "rds_iam_doctor", "rds_iam_access_map"),
-    *("ec2_role_attachment", "connect_policy"),
+    *("ec2_role_attachment", "connect_policy", "rds_iam_role"),
 ]
 ON_A_HOST = [
     *("rds_ca_bundle", "rds_iam_db_user", "rds_iam_db_user_info", "rds_auth_token", "rds_iam_ping"),
-    "lookup",
+    *("rds_iam_client", "lookup"),
 ]
 
 
@@ -71,10 +71,7 @@ def world(lab, installed):
     other = subprocess.run([ROOT / "tests/tools/ansible-mysql"], capture_output=True, text=True, check=True)
     (installed / "ansible_collections/ansible").symlink_to(Path(other.stdout.strip()) / "ansible_collections/ansible")
     yield
-    iam.delete_role_policy(RoleName=NAME, PolicyName="rds-iam-connect")
-    iam.remove_role_from_instance_profile(InstanceProfileName=NAME, RoleName=NAME)
-    iam.delete_instance_profile(InstanceProfileName=NAME)
-    iam.delete_role(RoleName=NAME)
+    lab.delete_role(NAME)
     rds.delete_db_cluster(DBClusterIdentifier="ledger", SkipFinalSnapshot=True)
 
 
@@ -149,16 +146,17 @@ def test_on_the_controller(lab, name, examples):
     check(lab, name, "localhost", examples)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def site(lab, world):
-    """The site, with the accounts and the table that the examples name besides those of the inventory."""
-    lab.good("site.yml")
+    """The site, with the role, the account and the table that the examples name besides those of the inventory."""
+    role = ("-e", "iam_role_name=app-rds")
+    lab.good("site.yml", *role)
     lab.sql("orders", "CREATE TABLE app.customers (id INT, note TEXT)")
     lab.sql("orders", "CREATE USER legacy IDENTIFIED BY 'an old password'")
     yield
     lab.sql("orders", "DROP TABLE app.customers")
-    lab.sql("orders", "DROP USER legacy")
-    lab.good("teardown.yml")
+    lab.sql("orders", "DROP USER IF EXISTS legacy")
+    lab.good("teardown.yml", *role)
 
 
 @pytest.mark.parametrize("name", ON_A_HOST)

@@ -237,7 +237,7 @@ def test_a_role_that_was_there_before(lab, clean, their_packages):
     before, installed = everything(lab), {host: host.packages() for host in their_packages.values()}
     users = json.dumps({"iam_role_name": ROLE, "iam_role_users": ["app", "report"]})
     site = lab.good("site.yml", "-e", users)
-    assert "logins went as they should" in site.output
+    assert "and all are proven" in site.output
     assert set(lab.good("site.yml", "-e", users).changed.values()) == {0}
     check_packages(installed)
     teardown = lab.good("teardown.yml", "-e", users)

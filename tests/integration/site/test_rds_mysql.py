@@ -220,12 +220,14 @@ def test_a_token_of_more_than_4_kib(lab, client):
 
 
 def test_signals_and_streams_are_those_of_the_client(lab, client):
-    program, asleep = lab.wrapper(client), "-e 'select sleep(30)'"
-    # The session is there when the server says so.
-    running = f"{program} orders -Ne 'show processlist' | grep -q 'sleep(30)'"
-    watch = f"for turn in $(seq 100); do {running} && break; sleep 0.1; done"
+    program = lab.wrapper(client)
     for name, status in (("INT", 1), ("TERM", 143)):
-        run = f"{program} orders {asleep} & job=$!; {watch}; kill -{name} $job; wait $job; echo $?"
+        # The session is there when the server says so. A server goes on with the statement of a client that has ended:
+        # so that of each turn is another one.
+        statement = f"select sleep(30), '{client} {name}'"
+        running = f"{program} orders -Ne 'show processlist' | grep -q '{client} {name}'"
+        watch = f"for turn in $(seq 100); do {running} && break; sleep 0.1; done"
+        run = f'{program} orders -e "{statement}" & job=$!; {watch}; kill -{name} $job; wait $job; echo $?'
         assert lab.ssh(client, run).stdout.splitlines()[-1] == str(status)
     assert lab.ssh(client, f"echo 'select 6*7' | {program} orders -N").stdout == "42\n"
     assert lab.ssh(client, f"result=$({program} orders -Ne 'select 6*7'); echo =$result").stdout == "=42\n"
