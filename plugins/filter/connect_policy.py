@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import connect_policy as iam_connect_policy
 
 
 def connect_policy(databases, users=None):
     try:
-        return _policy.connect_policy(databases, users)
+        return iam_connect_policy.connect_policy(databases, users)
     except RdsIamError as exc:
         raise AnsibleFilterError(str(exc)) from None
 

@@ -67,20 +67,20 @@ _raw:
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _token
-from ansible_collections.dbops.rds_iam.plugins.module_utils._endpoint import region_of
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import region_of
 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
         try:
-            source = _token.credentials(self.get_option("profile"))
+            source = signer.credentials(self.get_option("profile"))
             return [self._token(source, endpoint) for endpoint in terms]
-        except (RdsIamError, _token.TokenError) as exc:
+        except (RdsIamError, signer.TokenError) as exc:
             raise AnsibleError(str(exc)) from None
 
     def _token(self, source, endpoint: str) -> str:
         region = region_of(endpoint, self.get_option("region"))
-        return _token.sign(source, endpoint, self.get_option("port"), self.get_option("user"), region)
+        return signer.sign(source, endpoint, self.get_option("port"), self.get_option("user"), region)

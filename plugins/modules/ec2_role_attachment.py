@@ -151,8 +151,8 @@ instances:
 import re
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _ec2 as ec2
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import instance_profiles as ec2
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 _PROFILE_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)

@@ -84,9 +84,10 @@ user:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _signer, _token
-from ansible_collections.dbops.rds_iam.plugins.module_utils._endpoint import region_of
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer as token_signer
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import region_of
 
 
 def main():
@@ -103,13 +104,13 @@ def main():
     target = {name: module.params[name] for name in ("endpoint", "port", "user")}
     try:
         target["region"] = region_of(target["endpoint"], module.params["region"])
-        signer = _signer.look(module.params["profile"], region=None, expected=None)
+        signer = signing_principal.look(module.params["profile"], region=None, expected=None)
         if not signer.keys:
             module.fail_json(msg=signer.error)
-        token = _token.sign(signer.keys, **target)
-    except (RdsIamError, _token.TokenError) as exc:
+        token = token_signer.sign(signer.keys, **target)
+    except (RdsIamError, token_signer.TokenError) as exc:
         module.fail_json(msg=str(exc))
-    expires_at = _token.expires_at(signer.keys, token).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expires_at = token_signer.expires_at(signer.keys, token).strftime("%Y-%m-%dT%H:%M:%SZ")
     module.exit_json(changed=False, token=token, expires_at=expires_at, **target)
 
 

@@ -202,15 +202,15 @@ import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client import bundle_file, download
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, one_line
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host import ca_bundle
 
 _WARNING = 183 * 24 * 3600  # seconds; half a year
 
 
 def subjects(form: str, content: bytes | None) -> str:
-    return "".join(f"{root.subject}\n" for root in _ca_bundle.roots(content or b"", form))
+    return "".join(f"{root.subject}\n" for root in ca_bundle.roots(content or b"", form))
 
 
 def put(module, file: bundle_file.BundleFile, content: bytes) -> None:
@@ -235,9 +235,9 @@ def put(module, file: bundle_file.BundleFile, content: bytes) -> None:
         bundle_file.set_attribute(file.target, mark)
 
 
-def check_loss(missing: list[dict], in_place: list[_ca_bundle.Certificate], url: str) -> None:
+def check_loss(missing: list[dict], in_place: list[ca_bundle.Certificate], url: str) -> None:
     """Refuse a bundle that would end the logins to a database for which the file in place has a root."""
-    still = _ca_bundle.uncovered(missing, in_place)
+    still = ca_bundle.uncovered(missing, in_place)
     lost = [database["identifier"] for database in missing if database not in still]
     if lost:
         raise RdsIamError(
@@ -248,7 +248,7 @@ def check_loss(missing: list[dict], in_place: list[_ca_bundle.Certificate], url:
 
 def address(module, form: str) -> str:
     """Return where the bundle comes from. Ansible masks an address in which something may be secret."""
-    url = module.params["url"] or _ca_bundle.address(module.params["bundle"], form)
+    url = module.params["url"] or ca_bundle.address(module.params["bundle"], form)
     if url == download.public_address(url):
         module.no_log_values.discard(url)
     return url
@@ -259,12 +259,12 @@ def present(module, path: str) -> dict:
     address_of_bundle = address(module, file.form)
     content = download.fetch(address_of_bundle, module.params["checksum"], module.params["timeout"])
     content, url = bundle_file.without_mark(content), download.public_address(address_of_bundle)
-    live, dead = _ca_bundle.live_roots(content, file.form, url, now)
-    missing = _ca_bundle.uncovered(module.params["databases"], live)
+    live, dead = ca_bundle.live_roots(content, file.form, url, now)
+    missing = ca_bundle.uncovered(module.params["databases"], live)
     changed = file.content != content
     if changed:
         bundle_file.check_replaceable(file, now)
-        in_place = _ca_bundle.roots(file.content or b"", file.form)
+        in_place = ca_bundle.roots(file.content or b"", file.form)
         check_loss(missing, [root for root in in_place if root.live(now)], url)
         if not module.check_mode:
             put(module, file, content)

@@ -165,14 +165,15 @@ map:
 from datetime import datetime, timezone
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _access_map, _iam_account, _rds
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map import reader, report
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import rds
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
 def run(module) -> dict:
     client = connect(module, "rds")
-    records, unseen = _rds.describe_all(client), []
+    records, unseen = rds.describe_all(client), []
 
     def seen(read, service):
         """What AWS says, or None and a word on why not."""
@@ -182,18 +183,18 @@ def run(module) -> dict:
             unseen.append(str(exc))
             return None
 
-    principals = seen(_iam_account.read_principals, "iam")
+    principals = seen(reader.read_principals, "iam")
     if principals is not None:
-        principals = _iam_account.read_credentials(connect(module, "iam"), principals)
-    hosts = seen(_iam_account.read_hosts, "ec2")
+        principals = reader.read_credentials(connect(module, "iam"), principals)
+    hosts = seen(reader.read_hosts, "ec2")
     params = module.params
-    known, missing = _access_map.databases(records, params["databases"])
+    known, missing = report.databases(records, params["databases"])
     asked = [one for one in known if one.given] if params["only_databases"] else known
     result = {
         "version": 1,
         "generated_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": client.meta.region_name,
-        **_access_map.draw(asked, known, principals, hosts, unseen + missing),
+        **report.draw(asked, known, principals, hosts, unseen + missing),
     }
     return {"changed": False, "map": result}
 

@@ -196,8 +196,8 @@ databases:
 """
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _rds as rds
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import rds
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 

@@ -317,14 +317,17 @@ user_rows:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _db_user, _login, _mysql
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import manage_users
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import admin_login, manage_users, user_plan
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import (
+    DriverError,
+    MissingPrerequisite,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
 def run(module: AnsibleModule, result: dict) -> None:
-    items = _db_user.wanted(module.params["users"])
-    with _login.log_in(module.params) as connection:
+    items = user_plan.wanted(module.params["users"])
+    with admin_login.log_in(module.params) as connection:
         one_run = manage_users.Run(connection, module.params, result, module.warn)
         one_run.plan(items, module._diff)
         if not module.check_mode:
@@ -334,7 +337,7 @@ def run(module: AnsibleModule, result: dict) -> None:
 
 def unread(module: AnsibleModule, missing: Exception) -> dict:
     """Return what check mode says where earlier tasks would have installed what is missing."""
-    result = manage_users.no_server(_db_user.wanted(module.params["users"]), module._diff)
+    result = manage_users.no_server(user_plan.wanted(module.params["users"]), module._diff)
     module.warn(f"{missing} The accounts could not be read; what would change is shown as if none of them existed.")
     return result
 
@@ -342,7 +345,7 @@ def unread(module: AnsibleModule, missing: Exception) -> dict:
 def main():
     module = AnsibleModule(
         argument_spec={
-            **_login.ARGUMENTS,
+            **admin_login.ARGUMENTS,
             "users": {
                 "type": "list",
                 "elements": "dict",
@@ -366,14 +369,14 @@ def main():
     result = {"changed": False, "users": []}
     try:
         run(module, result)
-    except _mysql.MissingPrerequisite as exc:
+    except MissingPrerequisite as exc:
         if not module.check_mode:
             module.fail_json(msg=str(exc), conflict=False, **result)
         result = unread(module, exc)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc), conflict=getattr(exc, "conflict", False), **result)
-    except _mysql.DriverError as exc:
-        module.fail_json(msg=_login.unreadable(module.params, exc), conflict=False, **result)
+    except DriverError as exc:
+        module.fail_json(msg=admin_login.unreadable(module.params, exc), conflict=False, **result)
     module.exit_json(**result)
 
 

@@ -102,33 +102,38 @@ accounts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _accounts, _db_user, _login, _mysql
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import session
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import (
+    admin_login,
+    session,
+    user_plan,
+    user_reader,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_rows import to_row
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def record(account: _db_user.Account) -> dict:
-    return {**to_row(account), "system": _db_user.is_system(account.name)}
+def record(account: user_plan.Account) -> dict:
+    return {**to_row(account), "system": user_plan.is_system(account.name)}
 
 
 def run(params: dict) -> dict:
-    with _login.log_in(params) as connection:
-        accounts = _accounts.read_accounts(connection, session.prepare(connection, params["login_host"]))
+    with admin_login.log_in(params) as connection:
+        accounts = user_reader.read_accounts(connection, session.prepare(connection, params["login_host"]))
     return {"changed": False, "accounts": [record(accounts[key]) for key in sorted(accounts) if not accounts[key].role]}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=_login.ARGUMENTS,
+        argument_spec=admin_login.ARGUMENTS,
         supports_check_mode=True,
     )
     try:
         result = run(module.params)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
-    except _mysql.DriverError as exc:
-        module.fail_json(msg=_login.unreadable(module.params, exc))
+    except DriverError as exc:
+        module.fail_json(msg=admin_login.unreadable(module.params, exc))
     module.exit_json(**result)
 
 

@@ -201,12 +201,12 @@ logins:
 """
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _auth_log, _chain
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
-from ansible_collections.dbops.rds_iam.plugins.module_utils._case import Case, Unread
-from ansible_collections.dbops.rds_iam.plugins.module_utils._diagnosis import diagnose, is_proven, verdict
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
+from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import OK
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import auth_log, aws_reader
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import diagnose, is_proven, verdict
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Case, Unread
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._links import OK
 
 
 def named(items: list[dict], kind: str, logins: list[dict]) -> dict[str, dict]:
@@ -230,13 +230,13 @@ class Reader:
         wanted = [login for login in logins if puzzling(login)]
         rds = connect(module, "rds") if wanted else None
         names = dict.fromkeys(login["database"] for login in wanted)
-        self.read = {name: _chain.read_database(rds, databases[name]) for name in names}
+        self.read = {name: aws_reader.read_database(rds, databases[name]) for name in names}
         self.arns = sorted({arn for arn in map(self.arn, wanted) if arn})
         records = {name: one["database"] for name, one in self.read.items() if not isinstance(one["database"], Unread)}
         self.resource_ids = {record["resource_id"]: name for name, record in records.items()}
         ids = sorted({hosts[login["host"]]["instance_id"] for login in wanted} - {None, ""})
-        self.instances = _chain.read_instances(connect(module, "ec2"), ids) if ids else {}
-        self.roles, self.known = (_chain.Roles(connect(module, "iam")) if ids else None), {}
+        self.instances = aws_reader.read_instances(connect(module, "ec2"), ids) if ids else {}
+        self.roles, self.known = (aws_reader.Roles(connect(module, "iam")) if ids else None), {}
         self.logs = self.read_logs(module, wanted)
 
     def read_logs(self, module, wanted: list[dict]) -> dict:
@@ -244,13 +244,13 @@ class Reader:
         times = {}
         for login in wanted:
             record = self.read[login["database"]]["database"]
-            exported = not isinstance(record, Unread) and _auth_log.LOG in record["log_exports"]
+            exported = not isinstance(record, Unread) and auth_log.LOG in record["log_exports"]
             skew = (self.hosts[login["host"]]["info"] or {}).get("clock_skew")
-            when = _auth_log.tried_at(login["result"] or {}, skew)
+            when = auth_log.tried_at(login["result"] or {}, skew)
             if exported and when and login["result"].get("verdict") == "denied":
                 times.setdefault(login["database"], []).append(when)
         client = connect(module, "logs") if times else None
-        return {name: _chain.read_log(client, self.read[name]["database"], times[name]) for name in times}
+        return {name: aws_reader.read_log(client, self.read[name]["database"], times[name]) for name in times}
 
     def arn(self, login: dict) -> str | None:
         record = self.read[login["database"]]["database"]

@@ -457,31 +457,32 @@ host:
 from itertools import compress
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _host, _mysql
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._login_test import LoginTest
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host import facts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.login_test import LoginTest
 
 
 def reach(login, params):
     """Return how far the host gets to the endpoint of a login."""
     record = {"endpoint": login["endpoint"], "port": login["port"], "failed_at": None, "msg": None}
     try:
-        _mysql.reach(
+        connection.reach(
             host=login["endpoint"],
             port=login["port"],
             ca_file=login["ca_file"] or params["ca_file"],
             connect_host=login["connect_host"],
             timeout=params["connect_timeout"],
         )
-    except _mysql.NoConnection as exc:
-        record.update(_mysql.shown(exc))
+    except connection.NoConnection as exc:
+        record.update(connection.shown(exc))
     return record
 
 
 def describe_host(module, test, records):
     """Return what the host has, and how far it gets to the endpoints to which there was nothing to log in with."""
     params = module.params
-    host = _host.facts(module.run_command, params["ca_file"], test.signer)
+    host = facts.facts(module.run_command, params["ca_file"], test.signer)
     unarmed = [record.get("failed_at") in ("credentials", "token") for record in records]
     ways = compress(params["logins"], unarmed) if records else params["logins"]
     # Without the driver there is no way to go there, and that it is missing is said already.
@@ -517,8 +518,8 @@ def main():
         module.fail_json(msg=str(exc))
     try:
         for ca_file in {login["ca_file"] or module.params["ca_file"] for login in module.params["logins"]}:
-            _mysql.check_prerequisites(ca_file)
-    except _mysql.MissingPrerequisite as exc:
+            connection.check_prerequisites(ca_file)
+    except connection.MissingPrerequisite as exc:
         test.look()
         module.fail_json(msg=str(exc), signer=test.signer.shown(), host=describe_host(module, test, []))
     records = test.run()

@@ -214,12 +214,13 @@ policy:
 import dataclasses
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import connect
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import (
     role_plan,
     role_reader,
     role_removal,
+    role_state,
     role_writer,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_state import Request, State
@@ -242,7 +243,7 @@ def request_of(params: dict) -> Request:
 
 def make_plan(module, client, request: Request, state: State) -> role_plan.Plan:
     if module.params["state"] == "absent":
-        usage = role_reader.Usage()
+        usage = role_state.Usage()
         if role_removal.needs_usage(request, state):
             usage = role_reader.read_usage(client, lambda region: connect_ec2(module, region), request, state)
         return role_removal.plan_absent(request, state, usage)

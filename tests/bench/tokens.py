@@ -11,18 +11,16 @@ import hmac
 import json
 import sys
 import time
-from pathlib import Path
 from urllib.parse import quote
 
 TARGET = ("orders.cabcdefghijk.eu-west-1.rds.amazonaws.com", 3306, "app", "eu-west-1")
 
 
 def ours():
-    sys.path.insert(0, str(Path(__file__).parents[2] / "plugins/module_utils"))
-    import _token
+    from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
 
-    source = _token.credentials()
-    return lambda: _token.sign(source, *TARGET)
+    source = signer.credentials()
+    return lambda: signer.sign(source, *TARGET)
 
 
 def boto3():

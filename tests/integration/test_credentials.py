@@ -12,28 +12,25 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from credential_services import KEYS, LATER, serve
 
-SOURCES = Path(__file__).parents[2] / "plugins/module_utils"
 MOMENT = "2026-01-02 03:04:05"
 SOON = "2026-01-02T03:10:00Z"
-PROGRAM = f"""
+PROGRAM = """
 import sys, boto3
-sys.path.insert(0, {str(SOURCES)!r})
-import _token
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
 host, profile = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com", (sys.argv[1:] or [None])[0]
 try:
-    source = _token.credentials(profile)
-except _token.TokenError as exc:
+    source = signer.credentials(profile)
+except signer.TokenError as exc:
     print(exc)
     sys.exit(3)
-token = _token.sign(source, host, 3306, "app", "eu-west-1")
+token = signer.sign(source, host, 3306, "app", "eu-west-1")
 client = boto3.Session(profile_name=profile).client("rds", region_name="eu-west-1")
 print(token == client.generate_db_auth_token(host, 3306, "app"))
-print(_token.expires_at(source, token).strftime("%H:%M:%S"))
+print(signer.expires_at(source, token).strftime("%H:%M:%S"))
 """
 
 

@@ -19,12 +19,14 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import judge
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import (
     RequestContext,
     Values,
     login_context,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Policy, Target, judge
 from policy_cases import CONTEXTS, GIVEN, NOW, RESOURCE, ROLE, PolicyCase, all_cases
 
 ROOT = Path(__file__).parents[2]

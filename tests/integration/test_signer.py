@@ -15,8 +15,8 @@ import time
 
 import botocore.session
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _signer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
 from credential_services import ACCOUNT, KEYS, ROLE, serve
 
 USER = f"arn:aws:iam::{ACCOUNT}:user/ops"
@@ -69,8 +69,8 @@ def look(server, tmp_path, monkeypatch):
                 patch.delenv(name)
             for name, value in own.items():
                 patch.setenv(name, value.replace("PLACE", str(tmp_path)).replace("URL", server.url))
-            principal = None if expected is None else _signer.parse_principal(expected)
-            signer = _signer.look(profile, "eu-west-1", principal)
+            principal = None if expected is None else signing_principal.parse_principal(expected)
+            signer = signing_principal.look(profile, "eu-west-1", principal)
         found = {**signer.shown(), "obstacle": signer.obstacle, "may_change": signer.may_change}
         assert KEYS["SecretAccessKey"] not in f"{found} {signer}" and KEYS["SessionToken"] not in f"{found} {signer}"
         return found
@@ -248,9 +248,9 @@ def send(server, connection, piece, pause):
 
 LIMITED = """
 import json, re, resource
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _host, _signer
-_signer._SECONDS = _host._metadata_service.SECONDS = 3
-signer, service = _signer.look(None, "eu-west-1", None), _host.metadata()
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host import facts, metadata_service, signing_principal
+signing_principal._SECONDS = metadata_service.SECONDS = 3
+signer, service = signing_principal.look(None, "eu-west-1", None), facts.metadata()
 # Not ru_maxrss, which a process has from the one that started it.
 parent = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) // 1024
 child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024

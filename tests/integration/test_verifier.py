@@ -17,8 +17,9 @@ import urllib.request
 import boto3
 import botocore.auth
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._chain import Roles
-from ansible_collections.dbops.rds_iam.plugins.module_utils._permission import Target, judge
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.aws_reader import Roles
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import judge
 from aws_side import (
     ACCOUNT,
     ACCOUNT_TRUST,

@@ -21,9 +21,9 @@ import re
 import stat
 from dataclasses import dataclass
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _ca_bundle
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client.download import LIMIT
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host import ca_bundle
 
 _MARK = re.compile(rb"# ManagedBy=dbops\.rds_iam sha256=([0-9a-f]{64}) new_directories=(\d{1,2})\n")
 _ATTRIBUTE = "user.dbops.rds_iam"
@@ -47,7 +47,7 @@ class BundleFile:
 
     @property
     def form(self) -> str:
-        return _ca_bundle.form(self.path)
+        return ca_bundle.form(self.path)
 
     @property
     def target(self) -> str:
@@ -64,7 +64,7 @@ def read(path: str) -> BundleFile:
         raise RdsIamError(f"{path} is there and is not a regular file; give another path.")
     with open(path, "rb") as stream:
         content = stream.read(LIMIT + 1)
-    if _ca_bundle.form(path) == "p7b":
+    if ca_bundle.form(path) == "p7b":
         mark = _MARK.fullmatch(_attribute(path))
     else:
         mark = _MARK.match(content)
@@ -88,7 +88,7 @@ def obstacle(file: BundleFile, now: float) -> str:
     """Say why a file must not be replaced, to go on from "PATH "; empty if it may be."""
     if file.is_intact or not file.content:
         return ""
-    certificates = _ca_bundle.certificates(file.content, file.form)
+    certificates = ca_bundle.certificates(file.content, file.form)
     known = [certificate for certificate in certificates if certificate]
     others = sorted({one.subject for one in known if not one.is_of_rds and one.not_after > now})
     if others:
@@ -96,8 +96,8 @@ def obstacle(file: BundleFile, now: float) -> str:
         return f"holds live certificates that are not of RDS ({', '.join(others[:_NAMED])}{more})"
     if (
         _OTHER_BLOCK.search(file.content)
-        or len(certificates) >= _ca_bundle.MOST
-        or _ca_bundle.holds_other_kind(file.content, file.form)
+        or len(certificates) >= ca_bundle.MOST
+        or ca_bundle.holds_other_kind(file.content, file.form)
     ):
         return "holds more than certificates of RDS"
     if file.new_directories is None and not any(one.is_of_rds for one in known):

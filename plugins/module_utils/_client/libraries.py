@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client.packages import Run, reason
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import VENV
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.signer import VENV
 
 REQUIREMENTS = ["botocore>=1.29", "PyMySQL>=1.0.2"]
 _OLDEST_DRIVER = (1, 0, 2)

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _policy
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS, TAG
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import connect_policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.ec2_trust import TRUST_POLICY, ec2_may_assume
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_state import Request, State
-from ansible_collections.dbops.rds_iam.plugins.module_utils._managed_by import OURS, TAG
 
 ROLE, PROFILE, POLICY = "role", "instance_profile", "policy"
 _LISTED = 10  # the most resources that a note lists
@@ -151,13 +151,13 @@ def _plan_profile(plan: Plan, request: Request, state: State) -> None:
 
 def _plan_policy(plan: Plan, request: Request, state: State) -> None:
     name, there = request.policy_name, state.policy
-    if there is not None and _policy.our_statement(there) is None:
+    if there is not None and connect_policy.our_statement(there) is None:
         raise RdsIamError(
             f"The inline policy {name} of the IAM role {request.role_name} was not written by dbops.rds_iam, or was"
-            f" changed since: it has no statement {_policy.SID} as dbops.rds_iam writes it; set iam_role_policy_name to"
-            " another name, or delete this policy."
+            f" changed since: it has no statement {connect_policy.SID} as dbops.rds_iam writes it; set"
+            " iam_role_policy_name to another name, or delete this policy."
         )
-    merged = _policy.merge(there, request.databases, request.policy_purge)
+    merged = connect_policy.merge(there, request.databases, request.policy_purge)
     if merged.unaccounted:
         plan.notes.append(_unaccounted(request, merged.unaccounted))
     if merged.document == there:
@@ -180,12 +180,12 @@ def _unaccounted(request: Request, arns: list[str]) -> str:
 
 def _check_sizes(request: Request, document: dict, other_policies: dict[str, dict]) -> None:
     """Refuse a policy that IAM would not take beside the other inline policies of the role."""
-    _policy.check_size(document)
-    others = sum(_policy.size(other) for other in other_policies.values())
-    total = _policy.size(document) + others
-    if total > _policy.INLINE_LIMIT:
+    connect_policy.check_size(document)
+    others = sum(connect_policy.size(other) for other in other_policies.values())
+    total = connect_policy.size(document) + others
+    if total > connect_policy.INLINE_LIMIT:
         raise RdsIamError(
             f"The inline policies of the IAM role {request.role_name} would have {total} characters without white"
-            f" space, {others} of them in the policies of others, and IAM takes {_policy.INLINE_LIMIT} for all of them"
-            " together; make managed policies of the others, or split the hosts over several roles."
+            f" space, {others} of them in the policies of others, and IAM takes {connect_policy.INLINE_LIMIT} for all"
+            " of them together; make managed policies of the others, or split the hosts over several roles."
         )

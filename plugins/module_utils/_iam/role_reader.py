@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import managed_by
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import (
     RdsIamError,
     aws_error,
@@ -23,7 +24,6 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_state impo
     record_instance_profile,
     record_role,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._managed_by import managed_by
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _policy
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import connect_policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.ec2_trust import other_principals
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_plan import POLICY, PROFILE, ROLE, Plan
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_state import Carrier, Request, State, Usage
-from ansible_collections.dbops.rds_iam.plugins.module_utils._managed_by import OURS
 
 _LISTED = 10  # the most instances and Regions that a reason lists
 _OTHER_DATABASES = "it only allows users of databases that are not of this run"
@@ -40,7 +40,7 @@ def needs_usage(request: Request, state: State) -> bool:
     removable = [state.role, state.instance_profile] if "role" in request.parts else []
     policy = state.policy if "policy" in request.parts else None
     return any(thing and thing["managed_by"] == OURS for thing in removable) or bool(
-        policy and _policy.our_statement(policy)
+        policy and connect_policy.our_statement(policy)
     )
 
 
@@ -51,14 +51,14 @@ def _plan_policy(plan: Plan, request: Request, state: State, usage: Usage) -> No
         return
     outside = [carrier for carrier in usage.carriers if carrier.instance_id not in request.instance_ids]
     why = _unseen(usage) or _carried(outside, "EC2 instances outside this run use it") or _assumed_by_others(state)
-    if _policy.our_statement(state.policy) is None:
+    if connect_policy.our_statement(state.policy) is None:
         why = f"it was not written by {OURS}, or was changed since"
     if why:
         plan.add(POLICY, name, "stays", why)
         plan.notes.append(f"The inline policy {name} of the role {request.role_name} stays, since {why}.")
         return
-    left = _policy.without_ours(state.policy, _databases_that_go(request, state, usage))
-    others = _policy.our_statement(left)["Resource"] if left and _policy.our_statement(left) else []
+    left = connect_policy.without_ours(state.policy, _databases_that_go(request, state, usage))
+    others = connect_policy.our_statement(left)["Resource"] if left and connect_policy.our_statement(left) else []
     if others:
         plan.notes.append(f"The inline policy {name} goes on allowing {_listed(others)}, of no database of this run.")
     if left == state.policy:
@@ -94,8 +94,8 @@ def _why_role_stays(request: Request, state: State, usage: Usage) -> str | None:
 
 def _is_all_ours(request: Request, state: State) -> bool:
     """Return whether the inline policy goes as a whole, or stays for a reason for which the role stays too."""
-    ours = state.policy is not None and _policy.our_statement(state.policy)
-    return "policy" in request.parts and bool(ours) and _policy.without_ours(state.policy) is None
+    ours = state.policy is not None and connect_policy.our_statement(state.policy)
+    return "policy" in request.parts and bool(ours) and connect_policy.without_ours(state.policy) is None
 
 
 def _is_own_profile(name: str, request: Request, state: State) -> bool:

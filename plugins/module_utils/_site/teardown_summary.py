@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._database import FLAG
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS, TAG
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, one_line
-from ansible_collections.dbops.rds_iam.plugins.module_utils._managed_by import OURS, TAG
 
 REMOVED, STAYS, MISSING, UNKNOWN = "removed", "stays", "was not there", "unknown"
 _HEAD = ("what", "of", "outcome", "why")

@@ -12,16 +12,11 @@ import datetime
 import json
 import shlex
 import ssl
-import sys
-from pathlib import Path
 
 import pymysql
 import pytest
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
 from botocore.credentials import Credentials
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "plugins/module_utils"))
-
-import _token
 
 DENIED = 1045
 FETCH = """
@@ -48,7 +43,7 @@ def logs_in(fleet, credentials) -> bool:
     database = fleet.databases["orders"]
     context = ssl.create_default_context(cafile=fleet.info["ca_file"])
     host, port = database["endpoint"], database["port"]
-    token = _token.sign(credentials, host, port, "app", fleet.info["region"])
+    token = signer.sign(credentials, host, port, "app", fleet.info["region"])
     try:
         pymysql.connect(host=host, port=port, user="app", password=token, ssl=context).close()
     except pymysql.err.OperationalError as exc:
@@ -89,7 +84,7 @@ def test_a_token_of_16_minutes_ago(fleet, credentials, monkeypatch):
     keys = credentials()
     assert logs_in(fleet, keys)
     with monkeypatch.context() as patch:
-        patch.setattr(_token, "_now", ago)
+        patch.setattr(signer, "_now", ago)
         assert not logs_in(fleet, keys)
     assert refusal(fleet) == "ExpiredToken"
     check_the_client_logs_in(fleet)

@@ -10,8 +10,8 @@ import ssl
 
 import pymysql
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _accounts, _mysql
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import session
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection as mysql_connection
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import session, user_reader
 
 PLUGIN = "AWSAuthenticationPlugin"
 IAM = f"IDENTIFIED WITH {PLUGIN} AS 'RDS'"
@@ -317,7 +317,9 @@ def test_the_name_is_verified_on_whatever_address_is_dialled(server, address, ho
 @pytest.fixture
 def connection(server):
     login = {"host": server.name, "port": server.port, "user": server.master, "secret": server.password}
-    with _mysql.connect(**login, ca_file=str(server.ca_file), connect_host="127.0.0.1", timeout=10) as connection:
+    with mysql_connection.connect(
+        **login, ca_file=str(server.ca_file), connect_host="127.0.0.1", timeout=10
+    ) as connection:
         yield connection
 
 
@@ -332,5 +334,5 @@ def test_a_grant_makes_no_account(server, connection):
 def test_hashes_of_passwords_are_not_read(server, connection):
     server.sql(f"CREATE USER app@'%' IDENTIFIED BY '{OLD}'", f"CREATE USER iam@'%' {IAM}")
     traits = session.prepare(connection, server.name)
-    read = {key: account.auth_string for key, account in _accounts.read_accounts(connection, traits).items()}
+    read = {key: account.auth_string for key, account in user_reader.read_accounts(connection, traits).items()}
     assert {key for key, text in read.items() if text} == {("iam", "%")}

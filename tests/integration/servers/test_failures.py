@@ -10,8 +10,7 @@ import time
 
 import pymysql
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _account_changes
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import reader
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import server_reader, user_writer
 
 GOOD = ("AWSAuthenticationPlugin", "RDS", "SSL", False)
 
@@ -24,15 +23,15 @@ def told(result):
 def goes_meanwhile(server, monkeypatch):
     """A table that somebody drops after the module has looked for it."""
     server.sql("CREATE TABLE app.missing (id INT)")
-    read_tables = reader.read_tables
+    read_tables = server_reader.read_tables
 
     def too_early(*arguments):
         found = read_tables(*arguments)
         server.sql("DROP TABLE app.missing")
-        monkeypatch.setattr(reader, "read_tables", read_tables)
+        monkeypatch.setattr(server_reader, "read_tables", read_tables)
         return found
 
-    monkeypatch.setattr(reader, "read_tables", too_early)
+    monkeypatch.setattr(server_reader, "read_tables", too_early)
     yield
     server.sql("DROP TABLE IF EXISTS app.missing")
 
@@ -140,13 +139,13 @@ def test_a_refused_statement_of_several_accounts(server, goes_meanwhile):
 def test_one_of_several_that_somebody_else_makes_meanwhile(server, monkeypatch, password):
     """MariaDB makes the others all the same, MySQL none of them."""
     how = "IDENTIFIED BY 'a password'" if password else "IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
-    together = _account_changes._apply_together
+    together = user_writer._apply_together
 
     def too_late(*arguments):
         server.sql(f"CREATE USER b@'%' {how}")
         return together(*arguments)
 
-    monkeypatch.setattr(_account_changes, "_apply_together", too_late)
+    monkeypatch.setattr(user_writer, "_apply_together", too_late)
     users = [{"name": name, "privileges": {"app.*": ["SELECT"]}} for name in "abc"]
     if password:
         result = server.run(users, fails=True)

@@ -130,6 +130,6 @@ def test_nobody_else_sees_the_token_of_rds_mysql(lab, client):
 
 
 def test_the_program_on_the_host_signs_with_the_file_of_the_collection(lab):
-    ours = Path(__file__).parents[3] / "plugins/module_utils/_token.py"
+    ours = Path(__file__).parents[3] / "plugins/module_utils/_token/signer.py"
     done = lab.ssh("client1", f"cat {lab.wrapper('client1')}")
     assert ours.read_text() in done.stdout

@@ -15,8 +15,7 @@ import re
 from dataclasses import dataclass, field
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privilege_plan import GLOBAL, matches
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import (
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import (
     ALL,
     GRANT_OPTION,
     Privileges,
@@ -26,6 +25,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import (
     parse_level,
     parse_privilege,
 )
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 STATEMENT = "SHOW GRANTS"
 _NAME = r"`(?:[^`]|``)*`"

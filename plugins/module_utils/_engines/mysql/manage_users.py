@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _account_changes, _accounts, _db_user, _mysql
-from ansible_collections.dbops.rds_iam.plugins.module_utils._db_user import Account, Wanted
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import reader, refusals, session, sessions
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import (
+    refusals,
+    server_reader,
+    session,
+    user_plan,
+    user_reader,
+    user_sessions,
+    user_writer,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError, server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import MARK
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privilege_plan import Grant, Statement
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import show_level
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import Problem, Refused, listed
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_plan import Account, Wanted
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_rows import user_rows
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import show_level
 
 
 def no_server(items: list[Wanted], diff: bool) -> dict:
@@ -32,7 +40,7 @@ def no_server(items: list[Wanted], diff: bool) -> dict:
     result["changed"] = any(user["changed"] for user in result["users"])
     if diff:
         made = [item for item in items if item.present]
-        after = {str(item.account): _db_user.predicted(item, None).shown() for item in made}
+        after = {str(item.account): user_plan.predicted(item, None).shown() for item in made}
         result["diff"] = {"before": {}, "after": after}
     del result["accounts_left"]
     return result
@@ -40,7 +48,7 @@ def no_server(items: list[Wanted], diff: bool) -> dict:
 
 def report(items: list, current: dict, plans: dict, kept: dict, diff: bool) -> dict:
     """Return the result of a run that does what is planned. C(plans) and C(kept) are by name and host of a user."""
-    left = {item.account.key: _db_user.predicted(item, current.get(item.account.key)) for item in items}
+    left = {item.account.key: user_plan.predicted(item, current.get(item.account.key)) for item in items}
     left.update({key: current[key] for key in kept})
     changing = [item.account for item in items if plans[item.account.key]]
     result = {
@@ -81,18 +89,18 @@ class Run:
     def plan(self, items: list[Wanted], diff: bool) -> None:
         """Read the server and plan, or raise Refused with all that stands against it."""
         traits = session.prepare(self.connection, self.where)
-        login = reader.read_login(self.connection)
+        login = server_reader.read_login(self.connection)
         self.server = Server(self.where, self.params["login_user"], traits, login)
         self.items, problems = items, []
         if any(item.account.privileges for item in items):
-            dialect = _accounts.read_dialect(self.connection, self.server)
-            self.items, problems = _db_user.on_server(items, dialect, self.where)
-        self.current = _account_changes.read(self.connection, self.items, traits)
+            dialect = user_reader.read_dialect(self.connection, self.server)
+            self.items, problems = user_plan.on_server(items, dialect, self.where)
+        self.current = user_writer.read(self.connection, self.items, traits)
         self.result["user_rows"] = self._user_rows()
         if self.params["only_managed"]:
-            reasons = {item.account.key: _db_user.why_kept(item, self._existing(item)) for item in self.items}
+            reasons = {item.account.key: user_plan.why_kept(item, self._existing(item)) for item in self.items}
             self.kept = {key: reason for key, reason in reasons.items() if reason}
-        problems += _db_user.find_conflicts(self._active(), self.current, self.server)
+        problems += user_plan.find_conflicts(self._active(), self.current, self.server)
         problems += self._dependents()
         problems += self._privileges()
         plans = {item.account.key: self._statements(item) for item in self.items}
@@ -107,10 +115,10 @@ class Run:
     def apply(self) -> None:
         """Send the statements, and compare with what the server then says."""
         if self.result["changed"]:
-            _account_changes.apply(self.connection, self._active(), self.current, self.result, self.server)
-            left = _account_changes.read(self.connection, self.items, self.server.traits)
+            user_writer.apply(self.connection, self._active(), self.current, self.result, self.server)
+            left = user_writer.read(self.connection, self.items, self.server.traits)
             self.result["user_rows"] = self._user_rows(left)
-            _account_changes.verify(self._active(), left, self.result, self.server)
+            user_writer.verify(self._active(), left, self.result, self.server)
 
     def _user_rows(self, accounts: dict | None = None) -> list[dict]:
         return user_rows(accounts or self.current, [item.account.name for item in self.items])
@@ -125,7 +133,7 @@ class Run:
     def _statements(self, item: Wanted) -> list[str]:
         if item.account.key in self.kept:
             return []
-        return _db_user.plan(item, self._existing(item), self.server)
+        return user_plan.plan(item, self._existing(item), self.server)
 
     def _dependents(self) -> list[Problem]:
         """Return what stands against dropping users, and warn of what a drop that was asked for breaks."""
@@ -133,15 +141,17 @@ class Run:
         if not dropped:
             return []
         self._warn_of_blindness()
-        found = reader.read_dependents(self.connection, [item.account.key for item in dropped], self.server.traits)
+        found = server_reader.read_dependents(
+            self.connection, [item.account.key for item in dropped], self.server.traits
+        )
         problems = []
         for item in dropped:
             objects = found.get(item.account.key)
             if not objects:
                 continue
             reason = f"these need it: {listed(objects)}"
-            if item.force_drop and self._may_not_drop_definers() and reader.name_a_definer(objects):
-                clause = f"{self.server.login_user} lacks {reader.DROPS_DEFINERS[0]} on *.* of {self.where}"
+            if item.force_drop and self._may_not_drop_definers() and server_reader.name_a_definer(objects):
+                clause = f"{self.server.login_user} lacks {server_reader.DROPS_DEFINERS[0]} on *.* of {self.where}"
                 reason = f"so the server does not let it drop {item.account}, which these need: {listed(objects)}"
                 problems.append(Problem(f"{clause}, {reason}", "give them another DEFINER or drop them first"))
             elif item.force_drop:
@@ -154,16 +164,16 @@ class Run:
         return problems
 
     def _may_not_drop_definers(self) -> bool:
-        return self.server.traits.attributes and not any(map(self.server.login.holds, reader.DROPS_DEFINERS))
+        return self.server.traits.attributes and not any(map(self.server.login.holds, server_reader.DROPS_DEFINERS))
 
     def _privileges(self) -> list[Problem]:
         """Return what the server would refuse of the statements about privileges."""
         changes: dict[str, list[Statement]] = {}
         for item in self._active():
-            changes[str(item.account)] = _db_user.privilege_changes(item, self._existing(item), self.server)
+            changes[str(item.account)] = user_plan.privilege_changes(item, self._existing(item), self.server)
         every = [change for of_user in changes.values() for change in of_user]
         levels = refusals.tables_of(every)
-        tables = reader.read_tables(self.connection, levels) if levels else {}
+        tables = server_reader.read_tables(self.connection, levels) if levels else {}
         problems = []
         for who, of_user in changes.items():
             problems += refusals.find_problems(who, of_user, tables, self.server)
@@ -173,14 +183,14 @@ class Run:
 
     def _warn_of_databases(self, changes: list[Statement]) -> None:
         if any(isinstance(change, Grant) and change.level[0] and not change.level[1] for change in changes):
-            databases = reader.read_databases(self.connection)
+            databases = server_reader.read_databases(self.connection)
             names = refusals.databases_not_there(changes, databases, self.server.traits.literal)
             if names:
                 levels = listed(show_level((name, "")) for name in names)
                 self.warn(f"{self.where} has no database for the privileges on {levels}; they count once there is one.")
 
     def _warn_of_blindness(self) -> None:
-        unseen = [name for name in reader.SEES_DEFINERS if not self.server.login.holds(name)]
+        unseen = [name for name in server_reader.SEES_DEFINERS if not self.server.login.holds(name)]
         if unseen:
             self.warn(
                 f"{self.server.login_user} lacks {listed(unseen)} on *.* of {self.where}, so it may not see all that"
@@ -214,12 +224,12 @@ class Run:
             for item, user in zip(self.items, self.result["users"])
             if (user["statements"] or not item.present)
             and item.account.key not in self.kept
-            and _db_user.takes_away(item, self._existing(item), self.server)
+            and user_plan.takes_away(item, self._existing(item), self.server)
         }
         if not items:
             return
         self._warn_of_hidden_sessions()
-        found = sessions.read_sessions(self.connection, items, self.current)
+        found = user_sessions.read_sessions(self.connection, items, self.current)
         chosen = {key: items[key].kill_sessions for key in items}
         numbers = {one.number for key, of_user in found.items() if chosen[key] for one in of_user if one.certain}
         left = self._kill(numbers) if numbers and not check_mode else set()
@@ -237,10 +247,10 @@ class Run:
 
     def _kill(self, numbers: set[int]) -> set[int]:
         try:
-            return sessions.kill(self.connection, numbers)
-        except _mysql.DriverError as exc:
+            return user_sessions.kill(self.connection, numbers)
+        except DriverError as exc:
             raise RdsIamError(
-                f"{len(numbers)} sessions on {self.where} could not be ended: {_mysql.server_error(exc)[1]}; the users"
+                f"{len(numbers)} sessions on {self.where} could not be ended: {server_error(exc)[1]}; the users"
                 " are as they are to be, so end the sessions by hand."
             ) from None
 

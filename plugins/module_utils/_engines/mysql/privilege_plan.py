@@ -23,7 +23,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import (
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import (
     GRANT_OPTION,
     Privileges,
     base_name,

@@ -29,7 +29,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.clien
     usage,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.login_relay import Target, start, trust
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import VENV, TokenError, credentials, sign
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.signer import VENV, TokenError, credentials, sign
 
 LOGIN_TIMEOUT = 30  # seconds, if --connect-timeout says nothing else
 # What says neither where to log in, nor as whom, by which plugin and whom to trust, among the variables of the clients.

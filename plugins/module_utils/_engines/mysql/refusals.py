@@ -16,9 +16,9 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privi
     Statement,
     matches,
 )
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import show_level
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import show_level
 
 _COLUMN = re.compile(r"\w+ \(`((?:[^`]|``)+)`\)", re.S)
 _OF_USERS = re.compile(r"(?:CREATE|ALTER|DROP) USER ")

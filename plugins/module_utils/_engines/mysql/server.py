@@ -18,7 +18,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privi
     Statement,
     plan_privileges,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._privileges import Privileges
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import Privileges
 
 
 @dataclass(frozen=True)

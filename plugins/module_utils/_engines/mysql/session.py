@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils import _mysql
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError, server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Traits
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
@@ -53,10 +53,10 @@ def rows(connection, statement: str) -> list[tuple]:
             cursor.execute(statement)
             return [tuple(map(_text, row)) if bytes in map(type, row) else row for row in cursor.fetchall()]
     except Exception as exc:  # drivers let out whatever comes up in them
-        if isinstance(exc, _mysql.DriverError):
+        if isinstance(exc, DriverError):
             raise
         raise RdsIamError(
-            f"The answer of {connection.where} cannot be read ({type(exc).__name__}: {_mysql.server_error(exc)[1]});"
+            f"The answer of {connection.where} cannot be read ({type(exc).__name__}: {server_error(exc)[1]});"
             " see whether all names of its users are text, and update PyMySQL."
         ) from None
 

@@ -14,7 +14,7 @@ ANONYMOUS = ""
 def user_rows(accounts: dict, names: Iterable[str]) -> list[dict]:
     """Return the rows that a server may pick for a login with one of the names, by name and host.
 
-    C(accounts) is what C(_accounts.read_accounts) returns. The anonymous user matches any name. Roles of MariaDB are
+    C(accounts) is what C(user_reader.read_accounts) returns. The anonymous user matches any name. Roles of MariaDB are
     left out, since nobody can log in as one; those of MySQL are rows that a login can match, and are locked.
     """
     wanted = {ANONYMOUS, *names}

@@ -1,0 +1,160 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read the AWS end of the chain, each thing once, and what may not be read as Unread. Private to this collection."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import instance_profiles, rds
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import auth_log
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Role, Unread
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import ACTION, Policy
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import RequestContext
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation import Simulation, read_results
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import role_context, trusts_ec2
+
+try:
+    from botocore.exceptions import BotoCoreError, ClientError
+except ImportError:
+    BotoCoreError = ClientError = None  # AnsibleAWSModule says so when it starts
+
+
+def _reason(exc: RdsIamError) -> str:
+    return str(exc).rstrip(".")
+
+
+def read_database(client, params: dict) -> dict:
+    """What Case wants to know of a database: record, missing, unsupported, and the ids of the members of a cluster."""
+    found = {"database": Unread("it is not in the region that was asked"), "missing": "", "unsupported": ""}
+    try:
+        record = found["database"] = rds.describe(client, *rds.kind_of(params))
+        if not record["iam_auth_enabled"]:
+            rds.check_support(client, record)
+        if record["kind"] == "cluster":
+            members = rds.INSTANCE.describe(
+                client, Filters=[{"Name": "db-cluster-id", "Values": [record["identifier"]]}]
+            )
+            found["member_resource_ids"] = tuple(member["DbiResourceId"] for member in members)
+    except rds.NotThere as exc:
+        found["missing"] = str(exc)
+    except rds.Unsupported as exc:
+        found["unsupported"] = str(exc)
+    except RdsIamError as exc:
+        if isinstance(found["database"], Unread):
+            found["database"] = Unread(_reason(exc))
+    except (ClientError, BotoCoreError):
+        pass  # the members only help to name a mistake
+    return found
+
+
+def read_instances(client, instance_ids: list[str]) -> dict | Unread:
+    try:
+        return instance_profiles.read(client, instance_ids)
+    except RdsIamError as exc:
+        return Unread(_reason(exc))
+
+
+def read_log(client, record: dict, times: list[datetime]) -> list[auth_log.Refusal] | Unread:
+    """What RDS has logged of the IAM logins to a database that were refused at about these times."""
+    group, (start, end) = auth_log.group(record), auth_log.window(times)
+    arguments = {"startTime": int(start.timestamp() * 1000), "endTime": int(end.timestamp() * 1000)}
+    try:
+        pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, **arguments)
+        return auth_log.parse([event for page in pages for event in page["events"]])
+    except (ClientError, BotoCoreError) as exc:
+        if error_code(exc) == "ResourceNotFoundException":  # the first line makes the log group
+            return []
+        return Unread(_reason(aws_error(f"read the log group {group}", exc, "logs")))
+
+
+class Roles:
+    """The roles behind instance profiles."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def read(self, profile: str, arns: list[str]) -> Role | Unread | None:
+        """The role in an instance profile, with what IAM says of these database users; None for no role."""
+        try:
+            doing = f"read the instance profile {profile}"
+            roles = self._call(doing, "get_instance_profile", InstanceProfileName=profile)["InstanceProfile"]["Roles"]
+            if not roles:
+                return None
+            name = roles[0]["RoleName"]
+            raw = self._call(f"read the IAM role {name}", "get_role", RoleName=name)["Role"]
+        except RdsIamError as exc:
+            return Unread(_reason(exc))
+        context = role_context(raw)
+        simulated = self._simulated(raw, arns, context)
+        return Role(name, trusts_ec2(raw["AssumeRolePolicyDocument"]), self._policies(raw), simulated, context)
+
+    def _call(self, doing: str, operation: str, **arguments) -> dict:
+        try:
+            return getattr(self.client, operation)(**arguments)
+        except (ClientError, BotoCoreError) as exc:
+            raise aws_error(doing, exc, "iam") from None
+
+    def _all(self, doing: str, operation: str, key: str, **arguments) -> list:
+        try:
+            return [item for page in self.client.get_paginator(operation).paginate(**arguments) for item in page[key]]
+        except (ClientError, BotoCoreError) as exc:
+            raise aws_error(doing, exc, "iam") from None
+
+    def _policies(self, role: dict) -> list[Policy] | Unread:
+        name, doing = role["RoleName"], f"list the policies of the IAM role {role['RoleName']}"
+        try:
+            inline = self._all(doing, "list_role_policies", "PolicyNames", RoleName=name)
+            attached = self._all(doing, "list_attached_role_policies", "AttachedPolicies", RoleName=name)
+        except RdsIamError as exc:
+            return Unread(_reason(exc))
+        policies = [self._inline(name, one) for one in inline]
+        policies += [self._managed(one["PolicyArn"]) for one in attached]
+        boundary = (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
+        return [*policies, self._managed(boundary, boundary=True)] if boundary else policies
+
+    def _inline(self, role: str, name: str) -> Policy:
+        doing = f"read the policy {name} of the IAM role {role}"
+        try:
+            found = self._call(doing, "get_role_policy", RoleName=role, PolicyName=name)
+        except RdsIamError as exc:
+            return Policy(name, None, reason=_reason(exc))
+        return Policy(name, found["PolicyDocument"])
+
+    def _managed(self, arn: str, boundary: bool = False) -> Policy:
+        name, doing = arn.rsplit("/", 1)[-1], f"read the policy {arn}"
+        try:
+            version = self._call(doing, "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            found = self._call(doing, "get_policy_version", PolicyArn=arn, VersionId=version)
+        except RdsIamError as exc:
+            return Policy(name, None, boundary, _reason(exc))
+        return Policy(name, found["PolicyVersion"]["Document"], boundary)
+
+    def _simulated(self, role: dict, arns: list[str], context: RequestContext | None = None) -> dict[str, Simulation]:
+        """What IAM itself says, where it may be asked, with what is known of a login by the role.
+
+        Whether RDS sends aws:RequestedRegion with a login is not documented; it is given, since conditions on it are
+        those of Region locks, which IAM otherwise judges as if there were no Region.
+        """
+        context = context or role_context(role)
+        region = {"ContextKeyName": "aws:RequestedRegion", "ContextKeyType": "string"}
+        decisions = {}
+        for name in dict.fromkeys(arn.split(":")[3] for arn in arns):
+            given = [*context.entries(), {**region, "ContextKeyValues": [name]}]
+            try:
+                results = self._all(
+                    "simulate",
+                    "simulate_principal_policy",
+                    "EvaluationResults",
+                    PolicySourceArn=role["Arn"],
+                    ActionNames=[ACTION],
+                    ResourceArns=[arn for arn in arns if arn.split(":")[3] == name],
+                    ContextEntries=given,
+                )
+            except RdsIamError:
+                return {}
+            decisions.update(read_results(results, context))
+        return decisions

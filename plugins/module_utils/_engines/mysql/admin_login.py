@@ -1,0 +1,39 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The login of the master user, as the modules that need it take it. Private to this collection."""
+
+from __future__ import annotations
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection
+
+# Documented in plugins/doc_fragments/login.py.
+ARGUMENTS = {
+    "login_host": {"type": "str", "required": True},
+    "login_port": {"type": "int", "default": 3306},
+    "login_user": {"type": "str", "required": True},
+    "login_password": {"type": "str", "required": True, "no_log": True},
+    "ca_file": {"type": "path", "default": "/etc/ssl/rds/global-bundle.pem"},
+    "connect_host": {"type": "str"},
+    "connect_timeout": {"type": "int", "default": 10},
+}
+
+
+def log_in(params: dict):
+    """The session that the options of a module ask for."""
+    return connection.connect(
+        host=params["login_host"],
+        port=params["login_port"],
+        user=params["login_user"],
+        secret=params["login_password"],
+        ca_file=params["ca_file"],
+        connect_host=params["connect_host"],
+        timeout=params["connect_timeout"],
+    )
+
+
+def unreadable(params: dict, exc: Exception) -> str:
+    """The sentence for a session that may not read the accounts."""
+    why = connection.server_error(exc)[1]
+    return f"The accounts of {params['login_host']} could not be read as {params['login_user']}: {why}."
