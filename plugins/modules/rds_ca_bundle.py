@@ -203,8 +203,9 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client import bundle_file, download
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, one_line
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import ca_bundle
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import one_line
 
 _WARNING = 183 * 24 * 3600  # seconds; half a year
 

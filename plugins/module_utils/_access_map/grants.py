@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profiles import listed
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG, title
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Link
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
@@ -21,6 +20,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.resources import is_pattern
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import EC2, Trustee
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.truth import YES
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import listed
 
 _STATES = {OK: "open", BROKEN: "closed", UNKNOWN: "unknown"}
 # The engines whose users this collection reads; aurora is the name of Aurora MySQL version 1.

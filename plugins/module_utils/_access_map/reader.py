@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.grants import Credentials, Host, Principal
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import login_context
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import role_context, trustees

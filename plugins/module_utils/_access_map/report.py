@@ -17,9 +17,9 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.grants i
     Principal,
     grants,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profiles import listed
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds import kind_of
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import listed
 
 # What the map does not see whatever it may read, for whoever relies on it.
 LIMITS = (

@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import get_aws_connection_info
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import NO_REGION, RdsIamError, aws_error
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import NO_REGION, aws_error
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 try:
     import boto3

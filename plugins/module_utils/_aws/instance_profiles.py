@@ -11,12 +11,9 @@ from functools import partial
 from typing import Callable
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import attempts
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import (
-    RdsIamError,
-    aws_error,
-    aws_reason,
-    error_code,
-)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, aws_reason, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import listed
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -29,7 +26,6 @@ _STOPPED = {"stopping", "stopped"}
 _LIVE = frozenset({"associating", "associated"})
 _ENDING = {"disassociating"}
 _OF_ONE_INSTANCE = {"IncorrectState", "InvalidAssociationID.NotFound", "InvalidInstanceID.NotFound"}
-_LISTED = 10  # the most instances that a message lists
 
 
 @dataclass(frozen=True)
@@ -121,11 +117,6 @@ def _refusals(steps: list[Step], target: Target, region: str) -> list[str]:
             " in its place, or give the role of the other one the policy"
         )
     return refusals
-
-
-def listed(names: list[str], separator: str = ", ") -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return separator.join(names[:_LISTED]) + more
 
 
 def read(client, instance_ids: list[str]) -> dict[str, Instance]:

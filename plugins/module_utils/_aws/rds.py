@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import attempts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS, TAG, TAGS, managed_by
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import (
     Change,
@@ -19,7 +20,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record impo
     instance_record,
     title,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError

@@ -15,7 +15,8 @@ import urllib.error
 from urllib.parse import quote, urljoin
 
 from ansible.module_utils.urls import open_url
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, one_line
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import one_line
 
 LIMIT = 8 * 1024 * 1024  # bytes; the bundle of all Regions has some 200 kB
 _REDIRECTS = {301, 302, 303, 307, 308}

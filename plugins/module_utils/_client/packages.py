@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, one_line
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import one_line
 
 # Runs a command, perhaps with more environment variables, and returns its status, output and errors.
 Run = Callable[..., tuple[int, str, str]]

@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import instance_profiles, rds
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import auth_log
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Role, Unread
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_error, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import ACTION, Policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import RequestContext
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation import Simulation, read_results

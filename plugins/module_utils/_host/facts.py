@@ -13,8 +13,8 @@ import shutil
 import time
 from datetime import datetime, timezone
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import one_line
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import ca_bundle, metadata_service, signing_principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import one_line
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer as token_signer
 
 _CLIENTS = ("mariadb", "mysql")  # as rds-mysql looks for them

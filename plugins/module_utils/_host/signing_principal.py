@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _child_process
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, aws_reason
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_reason
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import metadata_service
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer as token_signer
 

@@ -9,13 +9,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, aws_reason, error_code
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import managed_by
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import (
-    RdsIamError,
-    aws_error,
-    aws_reason,
-    error_code,
-)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_state import (
     Carrier,
     Request,

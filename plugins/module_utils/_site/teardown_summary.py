@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS, TAG
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError, one_line
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import one_line
 
 REMOVED, STAYS, MISSING, UNKNOWN = "removed", "stays", "was not there", "unknown"
 _HEAD = ("what", "of", "outcome", "why")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import botocore.exceptions as boto
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import aws_error, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
 
 CALLER = "arn:aws:sts::123456789012:assumed-role/ops/me"
 
