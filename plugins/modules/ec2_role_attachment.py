@@ -151,7 +151,7 @@ instances:
 import re
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import instance_profiles as ec2
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import ec2, instance_profiles
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
@@ -167,11 +167,11 @@ def run(module) -> dict:
         )
     ids = list(dict.fromkeys(params["instance_ids"]))
     client = connect(module, "ec2")
-    target = ec2.Target(params["instance_profile_name"], params["state"] == "present", params["replace"])
+    target = instance_profiles.Target(params["instance_profile_name"], params["state"] == "present", params["replace"])
     found = ec2.read(client, ids) if target.present else ec2.read_with_associations(client, ids)
-    steps = ec2.plan(ids, found, target, client.meta.region_name)
+    steps = instance_profiles.plan(ids, found, target, client.meta.region_name)
     if not module.check_mode:
-        ec2.apply(client, steps, params["wait_timeout"])
+        instance_profiles.apply(client, steps, params["wait_timeout"])
     return {
         "changed": any(step.changed for step in steps),
         "instances": [step.shown() for step in steps],
@@ -195,9 +195,9 @@ def main() -> None:
     )
     try:
         result = run(module)
-    except ec2.Refused as exc:
+    except instance_profiles.Refused as exc:
         module.fail_json(msg=str(exc), instances=[step.shown() for step in exc.steps])
-    except ec2.Incomplete as exc:
+    except instance_profiles.Incomplete as exc:
         changed = any(one["changed"] for one in exc.instances)
         module.fail_json(msg=str(exc), changed=changed, instances=exc.instances)
     except RdsIamError as exc:

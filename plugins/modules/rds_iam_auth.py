@@ -262,7 +262,7 @@ database:
 """
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import rds, rds_record
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import iam_flag, rds
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
@@ -272,23 +272,23 @@ def run(module) -> dict:
     timeout = params["wait_timeout"] if params["wait"] else 0
     client = connect(module, "rds")
     before = rds.describe(client, *rds.kind_of(params))
-    rds_record.check_manageable(before)
+    iam_flag.check_manageable(before)
     waits = params["wait"] and params["apply_immediately"] and not module.check_mode
     if params["only_wait"]:
         return report(before, rds.wait(client, before, enabled, timeout) if waits else before, enabled, changed=False)
     if waits:
-        before = rds.wait(client, before, enabled, timeout, rds_record.is_decided)
-    change = rds_record.plan(before, enabled, params["apply_immediately"])
+        before = rds.wait(client, before, enabled, timeout, iam_flag.is_decided)
+    change = iam_flag.plan(before, enabled, params["apply_immediately"])
     if change:
-        rds_record.check_flush(before, change, params["apply_pending"])
+        iam_flag.check_flush(before, change, params["apply_pending"])
         if enabled and not before["iam_auth_enabled"]:
             rds.check_support(client, before)
-    changed = change is not None or rds_record.is_to_be_unmarked(before, enabled)
+    changed = change is not None or iam_flag.is_to_be_unmarked(before, enabled)
     if module.check_mode:
-        return report(before, rds_record.predict(before, change, enabled), enabled, changed)
+        return report(before, iam_flag.predict(before, change, enabled), enabled, changed)
     after = before
     if change:
-        after = rds.switch(client, before, change, timeout, rds_record.is_to_be_marked(before, change))
+        after = rds.switch(client, before, change, timeout, iam_flag.is_to_be_marked(before, change))
     try:
         after = finish(client, after, enabled, timeout if waits else None)
     except RdsIamError as exc:
@@ -299,7 +299,7 @@ def run(module) -> dict:
 
 def finish(client, record: dict, enabled: bool, timeout: float | None) -> dict:
     """Take the mark away with the flag, and wait, unless C(timeout) is None."""
-    if rds_record.is_to_be_unmarked(record, enabled):
+    if iam_flag.is_to_be_unmarked(record, enabled):
         rds.unmark(client, record)
         record = {**record, "managed_by": None}
     return record if timeout is None else rds.wait(client, record, enabled, timeout)
@@ -308,9 +308,9 @@ def finish(client, record: dict, enabled: bool, timeout: float | None) -> dict:
 def report(before: dict, after: dict, enabled: bool, changed: bool) -> dict:
     return {
         "changed": changed,
-        "in_effect": rds_record.in_effect(after, enabled),
+        "in_effect": iam_flag.in_effect(after, enabled),
         "database": after,
-        "diff": {"before": rds_record.shown(before), "after": rds_record.shown(after)},
+        "diff": {"before": iam_flag.shown(before), "after": iam_flag.shown(after)},
     }
 
 

@@ -2,13 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the AWS modules share: a client that retries, and the intervals of polling. Private to this collection."""
+"""Connect to a service of AWS, with the options of a module. Private to this collection."""
 
 from __future__ import annotations
 
 import functools
-import time
-from collections.abc import Iterator
 
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import get_aws_connection_info
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import NO_REGION, aws_error
@@ -21,8 +19,6 @@ try:
     from botocore.exceptions import BotoCoreError
 except ImportError:
     boto3 = BotoCoreError = None  # AnsibleAWSModule says so when it starts
-
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.5, 10.0, 1.5  # seconds, seconds, factor
 
 
 def connect(module, service: str, region: str | None = None, tries: int = 8):
@@ -65,15 +61,3 @@ def _check_profile(profile: str | None) -> None:
             f"Failed to connect to AWS: there is no profile {profile} on the host that runs the module"
             f" (profiles there: {', '.join(known) or 'none'})."
         )
-
-
-def attempts(timeout: float) -> Iterator[None]:
-    """Yield now, then after short and growing pauses, and for the last time when the time is over."""
-    end, pause = time.monotonic() + timeout, _FIRST_PAUSE
-    while True:
-        yield
-        left = end - time.monotonic()
-        if left <= 0:
-            return
-        time.sleep(min(pause, left))
-        pause = min(pause * _GROWTH, _LONGEST_PAUSE)

@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import attempts
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.iam_flag import Change, describe_progress, in_effect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS, TAG, TAGS, managed_by
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.polling import attempts
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import (
-    Change,
     cluster_record,
-    describe_progress,
-    in_effect,
     instance_record,
     title,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import instance_profiles, rds
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import ec2, rds
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import auth_log
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Role, Unread
@@ -54,7 +54,7 @@ def read_database(client, params: dict) -> dict:
 
 def read_instances(client, instance_ids: list[str]) -> dict | Unread:
     try:
-        return instance_profiles.read(client, instance_ids)
+        return ec2.read(client, instance_ids)
     except RdsIamError as exc:
         return Unread(_reason(exc))
 

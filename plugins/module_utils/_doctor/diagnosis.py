@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profiles import Instance
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import Instance
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG, title
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Link
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import host_checks

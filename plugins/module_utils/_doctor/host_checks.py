@@ -7,7 +7,7 @@ this collection."""
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profiles import Instance
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import Instance
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Link
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Case, Role, Unread
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host.signing_principal import FROM_PROFILE

@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 from typing import Callable
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import attempts
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS, TAGS
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.polling import attempts
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_plan import Plan
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_reader import read_instance_profile, read_role

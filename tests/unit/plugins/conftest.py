@@ -10,7 +10,7 @@ import json
 import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import client as aws_client
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import polling
 from botocore.stub import Stubber
 
 REGION = "eu-west-1"
@@ -33,7 +33,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(aws_client, "time", clock)
+    monkeypatch.setattr(polling, "time", clock)
     return clock
 
 

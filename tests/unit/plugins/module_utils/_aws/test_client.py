@@ -135,16 +135,3 @@ def test_a_configuration_that_cannot_be_read(monkeypatch, tmp_path, profile):
     (tmp_path / "config").write_text("[profile one\n")
     with pytest.raises(RdsIamError, match=r"^Failed to connect to AWS: Unable to parse config file: .*/config"):
         aws_client.connect(Module("http://127.0.0.1:1", profile=profile), "rds")
-
-
-def test_attempts_grow_and_end_on_time(clock):
-    count = sum(1 for _attempt in aws_client.attempts(60))
-    assert clock.pauses[:4] == [0.5, 0.75, 1.125, 1.6875]
-    assert max(clock.pauses) == 10
-    assert clock.now == 60
-    assert count == len(clock.pauses) + 1
-
-
-def test_no_time_is_one_attempt(clock):
-    assert sum(1 for _attempt in aws_client.attempts(0)) == 1
-    assert clock.pauses == []

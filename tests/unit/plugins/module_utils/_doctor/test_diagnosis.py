@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profiles import Instance
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import Instance
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import instance_record
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.auth_log import parse

@@ -1,0 +1,146 @@
+# Copyright: dbops.rds_iam contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Plan what to do about the IAM flag of a database. Pure, and private to this collection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG, title
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import SUPPORTED
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+
+# Log exports are applied as soon as they are asked for, so an immediate change of something else does not start them.
+_STARTED_ANYWAY = {"PendingCloudwatchLogsExports"}
+_CONFIGURING = "configuring-iam-database-auth"  # the status while RDS switches the flag
+_MODIFYING = "modifying"  # the status while RDS applies modifications
+
+
+@dataclass(frozen=True)
+class Change:
+    """A modification to send: the value of the flag, and whether it is to be applied now."""
+
+    enabled: bool
+    immediately: bool
+
+
+def in_effect(record: dict, enabled: bool) -> bool:
+    """Whether the flag has this value, and no change of it is pending or under way."""
+    return _settled(record, enabled) and record["status"] != _CONFIGURING
+
+
+def _settled(record: dict, enabled: bool) -> bool:
+    return record["iam_auth_enabled"] == enabled and record["pending"].get(FLAG) in (None, enabled)
+
+
+def check_manageable(record: dict) -> None:
+    """Refuse a database of another engine, and a member of a cluster, whose flag is the cluster's."""
+    if record["engine"] not in SUPPORTED:
+        raise RdsIamError(
+            f"The {title(record)} runs {record['engine']}, and this collection switches IAM database authentication of"
+            f" {', '.join(SUPPORTED)} only, since that of other engines is another matter; nothing was changed."
+        )
+    if record["cluster_identifier"]:
+        cluster = record["cluster_identifier"]
+        raise RdsIamError(
+            f"The {title(record)} is a member of the DB cluster {cluster}, and IAM database authentication is set for"
+            f" the whole cluster; use db_cluster_identifier: {cluster}."
+        )
+
+
+def plan(record: dict, enabled: bool, apply_immediately: bool) -> Change | None:
+    """The modification that is missing, or None where there is nothing to send.
+
+    A pending change to the wanted value is sent again only to apply it now; one away from it is taken back.
+    """
+    if _settled(record, enabled):
+        return None
+    if _on_its_way(record, enabled) and (not apply_immediately or _is_modified(record)):
+        return None
+    return Change(enabled, apply_immediately)
+
+
+def is_to_be_marked(record: dict, change: Change | None) -> bool:
+    """Return whether a change switches on a flag that nobody else has switched on, of a database without a mark."""
+    return bool(
+        change
+        and change.enabled
+        and not record["iam_auth_enabled"]
+        and record["pending"].get(FLAG) is not True
+        and record["managed_by"] is None
+    )
+
+
+def is_to_be_unmarked(record: dict, enabled: bool) -> bool:
+    """Return whether the flag is to be off, and the database bears the mark that this collection switched it on."""
+    return not enabled and record["managed_by"] == OURS
+
+
+def is_decided(record: dict, enabled: bool) -> bool:
+    """Whether the record tells if there is something to send.
+
+    Not while RDS applies modifications and the flag is pending: it may be one of them, or wait for the window.
+    """
+    return not (_on_its_way(record, enabled) and _is_modified(record))
+
+
+def _on_its_way(record: dict, enabled: bool) -> bool:
+    return record["iam_auth_enabled"] != enabled and record["pending"].get(FLAG) == enabled
+
+
+def _is_modified(record: dict) -> bool:
+    return record["status"] in (_CONFIGURING, _MODIFYING)
+
+
+def check_flush(record: dict, change: Change, apply_pending: bool) -> None:
+    """Refuse to set off, by an immediate change to an instance, the changes that wait for its maintenance window."""
+    others = _flushed(record, change)
+    if others and not apply_pending:
+        listed = ", ".join(_shown(name, value) for name, value in others.items())
+        raise RdsIamError(
+            f"The {title(record)} has other modifications waiting for its maintenance window ({listed}), and RDS"
+            " applies all of them with an immediate change, which may mean downtime; set apply_pending to true to have"
+            " them applied now, or apply_immediately to false to wait for the window."
+        )
+
+
+def _flushed(record: dict, change: Change) -> dict:
+    """The other pending values that the change sets off; an immediate change to a cluster sets off no others."""
+    if not change.immediately or record["kind"] != "instance":
+        return {}
+    return {name: value for name, value in record["pending"].items() if name not in _STARTED_ANYWAY | {FLAG}}
+
+
+def _shown(name: str, value: object) -> str:
+    return name if "Password" in name else f"{name}={value}"
+
+
+def predict(record: dict, change: Change | None, enabled: bool) -> dict:
+    """Return the record as it will be after the change, or, where nothing is to be sent, after taking its mark away."""
+    mark = OURS if is_to_be_marked(record, change) else record["managed_by"]
+    record = {**record, "managed_by": None if is_to_be_unmarked(record, enabled) else mark}
+    if change is None:
+        return record
+    gone = {FLAG, *_flushed(record, change)}
+    pending = {name: value for name, value in record["pending"].items() if name not in gone}
+    if change.immediately:
+        return {**record, "pending": pending, "iam_auth_enabled": change.enabled}
+    if record["iam_auth_enabled"] != change.enabled:
+        pending[FLAG] = change.enabled
+    return {**record, "pending": pending}
+
+
+def shown(record: dict) -> dict:
+    """Return the part of a record that a change is about, for a diff."""
+    return {name: record[name] for name in ("iam_auth_enabled", "managed_by", "pending")}
+
+
+def describe_progress(record: dict) -> str:
+    """Where a change stands, for the message when time runs out."""
+    flag = "on" if record["iam_auth_enabled"] else "off"
+    pending = record["pending"].get(FLAG)
+    waiting = "" if pending is None else f", the change to {'on' if pending else 'off'} is pending"
+    return f"the flag is {flag}{waiting}, the status is {record['status']}"
