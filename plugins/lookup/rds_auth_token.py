@@ -68,7 +68,7 @@ _raw:
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import credentials, errors, signer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import region_of
 
 
@@ -76,9 +76,9 @@ class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
         try:
-            source = signer.credentials(self.get_option("profile"))
+            source = credentials.find_credentials(self.get_option("profile"))
             return [self._token(source, endpoint) for endpoint in terms]
-        except (RdsIamError, signer.TokenError) as exc:
+        except (RdsIamError, errors.TokenError) as exc:
             raise AnsibleError(str(exc)) from None
 
     def _token(self, source, endpoint: str) -> str:

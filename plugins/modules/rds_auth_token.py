@@ -86,6 +86,7 @@ user:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import errors
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer as token_signer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import region_of
 
@@ -108,7 +109,7 @@ def main():
         if not signer.keys:
             module.fail_json(msg=signer.error)
         token = token_signer.sign(signer.keys, **target)
-    except (RdsIamError, token_signer.TokenError) as exc:
+    except (RdsIamError, errors.TokenError) as exc:
         module.fail_json(msg=str(exc))
     expires_at = token_signer.expires_at(signer.keys, token).strftime("%Y-%m-%dT%H:%M:%SZ")
     module.exit_json(changed=False, token=token, expires_at=expires_at, **target)

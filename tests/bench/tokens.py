@@ -17,9 +17,9 @@ TARGET = ("orders.cabcdefghijk.eu-west-1.rds.amazonaws.com", 3306, "app", "eu-we
 
 
 def ours():
-    from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
+    from ansible_collections.dbops.rds_iam.plugins.module_utils._token import credentials, signer
 
-    source = signer.credentials()
+    source = credentials.find_credentials()
     return lambda: signer.sign(source, *TARGET)
 
 

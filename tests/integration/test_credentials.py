@@ -21,10 +21,12 @@ SOON = "2026-01-02T03:10:00Z"
 PROGRAM = """
 import sys, boto3
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credentials import find_credentials
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.errors import TokenError
 host, profile = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com", (sys.argv[1:] or [None])[0]
 try:
-    source = signer.credentials(profile)
-except signer.TokenError as exc:
+    source = find_credentials(profile)
+except TokenError as exc:
     print(exc)
     sys.exit(3)
 token = signer.sign(source, host, 3306, "app", "eu-west-1")

@@ -17,6 +17,7 @@ import botocore.session
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.principal import parse_principal
 from credential_services import ACCOUNT, KEYS, ROLE, serve
 
 USER = f"arn:aws:iam::{ACCOUNT}:user/ops"
@@ -69,7 +70,7 @@ def look(server, tmp_path, monkeypatch):
                 patch.delenv(name)
             for name, value in own.items():
                 patch.setenv(name, value.replace("PLACE", str(tmp_path)).replace("URL", server.url))
-            principal = None if expected is None else signing_principal.parse_principal(expected)
+            principal = None if expected is None else parse_principal(expected)
             signer = signing_principal.look(profile, "eu-west-1", principal)
         found = {**signer.shown(), "obstacle": signer.obstacle, "may_change": signer.may_change}
         assert KEYS["SecretAccessKey"] not in f"{found} {signer}" and KEYS["SessionToken"] not in f"{found} {signer}"

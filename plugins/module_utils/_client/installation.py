@@ -14,7 +14,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._client import libra
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client.apt import Apt
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client.dnf import Dnf
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.signer import VENV
+from ansible_collections.dbops.rds_iam.plugins.module_utils._venv import VENV
 
 # Where servers are that a PATH need not name.
 _SERVER_PATH = "/usr/sbin:/usr/libexec:/usr/local/sbin:/usr/local/mysql/bin"

@@ -5,7 +5,7 @@
 """PyMySQL and botocore for the Pythons of a client that need them. Private to this collection.
 
 These are the Python that Ansible uses, which runs the modules, and the one that runs rds-mysql and needs botocore only.
-Both also look into the virtual environment of _token, which the former makes where no packages give it the libraries.
+Both also look into the virtual environment of _venv, which the former makes where no packages give it the libraries.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client.packages import Run, reason
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.signer import VENV
+from ansible_collections.dbops.rds_iam.plugins.module_utils._venv import VENV
 
 REQUIREMENTS = ["botocore>=1.29", "PyMySQL>=1.0.2"]
 _OLDEST_DRIVER = (1, 0, 2)

@@ -15,9 +15,9 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKE
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import host_checks
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.auth_log import LOG, Refusal, about, tried_at
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Case, Role, Unread
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import judge
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import credential_sources
 
 # Statuses in which a database takes no logins.
 _CLOSED = {"creating", "deleting", "failed", "rebooting", "starting", "stopped", "stopping", "storage-full"}
@@ -70,8 +70,8 @@ def _proven(case: Case) -> list[Link]:
         return [*(Link(name, OK, _PROVEN) for name in host_checks.NETWORK), Link("login", OK, "refused")]
     said = f"{case.login['current_user']} over {case.login['tls_version']}"
     links = [Link(name, OK, _PROVEN) for name in ("database", "flag", *host_checks.NETWORK, *_REST)]
-    source = host_checks.signer(case).get("source") or signing_principal.FROM_PROFILE
-    if source != signing_principal.FROM_PROFILE:
+    source = host_checks.signer(case).get("source") or credential_sources.FROM_PROFILE
+    if source != credential_sources.FROM_PROFILE:
         aside = Link("profile", UNKNOWN, f"the credentials come from {source}")
         links = [aside if link.name == "profile" else link for link in links]
     return [*links, Link("login", OK, said)]

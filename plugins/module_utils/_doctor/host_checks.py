@@ -10,7 +10,7 @@ from __future__ import annotations
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import Instance
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Link
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Case, Role, Unread
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host.signing_principal import FROM_PROFILE
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credential_sources import FROM_PROFILE
 
 _SKEW = 300  # seconds; a signature of more than that in the future or the past is refused
 NETWORK = ("name", "port", "tls", "certificate")

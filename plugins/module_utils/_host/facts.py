@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import ca_bundle, metadata_service, signing_principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._text import one_line
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer as token_signer
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credentials import credentials_end
 
 _CLIENTS = ("mariadb", "mysql")  # as rds-mysql looks for them
 # What a client of each family must be told so that it verifies the server, and then sends it a token of its own.
@@ -46,7 +46,7 @@ def metadata() -> dict:
 
 def credentials(signer: signing_principal.Signer) -> dict:
     """Return whose credentials sign tokens on this host, where they come from, and when they end."""
-    end = token_signer.credentials_end(signer.keys)
+    end = credentials_end(signer.keys)
     return {
         **signer.shown(),
         "expires_at": end and end.strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -12,8 +12,10 @@ from datetime import datetime, timezone
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import errors
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer as token_signer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import region_of
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.principal import Principal, parse_principal
 
 ALLOWED, DENIED, FAILED, NOT_TRIED = "allowed", "denied", "failed", "not_tried"
 _FIRST_PAUSE = 2  # seconds before the second attempt; each further pause is twice as long
@@ -21,11 +23,11 @@ _LONGEST_WAIT = 3600
 _KEYS_AGE = 300  # seconds after which credentials are looked for anew, since they may have been renewed
 
 
-def check_options(params: dict) -> signing_principal.Principal | None:
+def check_options(params: dict) -> Principal | None:
     """Return the principal that must sign. Raises RdsIamError for options that cannot be."""
     connection.check_seconds("connect_timeout", params["connect_timeout"])
     connection.check_seconds("wait_timeout", params["wait_timeout"], least=0, most=_LONGEST_WAIT)
-    return None if params["principal"] is None else signing_principal.parse_principal(params["principal"])
+    return None if params["principal"] is None else parse_principal(params["principal"])
 
 
 class LoginTest:
@@ -108,7 +110,7 @@ class LoginTest:
             return {"verdict": DENIED, **connection.shown(exc), "client_host": exc.client_host}
         except connection.NoConnection as exc:
             return {"verdict": FAILED, **connection.shown(exc)}
-        except (RdsIamError, token_signer.TokenError) as exc:
+        except (RdsIamError, errors.TokenError) as exc:
             return {"verdict": FAILED, "failed_at": "token", "msg": str(exc)}
 
     def _may_pass_by_itself(self, record: dict) -> bool:

@@ -7,41 +7,23 @@
 from __future__ import annotations
 
 import os
-import pwd
-import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _child_process
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_reason
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import metadata_service
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer as token_signer
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import credentials, errors
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credential_sources import FROM_PROFILE, remedy
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.principal import (
+    PRINCIPAL_ARN,
+    ROLE_NAME,
+    Principal,
+    parse_principal,
+)
 
-# The name of an instance profile as a source of credentials, in botocore.
-FROM_PROFILE = "iam-role"
 _SECONDS = 30  # for all that credentials are looked for in: files, programs, services, and AWS STS
 _STS_TIMEOUT = 5  # seconds
-_ROLE = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
-_ARN = re.compile(
-    r"arn:aws[\w-]*:(?:iam::(?P<account>\d{12}):(?P<kind>role|user)/(?:[!-~]+/)?(?P<name>[\w+=,.@-]+)"
-    r"|sts::(?P<session_account>\d{12}):assumed-role/(?P<role>[\w+=,.@-]+)/[\w+=,.@-]+)",
-    re.ASCII,
-)
-# What brings sources about, by their names in botocore: variables, and files, with the variable that names another one.
-_VARIABLES = {
-    "env": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
-    "assume-role-with-web-identity": "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN",
-    "container-role": "AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-}
-_FILES = {
-    "shared-credentials-file": ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
-    **dict.fromkeys(
-        ("assume-role", "config-file", "custom-process", "login", "sso"), ("AWS_CONFIG_FILE", "~/.aws/config")
-    ),
-    "ec2-credentials-file": ("AWS_CREDENTIAL_FILE", "~"),
-    "boto-config": ("BOTO_CONFIG", "~/.boto"),
-}
 
 
 @dataclass(frozen=True)
@@ -55,28 +37,6 @@ class Keys:
 
     def get_frozen_credentials(self) -> Keys:
         return self
-
-
-@dataclass(frozen=True)
-class Principal:
-    """An IAM role or IAM user. The account is None where only the name of a role is known."""
-
-    kind: str
-    name: str
-    account: str | None
-    text: str
-
-    def __str__(self) -> str:
-        account = f" of the account {self.account}" if self.account and self.text == self.name else ""
-        return f"the IAM {self.kind} {self.text}{account}"
-
-    def is_same(self, other: Principal) -> bool:
-        """Compare by what IAM holds unique: the name within the account, whatever its path and its case.
-
-        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: names are not distinguished by case.
-        """
-        accounts = {self.account, other.account} - {None}
-        return self.kind == other.kind and self.name.lower() == other.name.lower() and len(accounts) < 2
 
 
 @dataclass(frozen=True)
@@ -95,20 +55,6 @@ class Signer:
     def shown(self) -> dict:
         """Return what may be told of it."""
         return {name: getattr(self, name) for name in ("source", "principal", "role_name", "is_expected", "error")}
-
-
-def parse_principal(text: str) -> Principal:
-    """Read the name of an IAM role, or the ARN of a role, of a session of a role, or of an IAM user."""
-    arn = _ARN.fullmatch(text)
-    if arn:
-        account = arn["account"] or arn["session_account"]
-        return Principal(arn["kind"] or "role", arn["name"] or arn["role"], account, text)
-    if not _ROLE.fullmatch(text):
-        raise RdsIamError(
-            f"The principal {text!r} is neither the name of an IAM role nor the ARN of an IAM role or IAM user; give"
-            " one of these, such as app-rds or arn:aws:iam::123456789012:role/app-rds."
-        )
-    return Principal("role", text, None, text)
 
 
 def look(profile: str | None, region: str | None, expected: Principal | None) -> Signer:
@@ -133,7 +79,7 @@ def look(profile: str | None, region: str | None, expected: Principal | None) ->
 
 def _judge(signer: Signer, account: str | None, expected: Principal) -> Signer:
     principal = None
-    if _ARN.fullmatch(signer.principal or ""):
+    if PRINCIPAL_ARN.fullmatch(signer.principal or ""):
         principal = parse_principal(signer.principal)
     elif signer.role_name:
         principal = Principal("role", signer.role_name, account, signer.role_name)
@@ -145,7 +91,7 @@ def _judge(signer: Signer, account: str | None, expected: Principal) -> Signer:
         whose = f"which are not known to be those of {expected} ({signer.error})"
     obstacle = (
         f"This host signs with credentials from {signer.source}, {whose}, so a login would prove nothing about that"
-        f" {expected.kind}; {_remedy(signer.source, expected)}."
+        f" {expected.kind}; {remedy(signer.source, expected)}."
     )
     return replace(signer, is_expected=False, obstacle=obstacle, may_change=signer.source == FROM_PROFILE)
 
@@ -155,17 +101,17 @@ def _find(profile: str | None, region: str | None, role_with_account: str | None
     # The environment comes first, and needs nothing of what a session of botocore loads.
     served = _Remembering(None) if "AWS_ACCESS_KEY_ID" in os.environ and not profile else _remember_role(profile)
     try:
-        found = token_signer.credentials(profile)
-    except token_signer.NoCredentials as exc:
-        return {"error": str(exc), "absent": not isinstance(exc, token_signer.UnreadableCredentials)}
-    keys, end = found.get_frozen_credentials(), token_signer.credentials_end(found)
+        found = credentials.find_credentials(profile)
+    except errors.NoCredentials as exc:
+        return {"error": str(exc), "absent": not isinstance(exc, errors.UnreadableCredentials)}
+    keys, end = found.get_frozen_credentials(), credentials.credentials_end(found)
     known = {
         "source": found.method,
         "keys": [keys.access_key, keys.secret_key, keys.token],
         "expires_at": end and end.timestamp(),
         **dict.fromkeys(("principal", "role_name", "account", "error")),
     }
-    role = served.role_name if found.method == FROM_PROFILE and _ROLE.fullmatch(served.role_name or "") else None
+    role = served.role_name if found.method == FROM_PROFILE and ROLE_NAME.fullmatch(served.role_name or "") else None
     if role:
         known["principal"] = known["role_name"] = role
         if role.lower() != (role_with_account or "").lower():
@@ -175,7 +121,7 @@ def _find(profile: str | None, region: str | None, role_with_account: str | None
             return known
     arn, known["error"] = _ask_sts(profile, keys, region)
     if arn:
-        session = _ARN.fullmatch(arn)
+        session = PRINCIPAL_ARN.fullmatch(arn)
         known.update(principal=arn, role_name=session and session["role"])
     return known
 
@@ -196,7 +142,7 @@ class _Remembering:
 def _remember_role(profile: str | None) -> _Remembering:
     """Have the role of the instance profile remembered when its credentials are fetched."""
     try:
-        provider = token_signer._session(profile).get_component("credential_provider").get_provider(FROM_PROFILE)
+        provider = credentials.botocore_session(profile).get_component("credential_provider").get_provider(FROM_PROFILE)
         provider._role_fetcher = _Remembering(provider._role_fetcher)
         return provider._role_fetcher
     except Exception:  # without botocore, or with another one: STS is asked, or what is wrong is said by whoever signs
@@ -210,7 +156,7 @@ def _ask_sts(profile: str | None, keys, region: str | None) -> tuple[str | None,
     try:
         from botocore.config import Config
 
-        session = token_signer._session(profile)
+        session = credentials.botocore_session(profile)
         # The default of older versions of botocore is the global endpoint, which a private network does not reach.
         session.set_config_variable("sts_regional_endpoints", "regional")
         once = Config(connect_timeout=_STS_TIMEOUT, read_timeout=_STS_TIMEOUT, retries={"total_max_attempts": 1})
@@ -225,22 +171,3 @@ def _ask_sts(profile: str | None, keys, region: str | None) -> tuple[str | None,
         return client.get_caller_identity()["Arn"], None
     except Exception as exc:
         return None, f"AWS STS does not tell: {aws_reason(exc, 'sts')}"
-
-
-def _remedy(source: str, expected: Principal) -> str:
-    """Return what to do about credentials of this source, without the end of the sentence."""
-    if source == FROM_PROFILE:
-        return (
-            f"attach the instance profile of {expected.name} to this host (role dbops.rds_iam.role_attachment), or wait"
-            " until the instance metadata service serves it"
-        )
-    user, instead = pwd.getpwuid(os.geteuid()).pw_name, "or name the principal that is to sign"
-    if source in _VARIABLES:
-        where = "/etc/environment, env_keep and env_file of sudo, and environment in the play can set them"
-        return f"take {_VARIABLES[source]} out of the environment of {user} ({where}), {instead}"
-    if source in _FILES:
-        variable, default = _FILES[source]
-        file = os.path.expanduser(os.environ.get(variable) or default)
-        named = " (profile $AWS_PROFILE)" if os.environ.get("AWS_PROFILE") else ""
-        return f"remove them from {file}{named} of {user}, {instead}"
-    return f"remove what they come from, {instead}"

@@ -10,30 +10,15 @@ import json
 import re
 from dataclasses import dataclass
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.user_names import check_user_name
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 SID, ACTION = "RdsIamConnect", "rds-db:connect"  # of the statement that this collection writes
 INLINE_LIMIT = 10_240  # characters of all inline policies of a role together, white space not counted
-_NAME_LIMIT = 32  # MySQL's; MariaDB takes longer names, and a fleet may hold both
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html, pattern of PolicyDocument. Whether IAM
 # reads others that are escaped in JSON is not documented.
 _NOT_IN_POLICIES = re.compile(r"[^\t\n\r -\xff]")
 _PREFIX = re.compile(r"arn:aws[a-z-]*:rds-db:[a-z0-9-]+:\d{12}:dbuser:(?:db|cluster|prx)-[A-Za-z0-9]+")
-
-
-def check_user_name(name: str) -> None:
-    """Refuse a database user name that cannot be one, or that a policy would read as more than one."""
-    if not isinstance(name, str) or not name:
-        raise RdsIamError(f"A database user name must be a text that is not empty, and {name!r} is not.")
-    if len(name) > _NAME_LIMIT:
-        raise RdsIamError(
-            f"The database user name {name} has {len(name)} characters, and MySQL takes {_NAME_LIMIT}; shorten it."
-        )
-    if re.search(r"[*?]|\$\{", name):
-        raise RdsIamError(
-            f"The database user name {name} has *, ? or ${{ in it, which an IAM policy reads as a pattern that matches"
-            " other users too; give every user by name."
-        )
 
 
 def _check_name_in_policy(name: str) -> None:

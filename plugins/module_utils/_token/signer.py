@@ -4,43 +4,22 @@
 
 """Sign RDS authentication tokens. Private to this collection.
 
-The program rds-mysql begins with this text, so it imports nothing but botocore and the standard library.
+The program rds-mysql contains this file, without its imports from the collection.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import hmac
-import os
 import re
-import sys
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
 
-# Where the role mysql_client puts botocore and PyMySQL on a host whose distribution has no packages of them. What is
-# installed otherwise comes first.
-VENV = "/opt/dbops-rds-iam"
-sys.path.append(f"{VENV}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages")
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credentials import credentials_end
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.errors import TokenError
 
 LIFETIME = 900  # seconds; RDS refuses a token that claims more
 _NO_BODY = hashlib.sha256(b"").hexdigest()
-
-
-class TokenError(Exception):
-    """One sentence on why there is no token."""
-
-    failed_at = "token"
-
-
-class NoCredentials(TokenError):
-    """There is nothing to sign with."""
-
-    failed_at = "credentials"
-
-
-class UnreadableCredentials(NoCredentials):
-    """There is something to sign with, or a reason to look for it, and it cannot be read."""
 
 
 def _check(endpoint: str, port: int, user: str) -> None:
@@ -51,50 +30,6 @@ def _check(endpoint: str, port: int, user: str) -> None:
         raise TokenError(f"Port {port} of {endpoint} is not between 1 and 65535.")
     if not user or any(ord(char) < 32 for char in user):
         raise TokenError(f"The database user for {endpoint} is empty or has control characters in it.")
-
-
-@functools.cache
-def _session(profile: str | None):
-    """One session for each profile in a process: finding the credentials is the slow part of a token."""
-    from botocore.session import Session
-
-    return Session(profile=profile)
-
-
-def _find(profile: str | None):
-    """What a session of botocore finds, which looks into the environment first, unless a profile is named.
-
-    Most of the time of a first token is spent on loading what a session needs, and the environment needs none of it.
-    """
-    from botocore.credentials import EnvProvider
-
-    named = profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
-    return (None if named else EnvProvider().load()) or _session(profile).get_credentials()
-
-
-def credentials(profile: str | None = None):
-    """The credentials that botocore finds: environment, profile, web identity, container, instance profile."""
-    try:
-        found = _find(profile)
-        if found is not None:
-            found.get_frozen_credentials()  # fetches them, if they are the kind that is fetched
-    except ImportError:
-        raise UnreadableCredentials(
-            f"botocore is not installed for {sys.executable} on this host, nor in {VENV}; install it (package"
-            " python3-botocore on Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
-        ) from None
-    except Exception as exc:  # files, programs and services that answer with anything; each becomes one sentence
-        reason = " ".join(str(exc).split())[:300].rstrip(".") or type(exc).__name__
-        raise UnreadableCredentials(
-            f"AWS credentials could not be read: {reason}; correct the profile, the variable or the service that they"
-            " come from."
-        ) from None
-    if found is None:
-        raise NoCredentials(
-            "No AWS credentials were found on this host; attach an instance profile to it"
-            " (role dbops.rds_iam.role_attachment) or configure a profile."
-        )
-    return found
 
 
 def sign(source, endpoint: str, port: int, user: str, region: str) -> str:
@@ -135,8 +70,3 @@ def expires_at(source, token: str) -> datetime:
     signed_at = datetime.strptime(re.search(r"X-Amz-Date=(\w+)", token)[1], "%Y%m%dT%H%M%SZ")
     end = signed_at.replace(tzinfo=timezone.utc) + timedelta(seconds=LIFETIME)
     return min(filter(None, (end, credentials_end(source))))
-
-
-def credentials_end(source) -> datetime | None:
-    """When temporary credentials end."""
-    return getattr(source, "_expiry_time", None)  # botocore has no public name for it

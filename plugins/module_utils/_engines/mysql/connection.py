@@ -31,9 +31,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.trans
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import parse
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.signer import (
-    VENV,  # and looks for libraries there, too
-)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._venv import VENV  # makes its libraries importable
 
 try:
     import pymysql

@@ -29,7 +29,10 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.clien
     usage,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.login_relay import Target, start, trust
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.signer import VENV, TokenError, credentials, sign
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credentials import find_credentials
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.errors import TokenError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.signer import sign
+from ansible_collections.dbops.rds_iam.plugins.module_utils._venv import VENV
 
 LOGIN_TIMEOUT = 30  # seconds, if --connect-timeout says nothing else
 # What says neither where to log in, nor as whom, by which plugin and whom to trust, among the variables of the clients.
@@ -177,7 +180,7 @@ def target(database: Database, user: str, auth_method: bytes, timeout: float) ->
         ) from None
     except OSError as exc:
         raise UsageError(f"the CA file {ca_file} cannot be used: {exc.strerror or exc}.") from None
-    source = credentials()
+    source = find_credentials()
 
     def make_token() -> str:
         return sign(source, database["endpoint"], database["port"], user, database["region"])

@@ -25,8 +25,8 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privi
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import Problem
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.user_names import check_user_name
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.connect_policy import check_user_name
 
 PLUGIN = "AWSAuthenticationPlugin"
 AUTH_STRING = "RDS"

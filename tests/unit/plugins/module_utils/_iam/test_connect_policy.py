@@ -11,7 +11,6 @@ import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.connect_policy import (
     INLINE_LIMIT,
-    check_user_name,
     connect_policy,
     merge,
     our_statement,
@@ -135,17 +134,6 @@ def test_the_size_is_that_of_the_text_that_is_sent():
     counted = sum(not character.isspace() for character in json.dumps(document, sort_keys=True))
     with pytest.raises(RdsIamError, match=f"for 200 pairs .* has {counted} characters"):
         connect_policy([record(ARN)], users)
-
-
-@pytest.mark.parametrize("name", ["app", "a" * 32, "o'brien", "a$b", "ünï", "żółw", "a\x00"])
-def test_user_names(name):
-    check_user_name(name)
-
-
-@pytest.mark.parametrize("name", ["", "a" * 33, "a*", "a?", "${aws:username}", None, 7])
-def test_user_names_that_are_refused(name):
-    with pytest.raises(RdsIamError):
-        check_user_name(name)
 
 
 @pytest.mark.parametrize("name", ["żółw", "a\x00", "a*"])

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import datetime
-import functools
 
 import boto3
 import botocore.auth
 import botocore.session
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token import errors, signer
 from botocore.credentials import Credentials, RefreshableCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,7 +75,7 @@ def test_equals_botocore(pair, data):
     ],
 )
 def test_bad_input_is_refused(endpoint, port, user, word):
-    with pytest.raises(signer.TokenError, match=word):
+    with pytest.raises(errors.TokenError, match=word):
         signer.sign(CREDENTIALS["key"], endpoint, port, user, "eu-west-1")
 
 
@@ -86,37 +85,3 @@ def test_expires_with_the_token_or_the_credentials():
     early = NOW + datetime.timedelta(seconds=60)
     ending = RefreshableCredentials("AK", "SK", "T", early, refresh_using=dict, method="test")
     assert signer.expires_at(ending, token) == early
-
-
-def test_no_credentials_is_one_sentence(monkeypatch, tmp_path):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setattr(signer, "_session", signer._session.__wrapped__)
-    with pytest.raises(signer.TokenError, match="No AWS credentials were found"):
-        signer.credentials()
-    with pytest.raises(signer.TokenError, match="could not be read"):
-        signer.credentials("no-such-profile")
-
-
-def test_later_tokens_cost_no_new_session(monkeypatch, tmp_path):
-    sessions = []
-
-    class Counted(botocore.session.Session):
-        def __init__(self, *arguments, **options):
-            sessions.append(self)
-            super().__init__(*arguments, **options)
-
-    keys = "aws_access_key_id = AKID\naws_secret_access_key = secret\n"
-    (tmp_path / "credentials").write_text(f"[default]\n{keys}\n[two]\n{keys}")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setattr(botocore.session, "Session", Counted)
-    monkeypatch.setattr(signer, "_session", functools.cache(signer._session.__wrapped__))
-    for number in range(100):
-        for profile in (None, "two"):
-            signer.sign(signer.credentials(profile), "db.example.com", 3306, f"user{number}", "eu-west-1")
-    assert len(sessions) == 2, "one for each profile"
