@@ -317,7 +317,11 @@ user_rows:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import admin_login, manage_users, user_plan
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import (
+    admin_login,
+    desired_users,
+    manage_users,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import (
     DriverError,
     MissingPrerequisite,
@@ -326,8 +330,8 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 
 
 def run(module: AnsibleModule, result: dict) -> None:
-    items = user_plan.wanted(module.params["users"])
-    with admin_login.log_in(module.params) as connection:
+    items = desired_users.parse_users(module.params["users"])
+    with admin_login.open_session(module.params) as connection:
         one_run = manage_users.Run(connection, module.params, result, module.warn)
         one_run.plan(items, module._diff)
         if not module.check_mode:
@@ -337,7 +341,7 @@ def run(module: AnsibleModule, result: dict) -> None:
 
 def unread(module: AnsibleModule, missing: Exception) -> dict:
     """Return what check mode says where earlier tasks would have installed what is missing."""
-    result = manage_users.no_server(user_plan.wanted(module.params["users"]), module._diff)
+    result = manage_users.no_server(desired_users.parse_users(module.params["users"]), module._diff)
     module.warn(f"{missing} The accounts could not be read; what would change is shown as if none of them existed.")
     return result
 

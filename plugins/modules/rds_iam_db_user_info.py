@@ -104,8 +104,9 @@ accounts:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import (
     admin_login,
+    database_user,
+    desired_users,
     session,
-    user_plan,
     user_reader,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError
@@ -113,12 +114,12 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def record(account: user_plan.Account) -> dict:
-    return {**to_row(account), "system": user_plan.is_system(account.name)}
+def record(account: database_user.DatabaseUser) -> dict:
+    return {**to_row(account), "system": desired_users.is_system(account.name)}
 
 
 def run(params: dict) -> dict:
-    with admin_login.log_in(params) as connection:
+    with admin_login.open_session(params) as connection:
         accounts = user_reader.read_accounts(connection, session.prepare(connection, params["login_host"]))
     return {"changed": False, "accounts": [record(accounts[key]) for key in sorted(accounts) if not accounts[key].role]}
 

@@ -457,7 +457,7 @@ host:
 from itertools import compress
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection, error_texts
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import facts
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host.login_test import LoginTest
@@ -467,15 +467,15 @@ def reach(login, params):
     """Return how far the host gets to the endpoint of a login."""
     record = {"endpoint": login["endpoint"], "port": login["port"], "failed_at": None, "msg": None}
     try:
-        connection.reach(
+        connection.probe_tls(
             host=login["endpoint"],
             port=login["port"],
             ca_file=login["ca_file"] or params["ca_file"],
             connect_host=login["connect_host"],
             timeout=params["connect_timeout"],
         )
-    except connection.NoConnection as exc:
-        record.update(connection.shown(exc))
+    except error_texts.NoConnection as exc:
+        record.update(error_texts.to_result(exc))
     return record
 
 

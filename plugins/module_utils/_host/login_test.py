@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timezone
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection, error_texts
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import errors
@@ -106,10 +106,10 @@ class LoginTest:
                 timeout=self.params["connect_timeout"],
             )
             return {"verdict": ALLOWED, **facts}
-        except connection.AccessDenied as exc:
-            return {"verdict": DENIED, **connection.shown(exc), "client_host": exc.client_host}
-        except connection.NoConnection as exc:
-            return {"verdict": FAILED, **connection.shown(exc)}
+        except error_texts.AccessDenied as exc:
+            return {"verdict": DENIED, **error_texts.to_result(exc), "client_host": exc.client_host}
+        except error_texts.NoConnection as exc:
+            return {"verdict": FAILED, **error_texts.to_result(exc)}
         except (RdsIamError, errors.TokenError) as exc:
             return {"verdict": FAILED, "failed_at": "token", "msg": str(exc)}
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection, error_texts
 
 # Documented in plugins/doc_fragments/login.py.
 ARGUMENTS = {
@@ -20,7 +20,7 @@ ARGUMENTS = {
 }
 
 
-def log_in(params: dict):
+def open_session(params: dict):
     """The session that the options of a module ask for."""
     return connection.connect(
         host=params["login_host"],
@@ -35,5 +35,5 @@ def log_in(params: dict):
 
 def unreadable(params: dict, exc: Exception) -> str:
     """The sentence for a session that may not read the accounts."""
-    why = connection.server_error(exc)[1]
+    why = error_texts.server_error(exc)[1]
     return f"The accounts of {params['login_host']} could not be read as {params['login_user']}: {why}."

@@ -9,26 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import (
+    desired_users,
     refusals,
     server_reader,
     session,
+    user_conflicts,
     user_plan,
     user_reader,
     user_sessions,
     user_writer,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError, server_error
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import DatabaseUser
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.desired_users import DesiredUser
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import MARK
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privilege_plan import Grant, Statement
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import show_level
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import Problem, Refused, listed
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_plan import Account, Wanted
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_rows import user_rows
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def no_server(items: list[Wanted], diff: bool) -> dict:
+def no_server(items: list[DesiredUser], diff: bool) -> dict:
     """Return what is reported of a server that could not be read, as if it had none of the database users.
 
     Which statements that takes depends on the server, so there are none.
@@ -64,7 +68,7 @@ def report(items: list, current: dict, plans: dict, kept: dict, diff: bool) -> d
     return result
 
 
-def _user(item: Wanted, statements: list[str], reason: str) -> dict:
+def _user(item: DesiredUser, statements: list[str], reason: str) -> dict:
     return {
         "name": item.account.name,
         "host": item.account.host,
@@ -84,9 +88,9 @@ class Run:
         self.connection, self.params, self.result, self.warn = connection, params, result, warn
         self.where = params["login_host"]
         self.kept: dict[tuple[str, str], str] = {}
-        self.current: dict[tuple[str, str], Account] = {}
+        self.current: dict[tuple[str, str], DatabaseUser] = {}
 
-    def plan(self, items: list[Wanted], diff: bool) -> None:
+    def plan(self, items: list[DesiredUser], diff: bool) -> None:
         """Read the server and plan, or raise Refused with all that stands against it."""
         traits = session.prepare(self.connection, self.where)
         login = server_reader.read_login(self.connection)
@@ -94,13 +98,13 @@ class Run:
         self.items, problems = items, []
         if any(item.account.privileges for item in items):
             dialect = user_reader.read_dialect(self.connection, self.server)
-            self.items, problems = user_plan.on_server(items, dialect, self.where)
+            self.items, problems = desired_users.on_server(items, dialect, self.where)
         self.current = user_writer.read(self.connection, self.items, traits)
         self.result["user_rows"] = self._user_rows()
         if self.params["only_managed"]:
-            reasons = {item.account.key: user_plan.why_kept(item, self._existing(item)) for item in self.items}
+            reasons = {item.account.key: user_conflicts.why_kept(item, self._existing(item)) for item in self.items}
             self.kept = {key: reason for key, reason in reasons.items() if reason}
-        problems += user_plan.find_conflicts(self._active(), self.current, self.server)
+        problems += user_conflicts.find_conflicts(self._active(), self.current, self.server)
         problems += self._dependents()
         problems += self._privileges()
         plans = {item.account.key: self._statements(item) for item in self.items}
@@ -123,14 +127,14 @@ class Run:
     def _user_rows(self, accounts: dict | None = None) -> list[dict]:
         return user_rows(accounts or self.current, [item.account.name for item in self.items])
 
-    def _existing(self, item: Wanted) -> Account | None:
+    def _existing(self, item: DesiredUser) -> DatabaseUser | None:
         return self.current.get(item.account.key)
 
-    def _active(self) -> list[Wanted]:
+    def _active(self) -> list[DesiredUser]:
         """Return what is asked for, without the users that stay as they are."""
         return [item for item in self.items if item.account.key not in self.kept]
 
-    def _statements(self, item: Wanted) -> list[str]:
+    def _statements(self, item: DesiredUser) -> list[str]:
         if item.account.key in self.kept:
             return []
         return user_plan.plan(item, self._existing(item), self.server)
@@ -205,7 +209,7 @@ class Run:
                 " false for those that are to be unlocked."
             )
 
-    def _is_left_locked(self, item: Wanted) -> bool:
+    def _is_left_locked(self, item: DesiredUser) -> bool:
         existing = self._existing(item)
         return bool(item.present and existing and existing.locked and item.locked is None)
 
@@ -254,7 +258,7 @@ class Run:
                 " are as they are to be, so end the sessions by hand."
             ) from None
 
-    def _warn_of_sessions(self, item: Wanted, open_sessions: list) -> None:
+    def _warn_of_sessions(self, item: DesiredUser, open_sessions: list) -> None:
         if not open_sessions:
             return
         clients = listed(dict.fromkeys(one.client or "an unknown client" for one in open_sessions))

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError, server_error
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Traits
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import PLUGIN, DatabaseUser
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import (
     MARK_DATABASE,
     MARK_KEY,
@@ -25,7 +26,6 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privi
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server, Traits
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.session import rows
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_plan import PLUGIN, Account
 
 # Authentication strings of other plugins are the hashes of passwords, and stay where they are.
 _AUTH_STRING = f"IF(LOWER(u.plugin) = '{PLUGIN.lower()}', u.authentication_string, '')"
@@ -88,13 +88,13 @@ def read_dialect(connection, server: Server) -> Dialect:
     return Dialect(names, server.login.may_grant, server.traits.lower_case)
 
 
-def read_accounts(connection, traits: Traits) -> dict[tuple[str, str], Account]:
+def read_accounts(connection, traits: Traits) -> dict[tuple[str, str], DatabaseUser]:
     """Read all database users, by name and host, without their privileges."""
     result = {}
     for row in rows(connection, _MARIADB_ACCOUNTS if traits.mariadb else _MYSQL_ACCOUNTS):
         user, host, plugin, auth_string, tls, locked, factors, role, restrictions, iam_among, *rest = row
         expires, expired, managed = map(bool, rest)
-        result[user, host] = Account(
+        result[user, host] = DatabaseUser(
             user,
             host,
             plugin,

@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError, server_error
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.row_match import candidates
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.session import rows, send
 

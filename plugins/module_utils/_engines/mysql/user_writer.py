@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import user_plan, user_reader
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError, server_error
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import database_user, user_plan, user_reader
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server, Traits
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.session import send
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
@@ -19,7 +20,7 @@ def read(connection, items: list, traits: Traits) -> dict:
     ours = [accounts[item.account.key] for item in items if item.account.key in accounts]
     held = user_reader.read_privileges(connection, ours) if ours else {}
     for account in ours:
-        accounts[account.key] = user_plan.with_privileges(account, held.get(account.key, {}))
+        accounts[account.key] = database_user.with_privileges(account, held.get(account.key, {}))
     return accounts
 
 
@@ -30,7 +31,7 @@ def apply(connection, items: list, current: dict, result: dict, server: Server) 
     result.pop("user_rows")  # until they are read again
     for item in changing:
         users[item.account.key].update(outcome="not tried", changed=False)
-    for group in user_plan.together(changing, current):
+    for group in user_plan.batch(changing, current):
         ours = [users[item.account.key] for item in group]
         todo = [user["statements"] for user in ours]
         if len(group) > 1:
@@ -70,7 +71,7 @@ def _apply_together(connection, group: list, users: list[dict], result: dict, se
         user.update(outcome="failed", changed=True)
     confirmed = 0
     try:
-        for statement in user_plan.plan_together(group, server):
+        for statement in user_plan.plan_batch(group, server):
             send(connection, statement)
             confirmed += 1
         return [[] for user in users]

@@ -18,7 +18,7 @@ import threading
 
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection as mysql_connection
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import masking
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import error_texts, masking
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
 from cryptography import x509
@@ -215,7 +215,7 @@ def test_access_denied_is_told_from_all_else(authority, code):
 
     server = Server(script)
     options = {"host": NAME, "connect_host": "127.0.0.1", "port": server.port, "user": "app", "secret": SECRET}
-    with pytest.raises(mysql_connection.AccessDenied, match="refused the login of app"):
+    with pytest.raises(error_texts.AccessDenied, match="refused the login of app"):
         mysql_connection.connect(**options, ca_file=str(authority.file), timeout=3)
 
 
@@ -346,7 +346,7 @@ def test_an_error_in_place_of_the_greeting_is_nobodys_word(authority, code, text
         server.read_all(connection)
 
     server, message = attempt(authority, script)
-    assert not isinstance(server.failure, mysql_connection.AccessDenied) and server.received == b""
+    assert not isinstance(server.failure, error_texts.AccessDenied) and server.received == b""
     assert (server.failure.failed_at, server.failure.server_error) == ("port", code)
     assert f'nobody has verified who says "{text}" (error {code})' in message and advice in message
 
@@ -359,7 +359,7 @@ def test_an_error_in_place_of_tls_is_nobodys_word(authority):
         server.read_all(connection)
 
     server, _message = attempt(authority, script)
-    assert not isinstance(server.failure, mysql_connection.AccessDenied) and server.failure.failed_at == "tls"
+    assert not isinstance(server.failure, error_texts.AccessDenied) and server.failure.failed_at == "tls"
 
 
 def test_an_error_that_is_sent_along_with_the_greeting_is_not_read(authority):
@@ -373,7 +373,7 @@ def test_an_error_that_is_sent_along_with_the_greeting_is_not_read(authority):
         server.read_all(context.wrap_socket(connection, server_side=True))
 
     server, _message = attempt(authority, script, timeout=1)
-    assert not isinstance(server.failure, mysql_connection.AccessDenied)
+    assert not isinstance(server.failure, error_texts.AccessDenied)
 
 
 @pytest.mark.parametrize(
@@ -382,8 +382,8 @@ def test_an_error_that_is_sent_along_with_the_greeting_is_not_read(authority):
 )
 def test_reaching_a_server_that_is_not_verified_ends_where_it_is(authority, words, failed_at):
     server = Server(lambda server, connection: (connection.sendall(words), server.read_all(connection)))
-    with pytest.raises(mysql_connection.NoConnection) as failure:
-        mysql_connection.reach(
+    with pytest.raises(error_texts.NoConnection) as failure:
+        mysql_connection.probe_tls(
             host=NAME, connect_host="127.0.0.1", port=server.port, ca_file=str(authority.file), timeout=3
         )
     server.thread.join(20)
@@ -452,8 +452,8 @@ def test_a_server_that_never_ends(authority, stage, make):
 def test_a_server_that_is_only_reached_and_never_ends(authority):
     endless = dripping()
     server = Server(lambda server, connection: (connection.sendall(b"\xff\xff\xff\0\x0a"), endless.send(connection)))
-    with pytest.raises(mysql_connection.NoConnection, match="did not come to TLS within 1 seconds in all") as failure:
-        mysql_connection.reach(
+    with pytest.raises(error_texts.NoConnection, match="did not come to TLS within 1 seconds in all") as failure:
+        mysql_connection.probe_tls(
             host=NAME, connect_host="127.0.0.1", port=server.port, ca_file=str(authority.file), timeout=1
         )
     server.thread.join(20)
@@ -486,8 +486,8 @@ def test_a_verified_server_that_never_ends_the_result_of_a_statement(authority, 
 def test_a_resolver_that_does_not_answer(authority, monkeypatch):
     over = threading.Event()
     monkeypatch.setattr(mysql_connection, "_look_up", lambda host, port: over.wait(60))
-    with pytest.raises(mysql_connection.NoConnection, match="was not resolved within 1 seconds in all") as failure:
-        mysql_connection.reach(host=NAME, connect_host=None, port=3306, ca_file=str(authority.file), timeout=1)
+    with pytest.raises(error_texts.NoConnection, match="was not resolved within 1 seconds in all") as failure:
+        mysql_connection.probe_tls(host=NAME, connect_host=None, port=3306, ca_file=str(authority.file), timeout=1)
     assert failure.value.failed_at == "name"
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
@@ -495,15 +495,15 @@ def test_a_resolver_that_does_not_answer(authority, monkeypatch):
 
 @pytest.mark.parametrize("host", ["no-such-name.invalid", "a" * 64 + ".example.com", "a..b"])
 def test_a_name_that_does_not_resolve(authority, host):
-    with pytest.raises(mysql_connection.NoConnection, match="cannot be reached") as failure:
-        mysql_connection.reach(host=host, connect_host=None, port=3306, ca_file=str(authority.file), timeout=10)
+    with pytest.raises(error_texts.NoConnection, match="cannot be reached") as failure:
+        mysql_connection.probe_tls(host=host, connect_host=None, port=3306, ca_file=str(authority.file), timeout=10)
     assert failure.value.failed_at == "name"
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 3601, 31536001, 10**12])
 def test_times_that_cannot_be(authority, seconds):
     options = {"host": NAME, "connect_host": None, "port": 3306, "ca_file": str(authority.file), "timeout": seconds}
-    for call, more in ((mysql_connection.connect, {"user": "app", "secret": SECRET}), (mysql_connection.reach, {})):
+    for call, more in ((mysql_connection.connect, {"user": "app", "secret": SECRET}), (mysql_connection.probe_tls, {})):
         with pytest.raises(
             RdsIamError, match=rf"connect_timeout is {seconds}; give a number of seconds from 1 to 3600"
         ):
@@ -555,10 +555,10 @@ def test_a_short_secret_masks_no_more_than_itself(authority, secret):
         secure.sendall(packet(3, refusal(1064, b"no error here")[4:]))
         server.read_all(secure)
 
-    mysql_connection._secrets.clear()  # those of the tests before this one
+    error_texts.secrets.clear()  # those of the tests before this one
     server = Server(script)
     options = {"host": NAME, "connect_host": "127.0.0.1", "port": server.port, "user": "app", "secret": secret}
-    with pytest.raises(mysql_connection.NoConnection) as failure:
+    with pytest.raises(error_texts.NoConnection) as failure:
         mysql_connection.log_in(**options, ca_file=str(authority.file), timeout=3)
     server.thread.join(20)
     words = "no error here".replace(secret, "********") if secret else "no error here"
@@ -631,7 +631,7 @@ def test_greetings_by_chance(authority, seed):
     server, _message = attempt(authority, script, timeout=2)
     assert SECRET.encode() not in b"".join(plain)
     if in_clear:
-        assert not isinstance(server.failure, mysql_connection.AccessDenied) and server.failure.failed_at in (
+        assert not isinstance(server.failure, error_texts.AccessDenied) and server.failure.failed_at in (
             "port",
             "tls",
         )
