@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A link of the chain between a host and a database. Private to this collection."""
+"""The result of a check between a host and a database. Pure, and private to this collection."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ OK, BROKEN, UNKNOWN = "ok", "broken", "unknown"
 
 
 @dataclass(frozen=True)
-class Link:
-    """What was found about one link, without the full stop, and for a broken one what repairs it.
+class Check:
+    """What was found by one check, without the full stop, and for what is broken what repairs it.
 
     C(fact) is the part of C(text) that is certain, where the rest is a guess at the cause.
     """

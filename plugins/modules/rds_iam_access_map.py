@@ -165,7 +165,7 @@ map:
 from datetime import datetime, timezone
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map import reader, report
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map import databases, reader, report
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import rds
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
@@ -188,13 +188,13 @@ def run(module) -> dict:
         principals = reader.read_credentials(connect(module, "iam"), principals)
     hosts = seen(reader.read_hosts, "ec2")
     params = module.params
-    known, missing = report.databases(records, params["databases"])
+    known, missing = databases.match_databases(records, params["databases"])
     asked = [one for one in known if one.given] if params["only_databases"] else known
     result = {
         "version": 1,
         "generated_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": client.meta.region_name,
-        **report.draw(asked, known, principals, hosts, unseen + missing),
+        **report.build_report(asked, known, principals, hosts, unseen + missing),
     }
     return {"changed": False, "map": result}
 

@@ -205,7 +205,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import c
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import OK
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import auth_log, aws_reader
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import diagnose, is_proven, verdict
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Case, Unread
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Unreadable
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
@@ -232,7 +232,9 @@ class Reader:
         names = dict.fromkeys(login["database"] for login in wanted)
         self.read = {name: aws_reader.read_database(rds, databases[name]) for name in names}
         self.arns = sorted({arn for arn in map(self.arn, wanted) if arn})
-        records = {name: one["database"] for name, one in self.read.items() if not isinstance(one["database"], Unread)}
+        records = {
+            name: one["database"] for name, one in self.read.items() if not isinstance(one["database"], Unreadable)
+        }
         self.resource_ids = {record["resource_id"]: name for name, record in records.items()}
         ids = sorted({hosts[login["host"]]["instance_id"] for login in wanted} - {None, ""})
         self.instances = aws_reader.read_instances(connect(module, "ec2"), ids) if ids else {}
@@ -244,7 +246,7 @@ class Reader:
         times = {}
         for login in wanted:
             record = self.read[login["database"]]["database"]
-            exported = not isinstance(record, Unread) and auth_log.LOG in record["log_exports"]
+            exported = not isinstance(record, Unreadable) and auth_log.LOG in record["log_exports"]
             skew = (self.hosts[login["host"]]["info"] or {}).get("clock_skew")
             when = auth_log.tried_at(login["result"] or {}, skew)
             if exported and when and login["result"].get("verdict") == "denied":
@@ -254,12 +256,12 @@ class Reader:
 
     def arn(self, login: dict) -> str | None:
         record = self.read[login["database"]]["database"]
-        return None if isinstance(record, Unread) else f"{record['connect_arn_prefix']}/{login['user']}"
+        return None if isinstance(record, Unreadable) else f"{record['connect_arn_prefix']}/{login['user']}"
 
     def instance(self, instance_id: str | None):
-        if not instance_id or isinstance(self.instances, Unread):
+        if not instance_id or isinstance(self.instances, Unreadable):
             return self.instances if instance_id else None
-        return self.instances.get(instance_id) or Unread(f"there is no EC2 instance {instance_id} in this region")
+        return self.instances.get(instance_id) or Unreadable(f"there is no EC2 instance {instance_id} in this region")
 
     def role(self, instance):
         profile = getattr(instance, "profile", None)
@@ -269,13 +271,13 @@ class Reader:
             self.known[profile] = self.roles.read(profile, self.arns)
         return self.known[profile]
 
-    def case(self, login: dict) -> Case:
+    def case(self, login: dict) -> LoginEvidence:
         given = {"client": login["host"], "name": login["database"], "user": login["user"], "expect": login["expect"]}
         if not puzzling(login):
-            return Case(**given, database=Unread(""), login=login["result"])
+            return LoginEvidence(**given, database=Unreadable(""), login=login["result"])
         host = self.hosts[login["host"]]
         instance, read = self.instance(host["instance_id"]), self.read[login["database"]]
-        return Case(
+        return LoginEvidence(
             **given,
             **read,
             login=login["result"],
@@ -292,9 +294,9 @@ class Reader:
 def about(info: dict | None, record):
     """What the host says, with how far it came to this database."""
     if not info or "credentials" not in info:
-        return Unread((info or {}).get("msg") or "the host was not asked")
+        return Unreadable((info or {}).get("msg") or "the host was not asked")
     targets = info.get("targets") or []
-    endpoint = None if isinstance(record, Unread) else record["endpoint"]
+    endpoint = None if isinstance(record, Unreadable) else record["endpoint"]
     return {**info, "target": next((target for target in targets if target["endpoint"] == endpoint), None)}
 
 

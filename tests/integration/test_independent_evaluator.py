@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import judge
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import check_policies
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import (
     RequestContext,
@@ -209,7 +209,7 @@ def context(case: PolicyCase) -> RequestContext:
 def judged_here(case: PolicyCase) -> str:
     policies = [Policy(f"policy{number}", document) for number, document in enumerate(case.policies)]
     policies += [Policy("boundary", case.boundary, boundary=True)] if case.boundary else []
-    check = judge(Target(RESOURCE, "orders"), "the principal", policies, None, context(case))
+    check = check_policies(Target(RESOURCE, "orders"), "the principal", policies, None, context(case))
     return {"ok": OPEN, "broken": CLOSED, "unknown": UNKNOWN}[check.state]
 
 

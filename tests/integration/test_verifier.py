@@ -19,7 +19,7 @@ import botocore.auth
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.aws_reader import Roles
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import judge
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import check_policies
 from aws_side import (
     ACCOUNT,
     ACCOUNT_TRUST,
@@ -885,7 +885,7 @@ def diagnosed(lab):
             lab.delete_role("diagnosed")
         assert role.simulated, "IAM was asked"
         target = Target(lab.arn(), "orders")
-        return judge(target, "the IAM role", role.policies, role.simulated.get(lab.arn()), role.context)
+        return check_policies(target, "the IAM role", role.policies, role.simulated.get(lab.arn()), role.context)
 
     return diagnose
 

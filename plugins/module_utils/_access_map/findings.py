@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a reviewer of logins should look at. Pure, and private to this collection."""
+"""Collect what a reviewer of logins should look at. Pure, and private to this collection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.grants import Database, Grant, Principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import Database, Grant, Principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import title
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import OK, UNKNOWN
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import find_mistake
@@ -37,7 +37,7 @@ class Finding:
         return asdict(self)
 
 
-def findings(
+def collect_findings(
     principals: list[Principal], databases: list[Database], known: list[Database], grants: list[Grant], all_read: bool
 ) -> list[Finding]:
     """Return the worst first. C(known) are all databases of the region, C(databases) those that are asked about.

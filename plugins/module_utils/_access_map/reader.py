@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.grants import Credentials, Host, Principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import Credentials, Host, Principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy

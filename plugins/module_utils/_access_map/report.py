@@ -7,17 +7,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.findings import findings
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.grants import (
-    Database,
-    Grant,
-    Host,
-    Principal,
-    grants,
-)
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds import kind_of
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.findings import collect_findings
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.grants import find_grants
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import Database, Grant, Host, Principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG
 from ansible_collections.dbops.rds_iam.plugins.module_utils._text import listed
 
@@ -35,46 +28,7 @@ _OF_A_DATABASE = (
 )
 
 
-def databases(records: list[dict], given: list[dict]) -> tuple[list[Database], list[str]]:
-    """Return the DB clusters, and the DB instances in none, with what is given about them; and what is not there.
-
-    RDS takes an identifier in any case, and an ARN in its place.
-    """
-    by_id = {}
-    for one in given:
-        kind, identifier = kind_of(one)
-        by_id[kind.word.lower(), identifier.rpartition(":")[2].lower()] = (identifier, one)
-    found = {}
-    for record in records:
-        if record["cluster_identifier"]:
-            continue
-        _identifier, more = by_id.pop((record["kind"], record["identifier"].lower()), ("", None))
-        members = tuple(one["resource_id"] for one in records if one["cluster_identifier"] == record["identifier"])
-        name = (more or {}).get("name") or record["identifier"]
-        name = f"{name} ({record['kind']})" if name in found else name
-        found[name] = _without_logins(Database(name, record, members, given=more is not None, **_about(more)))
-    missing = [
-        f"The DB {kind} {identifier}: it is not in the region, or in a DB cluster there."
-        for (kind, _key), (identifier, _one) in by_id.items()
-    ]
-    return [found[name] for name in sorted(found)], missing
-
-
-def _about(given: dict | None) -> dict:
-    return {"accounts": given["accounts"], "unseen": given["unseen"].rstrip(".")} if given else {}
-
-
-def _without_logins(database: Database) -> Database:
-    """A database with the reason why nobody can have read its accounts, if there is one."""
-    engine = database.record["engine"]
-    if not database.takes_iam_logins:
-        return replace(database, accounts=None, unseen=f"rds-db:connect is not for the engine {engine}")
-    if not database.is_managed:
-        return replace(database, accounts=None, unseen=f"this collection does not read users of {engine}")
-    return database
-
-
-def draw(
+def build_report(
     asked: list[Database],
     known: list[Database],
     principals: list[Principal] | None,
@@ -83,9 +37,9 @@ def draw(
 ) -> dict:
     """The map of the databases that are asked about; C(known) are all of the region."""
     connecting = sorted((one for one in principals or [] if one.connecting), key=lambda one: (one.kind, one.name))
-    found = grants(connecting, asked, hosts)
+    found = find_grants(connecting, asked, hosts)
     all_read = principals is not None and not any(one.permissions.unread for one in principals)
-    look = findings(connecting, asked, known, found, all_read)
+    look = collect_findings(connecting, asked, known, found, all_read)
     return {
         "account_id": known[0].record["account_id"] if known else "",
         "databases": [_database(one) for one in asked],

@@ -11,7 +11,7 @@ from datetime import datetime
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import ec2, rds
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import auth_log
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Role, Unread
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Role, Unreadable
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import ACTION, Policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import RequestContext
@@ -30,7 +30,7 @@ def _reason(exc: RdsIamError) -> str:
 
 def read_database(client, params: dict) -> dict:
     """What Case wants to know of a database: record, missing, unsupported, and the ids of the members of a cluster."""
-    found = {"database": Unread("it is not in the region that was asked"), "missing": "", "unsupported": ""}
+    found = {"database": Unreadable("it is not in the region that was asked"), "missing": "", "unsupported": ""}
     try:
         record = found["database"] = rds.describe(client, *rds.kind_of(params))
         if not record["iam_auth_enabled"]:
@@ -45,21 +45,21 @@ def read_database(client, params: dict) -> dict:
     except rds.Unsupported as exc:
         found["unsupported"] = str(exc)
     except RdsIamError as exc:
-        if isinstance(found["database"], Unread):
-            found["database"] = Unread(_reason(exc))
+        if isinstance(found["database"], Unreadable):
+            found["database"] = Unreadable(_reason(exc))
     except (ClientError, BotoCoreError):
         pass  # the members only help to name a mistake
     return found
 
 
-def read_instances(client, instance_ids: list[str]) -> dict | Unread:
+def read_instances(client, instance_ids: list[str]) -> dict | Unreadable:
     try:
         return ec2.read(client, instance_ids)
     except RdsIamError as exc:
-        return Unread(_reason(exc))
+        return Unreadable(_reason(exc))
 
 
-def read_log(client, record: dict, times: list[datetime]) -> list[auth_log.Refusal] | Unread:
+def read_log(client, record: dict, times: list[datetime]) -> list[auth_log.Refusal] | Unreadable:
     """What RDS has logged of the IAM logins to a database that were refused at about these times."""
     group, (start, end) = auth_log.group(record), auth_log.window(times)
     arguments = {"startTime": int(start.timestamp() * 1000), "endTime": int(end.timestamp() * 1000)}
@@ -69,7 +69,7 @@ def read_log(client, record: dict, times: list[datetime]) -> list[auth_log.Refus
     except (ClientError, BotoCoreError) as exc:
         if error_code(exc) == "ResourceNotFoundException":  # the first line makes the log group
             return []
-        return Unread(_reason(aws_error(f"read the log group {group}", exc, "logs")))
+        return Unreadable(_reason(aws_error(f"read the log group {group}", exc, "logs")))
 
 
 class Roles:
@@ -78,7 +78,7 @@ class Roles:
     def __init__(self, client):
         self.client = client
 
-    def read(self, profile: str, arns: list[str]) -> Role | Unread | None:
+    def read(self, profile: str, arns: list[str]) -> Role | Unreadable | None:
         """The role in an instance profile, with what IAM says of these database users; None for no role."""
         try:
             doing = f"read the instance profile {profile}"
@@ -88,7 +88,7 @@ class Roles:
             name = roles[0]["RoleName"]
             raw = self._call(f"read the IAM role {name}", "get_role", RoleName=name)["Role"]
         except RdsIamError as exc:
-            return Unread(_reason(exc))
+            return Unreadable(_reason(exc))
         context = role_context(raw)
         simulated = self._simulated(raw, arns, context)
         return Role(name, trusts_ec2(raw["AssumeRolePolicyDocument"]), self._policies(raw), simulated, context)
@@ -105,13 +105,13 @@ class Roles:
         except (ClientError, BotoCoreError) as exc:
             raise aws_error(doing, exc, "iam") from None
 
-    def _policies(self, role: dict) -> list[Policy] | Unread:
+    def _policies(self, role: dict) -> list[Policy] | Unreadable:
         name, doing = role["RoleName"], f"list the policies of the IAM role {role['RoleName']}"
         try:
             inline = self._all(doing, "list_role_policies", "PolicyNames", RoleName=name)
             attached = self._all(doing, "list_attached_role_policies", "AttachedPolicies", RoleName=name)
         except RdsIamError as exc:
-            return Unread(_reason(exc))
+            return Unreadable(_reason(exc))
         policies = [self._inline(name, one) for one in inline]
         policies += [self._managed(one["PolicyArn"]) for one in attached]
         boundary = (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")

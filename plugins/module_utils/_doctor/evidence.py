@@ -16,7 +16,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation impo
 
 
 @dataclass(frozen=True)
-class Unread:
+class Unreadable:
     """What could not be read, and why."""
 
     reason: str
@@ -28,18 +28,18 @@ class Role:
 
     name: str
     trusts_ec2: bool
-    policies: list[Policy] | Unread
+    policies: list[Policy] | Unreadable
     # What IAM says, by the ARN of the database user.
     simulated: dict[str, Simulation] = field(default_factory=dict)
     context: RequestContext = field(default_factory=RequestContext)  # what is known of a login with it
 
 
 @dataclass(frozen=True)
-class Case:
+class LoginEvidence:
     """All that is known about one login. Where a thing is None, nobody asked for it."""
 
     client: str
-    database: dict | Unread  # the record; Unread where AWS does not tell
+    database: dict | Unreadable  # the record; Unread where AWS does not tell
     name: str  # of the database, as the user calls it
     user: str
     expect: str = "allowed"
@@ -47,12 +47,12 @@ class Case:
     unsupported: str = ""  # the sentence, where RDS has no IAM authentication for it
     login: dict | None = None  # as rds_iam_ping returns it
     login_error: str = ""  # why there is none
-    host: dict | Unread | None = None  # of what rds_iam_ping returns
-    instance: Instance | Unread | None = None  # Unread also where there is no such instance
-    role: Role | Unread | None = None
-    account: dict | Unread | None = None  # what rds_iam_db_user would do for the account
+    host: dict | Unreadable | None = None  # of what rds_iam_ping returns
+    instance: Instance | Unreadable | None = None  # Unread also where there is no such instance
+    role: Role | Unreadable | None = None
+    account: dict | Unreadable | None = None  # what rds_iam_db_user would do for the account
     member_resource_ids: tuple[str, ...] = ()
     resource_ids: dict[str, str] = field(
         default_factory=dict
     )  # the names of the databases that were read, by these ids
-    refusals: list[Refusal] | Unread | None = None  # what RDS logged at that time, of this login and of others
+    refusals: list[Refusal] | Unreadable | None = None  # what RDS logged at that time, of this login and of others

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether its policies let a principal connect as a database user, in a sentence. Pure, private here."""
+"""Check whether its policies let a principal connect, in a sentence. Pure, and private to this collection."""
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Link
+from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Check
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target, near_miss
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import (
     ACTION,
@@ -19,35 +19,33 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluati
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import NEVER_SENT, RequestContext
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation import Simulation
 
-__all__ = ["ACTION", "Permissions", "Policy", "Simulation", "Target", "judge", "judge_permissions"]
-
 _REPAIR = "let the role dbops.rds_iam.iam_role write the policy (dbops.rds_iam.site --tags step5)"
 
 
-def judge(
+def check_policies(
     target: Target,
     who: str,
     policies: list[Policy],
     simulated: Simulation | str | None = None,
     context: RequestContext | None = None,
-) -> Link:
+) -> Check:
     """Return the check of the permission. C(simulated) is what IAM itself says, if it was asked.
 
     Without C(context) nothing is known of the principal but its policies. The state is V(ok) or V(broken) only where
     that is certain.
     """
     simulated = Simulation(simulated) if isinstance(simulated, str) else simulated
-    return judge_permissions(target, who, Permissions(policies, context or RequestContext()), simulated)
+    return check_permissions(target, who, Permissions(policies, context or RequestContext()), simulated)
 
 
-def judge_permissions(target: Target, who: str, permissions: Permissions, simulated: Simulation | None = None) -> Link:
+def check_permissions(target: Target, who: str, permissions: Permissions, simulated: Simulation | None = None) -> Check:
     """Return what C(judge) does, for policies that are read once for many targets."""
     decision = permissions.decide(target.arn, target.is_pattern)
     own = _by_documents(target, who, permissions, decision)
     return _with_simulation(target, who, own, decision, simulated) if simulated else own
 
 
-def _by_documents(target: Target, who: str, permissions: Permissions, decision: Decision) -> Link:
+def _by_documents(target: Target, who: str, permissions: Permissions, decision: Decision) -> Check:
     """The check by the documents of the policies alone."""
     denying = next((one.statement for one in decision.denying if one.truth.value), None)
     if denying:
@@ -62,15 +60,15 @@ def _by_documents(target: Target, who: str, permissions: Permissions, decision: 
             f"add {ACTION} to that boundary, or set iam_role_permissions_boundary to another",
         )
     if decision.allowed.value:
-        return Link("permission", OK, f"{_surest(decision.allowing).statement} allows {ACTION} on {target.arn}")
-    return Link("permission", UNKNOWN, _doubt(who, decision))
+        return Check("permission", OK, f"{_surest(decision.allowing).statement} allows {ACTION} on {target.arn}")
+    return Check("permission", UNKNOWN, _doubt(who, decision))
 
 
 def _surest(effects: list[Effect]) -> Effect:
     return next((one for one in effects if one.truth.value), effects[0])
 
 
-def _not_allowed(target: Target, who: str, permissions: Permissions, decision: Decision) -> Link:
+def _not_allowed(target: Target, who: str, permissions: Permissions, decision: Decision) -> Check:
     """No statement allows it: a condition that is not met keeps it off, or the likeliest statement is named."""
     fact = f"no policy of {who} allows {ACTION} on {target.arn}"
     if decision.barred:
@@ -105,11 +103,11 @@ def _doubt(who: str, decision: Decision) -> str:
     return f"{statement} {what}; it depends on what is not known here: {', '.join(missing)}"
 
 
-def _broken(text: str, repair: str, fact: str = "") -> Link:
-    return Link("permission", BROKEN, text, repair, fact)
+def _broken(text: str, repair: str, fact: str = "") -> Check:
+    return Check("permission", BROKEN, text, repair, fact)
 
 
-def _with_simulation(target: Target, who: str, own: Link, decision: Decision, simulated: Simulation) -> Link:
+def _with_simulation(target: Target, who: str, own: Check, decision: Decision, simulated: Simulation) -> Check:
     """The check by the documents, and by what the simulator of IAM says.
 
     The simulator is IAM itself, so with all that a login brings it is right where the reading here is not; but it knows
@@ -121,10 +119,10 @@ def _with_simulation(target: Target, who: str, own: Link, decision: Decision, si
     if own.state == BROKEN:
         return own
     if simulated.missing:
-        return Link("permission", UNKNOWN, f"{says}, without values for {', '.join(simulated.missing)}")
+        return Check("permission", UNKNOWN, f"{says}, without values for {', '.join(simulated.missing)}")
     if simulated.allowed_by_organization is False:
         text = f"{says}, since policies of the organization do not allow it; it judges their conditions without context"
-        return Link("permission", UNKNOWN, f"{text}, so a login may be allowed all the same")
+        return Check("permission", UNKNOWN, f"{text}, so a login may be allowed all the same")
     if simulated.allowed_by_boundary is False:
         boundary = next((str(policy) for policy, _effects in decision.bounding), "the permissions boundary")
         return _broken(f"{says}, and names {boundary} of {who}", f"add {ACTION} to that boundary")
@@ -136,7 +134,7 @@ def _with_simulation(target: Target, who: str, own: Link, decision: Decision, si
     )
 
 
-def _simulated_allowed(target: Target, who: str, own: Link, decision: Decision, simulated: Simulation) -> Link:
+def _simulated_allowed(target: Target, who: str, own: Check, decision: Decision, simulated: Simulation) -> Check:
     says = f"the simulator of IAM answers allowed for {ACTION} on {target.arn}"
     if own.state == OK:
         return own
@@ -144,10 +142,10 @@ def _simulated_allowed(target: Target, who: str, own: Link, decision: Decision, 
         if own.state == UNKNOWN or _denies_for_sure(decision):
             return own
         without = f", without values for {', '.join(simulated.missing)}" if simulated.missing else ""
-        return Link("permission", UNKNOWN, f"{says}{without}, while {own.text}")
+        return Check("permission", UNKNOWN, f"{says}{without}, while {own.text}")
     if own.state == UNKNOWN:
-        return Link("permission", OK, says)
-    return Link("permission", OK, f"{says} to {who}, while {own.fact or own.text}")
+        return Check("permission", OK, says)
+    return Check("permission", OK, f"{says} to {who}, while {own.fact or own.text}")
 
 
 def _denies_for_sure(decision: Decision) -> bool:

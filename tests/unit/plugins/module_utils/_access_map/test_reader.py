@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.grants import Credentials, Principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import Credentials, Principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.reader import read_credentials, read_principals
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 

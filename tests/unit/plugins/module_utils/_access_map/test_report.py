@@ -8,8 +8,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.grants import Credentials, Host, Principal
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.report import databases, draw
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.databases import match_databases
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import Credentials, Host, Principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.report import build_report
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import login_context
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.resources import ResourcePattern
@@ -81,10 +82,10 @@ HOSTS = (Host("i-1", "app1", "running", "app-rds"),)
 
 def drawn(principals, given=(SEEN,), hosts=HOSTS, records=RECORDS, only=False):
     """The map, which always keeps to its schema."""
-    known, missing = databases(records, [{"name": None, **one} for one in given])
+    known, missing = match_databases(records, [{"name": None, **one} for one in given])
     asked = [one for one in known if one.given] if only else known
     found = {"version": 1, "generated_at": "2026-11-25T09:00:00Z", "region": "eu-west-1"}
-    found.update(draw(asked, known, principals, hosts, missing))
+    found.update(build_report(asked, known, principals, hosts, missing))
     jsonschema.validate(found, SCHEMA)
     return found
 

@@ -13,7 +13,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record impo
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.auth_log import parse
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import diagnose, verdict
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Case, Role, Unread
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Role, Unreadable
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 
 ENDPOINT = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
@@ -63,7 +63,7 @@ HOST = {
     "target": {"endpoint": ENDPOINT, "port": 3306, "failed_at": None, "msg": None},
 }
 ACCOUNT = {"users": [{"name": "app", "host": "%", "statements": []}], "accounts_left": 2}
-CASE = Case(
+CASE = LoginEvidence(
     client="app1",
     database=RECORD,
     name="orders",
@@ -212,7 +212,7 @@ def test_the_order_of_the_chain():
 
 def test_a_good_login_is_not_looked_into():
     login = {"verdict": "allowed", "current_user": "app@%", "tls_version": "TLSv1.3"}
-    (state, sentence), links = said(Case("app1", Unread("not read"), "orders", "app", login=login))
+    (state, sentence), links = said(LoginEvidence("app1", Unreadable("not read"), "orders", "app", login=login))
     assert (state, sentence) == (OK, "")
     assert {link.state for link in links} == {OK}
 
@@ -236,7 +236,7 @@ def test_a_login_that_should_be_refused():
     login = {**DENIED, "verdict": "allowed"}
     (state, sentence), _links = said(replace(CASE, expect="denied", login=login))
     assert state == BROKEN and "a statement of the policy connect allows" in sentence
-    (state, sentence), _links = said(replace(CASE, expect="denied", login=login, role=Unread("no right")))
+    (state, sentence), _links = said(replace(CASE, expect="denied", login=login, role=Unreadable("no right")))
     assert state == BROKEN and "it is let in, and should not be" in sentence
 
 
@@ -274,7 +274,7 @@ def test_what_rds_logged_says_what_to_do_where_all_else_is_good():
 
 @pytest.mark.parametrize(
     "refusals",
-    [[], parse([logged("NotAuthorized", user="report"), logged("NotAuthorized", later=-60)]), Unread("no right")],
+    [[], parse([logged("NotAuthorized", user="report"), logged("NotAuthorized", later=-60)]), Unreadable("no right")],
     ids=["no line", "lines on others", "not read"],
 )
 def test_a_log_that_says_nothing_changes_nothing(refusals):
@@ -285,12 +285,12 @@ def test_a_log_that_says_nothing_changes_nothing(refusals):
     assert [link for link in links if link.name != "log"] == before
     [link] = [link for link in links if link.name == "log"]
     assert link.state == UNKNOWN
-    (_state, reason), _links = said(replace(CASE, role=Unread("not seen"), refusals=refusals))
+    (_state, reason), _links = said(replace(CASE, role=Unreadable("not seen"), refusals=refusals))
     assert f"log: {link.text}" in reason
 
 
 def test_what_rds_logged_is_said_where_not_all_could_be_seen():
-    (state, reason), _links = said(replace(CASE, role=Unread("no"), refusals=parse([logged("NotAuthorized")])))
+    (state, reason), _links = said(replace(CASE, role=Unreadable("no"), refusals=parse([logged("NotAuthorized")])))
     assert state == UNKNOWN and "; the log iam-db-auth-error of orders says NotAuthorized at 06:12:45 UTC" in reason
     assert reason.endswith(" (Failed to authorize the connection request for user 'app' because of something)")
 
@@ -307,7 +307,7 @@ def test_credentials_of_others_may_be_good_ones():
     host = {**HOST, "credentials": {**CREDENTIALS, "source": "env", "role_name": None}}
     (state, reason), _links = said(replace(CASE, host=host, account=statements("CREATE USER ...")))
     assert state == BROKEN and "no account 'app'@'%'" in reason
-    (state, reason), _links = said(replace(CASE, host=host, account=Unread("no right")))
+    (state, reason), _links = said(replace(CASE, host=host, account=Unreadable("no right")))
     assert state == UNKNOWN and "credentials from env" in reason and "no right" in reason
 
 
@@ -320,7 +320,7 @@ def test_a_user_whom_no_policy_names_and_who_should_be_refused():
 
 @pytest.mark.parametrize("what", ["database", "host", "instance", "role", "account"])
 def test_what_cannot_be_seen_is_unknown(what):
-    (state, sentence), links = said(replace(CASE, **{what: Unread("these credentials are not allowed it")}))
+    (state, sentence), links = said(replace(CASE, **{what: Unreadable("these credentials are not allowed it")}))
     assert state == UNKNOWN and "these credentials are not allowed it" in sentence
     assert BROKEN not in {link.state for link in links}
 
@@ -368,14 +368,14 @@ AS_EXPECTED = {"allowed": ALLOWED, "denied": {**DENIED, "as_expected": True}}
     ("signer", "role", "credentials", "state"),
     [
         (signed_by("env", USER), CASE.role, BROKEN, BROKEN),
-        (signed_by("env", USER), Unread("no right"), UNKNOWN, UNKNOWN),
+        (signed_by("env", USER), Unreadable("no right"), UNKNOWN, UNKNOWN),
         (signed_by("env", error="AWS STS does not tell"), CASE.role, UNKNOWN, UNKNOWN),
         (signed_by("container-role", SESSION.replace("App-RDS", "task"), "task"), CASE.role, BROKEN, BROKEN),
         (signed_by("iam-role", "other", "other", False), CASE.role, BROKEN, BROKEN),
         (signed_by("env", SESSION, "App-RDS"), CASE.role, OK, OK),
-        (signed_by("env", SESSION, "App-RDS", True), Unread("no right"), OK, OK),
+        (signed_by("env", SESSION, "App-RDS", True), Unreadable("no right"), OK, OK),
         (signed_by("env", USER, None, True), CASE.role, OK, OK),
-        (signed_by("iam-role", "app-rds", "app-rds"), Unread("no right"), OK, OK),
+        (signed_by("iam-role", "app-rds", "app-rds"), Unreadable("no right"), OK, OK),
     ],
 )
 def test_a_login_proves_whoever_signed_it(expect, signer, role, credentials, state):
@@ -383,7 +383,7 @@ def test_a_login_proves_whoever_signed_it(expect, signer, role, credentials, sta
     policies = [] if expect == "denied" else CASE.role.policies
     role = replace(role, policies=policies) if isinstance(role, Role) else role
     login = {**AS_EXPECTED[expect], "signer": signer}
-    (found, reason), links = said(replace(CASE, expect=expect, login=login, host=Unread("not asked"), role=role))
+    (found, reason), links = said(replace(CASE, expect=expect, login=login, host=Unreadable("not asked"), role=role))
     states = {link.name: link.state for link in links}
     assert states.get("credentials", OK) == credentials and found == state, reason
     assert {states[name] for name in ("name", "port", "tls", "certificate")} == {OK}
@@ -400,7 +400,7 @@ def test_logins_that_were_not_tried_since_somebody_else_would_sign():
     login["signer"] = signed_by("env", USER, is_expected=False)
     host = {**HOST, "credentials": {**CREDENTIALS, **login["signer"]}}
     for expect in ("allowed", "denied"):
-        (state, reason), links = said(replace(CASE, expect=expect, login=login, host=host, role=Unread("no right")))
+        (state, reason), links = said(replace(CASE, expect=expect, login=login, host=host, role=Unreadable("no right")))
         text = "app1 signs with credentials from env, those of X, and not with those of Y, so nothing"
         assert (state, reason) == (BROKEN, f"{text}; to repair it, remove them")
         assert {link.name: link.state for link in links}["token"] == UNKNOWN

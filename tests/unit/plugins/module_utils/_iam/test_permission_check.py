@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import judge
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import check_policies
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import login_context
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation import Simulation
@@ -21,7 +21,7 @@ def document(resource=ARN, effect="Allow", action="rds-db:connect", **more):
 
 def found(*policies, simulated=None, target=TARGET, tags=None, kind="role"):
     context = login_context(kind, "app-rds", f"arn:aws:iam::123456789012:{kind}/app-rds", tags=tags)
-    return judge(target, f"the IAM {kind} app-rds", list(policies), simulated, context)
+    return check_policies(target, f"the IAM {kind} app-rds", list(policies), simulated, context)
 
 
 GOOD = Policy("connect", document())

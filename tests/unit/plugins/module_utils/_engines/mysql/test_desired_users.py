@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import (
-    desired_users,
-)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import desired_users
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.login_privileges import LoginPrivileges
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import Dialect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
