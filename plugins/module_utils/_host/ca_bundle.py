@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where RDS publishes its bundles, and what is in one, with the standard library. Private to this collection."""
+"""Read a CA bundle with the standard library, and check its roots. Private to this collection."""
 
 from __future__ import annotations
 
@@ -13,16 +13,6 @@ from dataclasses import dataclass
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
-_COMMERCIAL = "https://truststore.pki.rds.amazonaws.com"
-_GOVCLOUD = "https://truststore.pki.us-gov-west-1.rds.amazonaws.com"
-_CHINA = "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn"
-_ADDRESSES = {"global": _COMMERCIAL, "govcloud": _GOVCLOUD, "china": _CHINA}
-# Files of old, which many instructions still name.
-_OLD = {
-    "rds-ca-2019-root.pem": "expired on 2024-08-22",
-    "rds-combined-ca-bundle.pem": "held roots that ended one after the other, the last of them on 2024-08-22",
-}
-_REGION = re.compile(r"(us-gov-|cn-|)[a-z]{2,9}(?:-[a-z]+)*-\d{1,2}")
 _AUTHORITY = re.compile(r"rds-ca-(rsa2048|rsa4096|ecc384)-g(\d+)")
 MOST = 2000  # certificates; the bundle of all Regions has some 120, and each takes a fraction of a millisecond
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
@@ -34,22 +24,6 @@ _SEQUENCE, _SET, _INTEGER, _ZERO = 0x30, 0x31, 0x02, 0xA0  # tags in DER
 def form(path: str) -> str:
     """The form of a bundle, by the ending of its file: p7b, or pem for all others."""
     return "p7b" if path.lower().endswith(".p7b") else "pem"
-
-
-def address(bundle: str, ending: str) -> str:
-    """Where AWS publishes the bundle of a Region, or of all Regions of a partition, in this form."""
-    if bundle in _OLD:
-        raise RdsIamError(f"{bundle} is of no use any more, since it {_OLD[bundle]}; set bundle to global.")
-    if bundle in _ADDRESSES:
-        return f"{_ADDRESSES[bundle]}/global/global-bundle.{ending}"
-    region = _REGION.fullmatch(bundle)
-    if not region or bundle.startswith("us-iso"):
-        raise RdsIamError(
-            f"The bundle {bundle!r} is not known; set bundle to {', '.join(_ADDRESSES)} or the name of a Region, or"
-            " give the url of it."
-        )
-    host = {"us-gov-": _GOVCLOUD, "cn-": _CHINA}.get(region[1], _COMMERCIAL)
-    return f"{host}/{bundle}/{bundle}-bundle.{ending}"
 
 
 @dataclass(frozen=True)

@@ -182,43 +182,6 @@ def test_time_grows_with_the_size_and_not_with_its_square(a_minute, kind):
         bundle_file.check_replaceable(bundle_file.BundleFile(f"bundle.{ending}", content=content), NOW.timestamp())
 
 
-COMMERCIAL = "https://truststore.pki.rds.amazonaws.com"
-GOVCLOUD = "https://truststore.pki.us-gov-west-1.rds.amazonaws.com"
-CHINA = "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn"
-
-
-@pytest.mark.parametrize(
-    ("bundle", "address"),
-    [
-        ("global", f"{COMMERCIAL}/global/global-bundle.pem"),
-        ("eu-west-1", f"{COMMERCIAL}/eu-west-1/eu-west-1-bundle.pem"),
-        ("ap-southeast-7", f"{COMMERCIAL}/ap-southeast-7/ap-southeast-7-bundle.pem"),
-        ("govcloud", f"{GOVCLOUD}/global/global-bundle.pem"),
-        ("us-gov-east-1", f"{GOVCLOUD}/us-gov-east-1/us-gov-east-1-bundle.pem"),
-        ("china", f"{CHINA}/global/global-bundle.pem"),
-        ("cn-northwest-1", f"{CHINA}/cn-northwest-1/cn-northwest-1-bundle.pem"),
-    ],
-)
-def test_addresses(bundle, address):
-    assert ca_bundle.address(bundle, "pem") == address
-    assert ca_bundle.address(bundle, "p7b") == address.removesuffix("pem") + "p7b"
-
-
-@pytest.mark.parametrize(
-    ("bundle", "word"),
-    [
-        ("rds-ca-2019-root.pem", "expired on 2024-08-22"),
-        ("rds-combined-ca-bundle.pem", "the last of them on 2024-08-22"),
-        ("us-iso-east-1", "give the url"),
-        ("Global", "is not known"),
-        ("../x", "is not known"),
-    ],
-)
-def test_bundles_that_are_refused(bundle, word):
-    with pytest.raises(RdsIamError, match=word):
-        ca_bundle.address(bundle, "pem")
-
-
 def named(subject):
     return ca_bundle.Certificate(subject, True, 0, 1)
 
