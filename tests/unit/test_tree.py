@@ -135,6 +135,22 @@ def test_modules_that_change_nothing_have_the_same_attributes():
     assert {one["idempotent"]["support"] for one in quiet} == {"full"}
 
 
+def test_packages_import_each_other_as_drawn():
+    """CONTRIBUTING.md has a line for each package with those that it imports, which stand below it."""
+    lines = re.findall(r"^(_\w+) -> (.+)$", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    drawn = {package: set(imported.split()) for package, imported in lines}
+    utils = ROOT / "plugins" / "module_utils"
+    real: dict[str, set[str]] = {}
+    for path in utils.rglob("*.py"):
+        package = path.relative_to(utils).parts[0].removesuffix(".py")
+        imported = re.findall(r"^ *from [\w.]+\.module_utils(?:\.| import )(_\w+)", path.read_text(), re.M)
+        real[package] = real.get(package, set()) | (set(imported) - {package})
+    assert drawn == {package: imported for package, imported in real.items() if imported}
+    order = list(drawn)
+    upwards = [(a, b) for a in drawn for b in drawn[a] if b in drawn and order.index(a) > order.index(b)]
+    assert upwards == []
+
+
 def code_lines(path: Path) -> int:
     """How many lines have code, which is neither a comment nor documentation."""
     documentation = {
