@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What RDS logs of the IAM logins that it refuses, and which login a line is about. Pure, private to this collection.
+"""Read the log of RDS on refused IAM logins, and find the lines on a login. Pure, and private to this collection.
 
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.Troubleshooting.html has the lines.
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read the AWS end of the chain, each thing once, and what may not be read as Unread. Private to this collection."""
+"""Read what RDS, EC2, IAM and CloudWatch Logs know about logins. Private to this collection."""
 
 from __future__ import annotations
 

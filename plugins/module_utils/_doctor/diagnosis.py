@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The chain from a host to a database user, from what was read at both ends. Pure, and private to this collection."""
+"""Diagnose a login by the checks of its client, principal and database. Pure, and private to this collection."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The links that a host holds: its way to the server, its clock, its credentials and its client. Pure, and private to
-this collection."""
+"""Check a client: its way to the server, clock, credentials and programs. Pure, and private to this collection."""
 
 from __future__ import annotations
 

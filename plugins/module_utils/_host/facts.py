@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a host that logs in to databases knows about itself. Private to this collection."""
+"""Gather the facts of a client that decide about its logins. Private to this collection."""
 
 from __future__ import annotations
 

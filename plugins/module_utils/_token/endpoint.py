@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the host name of an RDS endpoint tells: region, partition, kind. Pure, and private to this collection."""
+"""Read region, partition and kind from the host name of an RDS endpoint. Pure, and private to this collection."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The login of the master user, as the modules that need it take it. Private to this collection."""
+"""Open the session of the master user, by the options of a module. Private to this collection."""
 
 from __future__ import annotations
 

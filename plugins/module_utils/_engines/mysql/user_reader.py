@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read the accounts of a server, in as many statements for a thousand as for one. Private to this collection."""
+"""Read the database users of a server, in as many statements for a thousand as for one. Private to this collection."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read the database users of a server, change them, and read them back. Private to this collection."""
+"""Write the database users of a server, and verify them. Private to this collection."""
 
 from __future__ import annotations
 
