@@ -122,3 +122,6 @@ else
   rm -rf .venv-newest
 fi
 install_drivers
+# Where mypy looks for this checkout by the name that its files import it by.
+mkdir -p .cache/types/ansible_collections/dbops
+ln -sfn "$PWD" .cache/types/ansible_collections/dbops/rds_iam
