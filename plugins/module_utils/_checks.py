@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The result of a check between a host and a database. Pure, and private to this collection."""
+"""Hold the result of one check of a login. Pure, and private to this collection."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ OK, BROKEN, UNKNOWN = "ok", "broken", "unknown"
 
 @dataclass(frozen=True)
 class Check:
-    """What was found by one check, without the full stop, and for what is broken what repairs it.
+    """The result of one check of a login.
 
-    C(fact) is the part of C(text) that is certain, where the rest is a guess at the cause.
+    C(state) is C(OK), C(BROKEN) or C(UNKNOWN). C(text) says what the check saw, and C(repair) how to repair it where it
+    is broken; both are parts of a sentence, without the full stop. C(fact) is the part of C(text) that is certain,
+    where the rest is a guess at the cause.
     """
 
     name: str
@@ -24,5 +26,6 @@ class Check:
     repair: str = ""
     fact: str = ""
 
-    def shown(self) -> dict:
+    def to_dict(self) -> dict[str, str]:
+        """Return the check as the modules return it."""
         return {"name": self.name, "state": self.state, "text": self.text, "repair": self.repair}

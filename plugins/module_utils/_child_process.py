@@ -17,24 +17,25 @@ import resource
 import select
 import signal
 import time
+from typing import Any, Callable, NoReturn
 
 _MEMORY = 256 * 1024 * 1024  # bytes that the child may have more than this process
 _ANSWER = 1024 * 1024  # bytes of an answer
 
 
-class ChildFailed(Exception):
+class ChildError(Exception):
     """The child did not return what the function returns. The message is a part of a sentence."""
 
 
-class OutOfTime(ChildFailed):
-    """The child was ended."""
+class ChildTimeoutError(ChildError):
+    """The child did not return in time, and was ended."""
 
 
-def call(function, *arguments, seconds: float):
-    """Return what C(function) returns for these arguments, which must be something that JSON can express.
+def call(function: Callable[..., Any], *arguments: object, seconds: float) -> Any:
+    """Call a function in a child process, and return its result, which must be something that JSON can express.
 
-    Raises OutOfTime after so many seconds, and ChildFailed where the function raises or needs too much memory. Nothing
-    of the child is left, nor of what it started.
+    Raises ChildTimeoutError after so many seconds, and ChildError where the function raises or needs too much memory.
+    Nothing of the child is left, nor of what it started.
     """
     deadline = time.monotonic() + seconds
     reader, writer = os.pipe()
@@ -45,32 +46,32 @@ def call(function, *arguments, seconds: float):
     try:
         answer = _read(reader, deadline)
     except TimeoutError:
-        raise OutOfTime(f"there was no answer within {seconds:g} seconds") from None
+        raise ChildTimeoutError(f"there was no answer within {seconds:g} seconds") from None
     finally:
         os.close(reader)
         _end(child)
     try:
-        answer = json.loads(answer)
+        outcome = json.loads(answer)
     except ValueError:
-        raise ChildFailed("the process ended without an answer") from None
-    if "error" in answer:
-        raise ChildFailed(answer["error"])
-    return answer["result"]
+        raise ChildError("the process ended without an answer") from None
+    if "error" in outcome:
+        raise ChildError(outcome["error"])
+    return outcome["result"]
 
 
-def _answer(writer: int, function, arguments) -> None:
+def _answer(writer: int, function: Callable[..., Any], arguments: tuple[object, ...]) -> NoReturn:
     """Write the answer, in the child, and end it without running anything that this process is to run at its end."""
     try:
         os.setpgid(0, 0)
         _limit_memory()
         try:
-            answer = {"result": function(*arguments)}
+            outcome = {"result": function(*arguments)}
         except MemoryError:
-            answer = {"error": "the answer is too large"}
+            outcome = {"error": "the answer is too large"}
         except Exception as exc:
-            answer = {"error": " ".join(str(exc).split())[:300] or type(exc).__name__}
+            outcome = {"error": " ".join(str(exc).split())[:300] or type(exc).__name__}
         with os.fdopen(writer, "w") as stream:
-            json.dump(answer, stream)
+            json.dump(outcome, stream)
     finally:
         os._exit(0)
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The virtual environment of the Python libraries on a client. Importing this makes them importable."""
+"""Make the Python libraries in the virtual environment of a client importable, by being imported."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ def run(module) -> dict:
                 **{key: login[key] for key in ("host", "database", "user")},
                 "state": state,
                 "reason": reason,
-                "links": [link.shown() for link in links],
+                "links": [link.to_dict() for link in links],
             }
         )
     return {"changed": False, "logins": result}

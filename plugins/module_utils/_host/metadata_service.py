@@ -64,7 +64,7 @@ def describe() -> dict:
     nothing = {"clock_skew": None, "instance_id": None, "role_name": None}
     try:
         return _child_process.call(_describe, seconds=SECONDS)
-    except _child_process.ChildFailed as exc:
+    except _child_process.ChildError as exc:
         return {**nothing, "error": str(exc)}
 
 

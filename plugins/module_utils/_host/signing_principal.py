@@ -67,7 +67,7 @@ def look(profile: str | None, region: str | None, expected: Principal | None) ->
     name = expected.name if expected and expected.account else None
     try:
         found = _child_process.call(_find, profile, region, name, seconds=_SECONDS)
-    except _child_process.ChildFailed as exc:
+    except _child_process.ChildError as exc:
         found = {"error": f"AWS credentials could not be read: {exc}; correct what they come from.", "absent": False}
     if "source" not in found:
         return Signer(error=found["error"], is_expected=False if expected else None, may_change=found["absent"])

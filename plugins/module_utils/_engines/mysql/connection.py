@@ -190,9 +190,9 @@ def _resolve(host: str, port: int, limits: Limits) -> list:
         pass  # it is a name
     try:
         addresses, error = _child_process.call(_look_up, host, port, seconds=limits.remaining())
-    except _child_process.OutOfTime:
+    except _child_process.ChildTimeoutError:
         raise OutOfTime from None
-    except _child_process.ChildFailed as exc:
+    except _child_process.ChildError as exc:
         addresses, error = [], [None, str(exc)]
     if error:
         raise socket.gaierror(*error)
