@@ -8,4 +8,9 @@ from __future__ import annotations
 
 
 class RdsIamError(Exception):
-    """A failure that the user reads. The message is the whole sentence: what failed, where, why, and what to do."""
+    """A failure that the user reads. The message is the whole sentence: what failed, where, why, and what to do.
+
+    C(changed) says whether something was changed before the failure.
+    """
+
+    changed: bool = False

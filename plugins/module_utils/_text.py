@@ -2,19 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Parts of sentences. Pure, and private to this collection."""
+"""Make parts of sentences. Pure, and private to this collection."""
 
 from __future__ import annotations
 
+_MAX_ITEMS = 10
+
 
 def one_line(text: object) -> str:
-    """Text from elsewhere, fit to be a part of a sentence."""
+    """Return text of another program as a part of a sentence: in one line, without the full stop at its end."""
     return " ".join(str(text).split()).rstrip(" .")
 
 
-_LISTED = 10  # the most instances that a message lists
-
-
-def listed(names: list[str], separator: str = ", ") -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return separator.join(names[:_LISTED]) + more
+def list_items(items: list[str], separator: str = ", ") -> str:
+    """Return the first ten items in one line, and the number of those that it leaves out."""
+    excess = f" and {len(items) - _MAX_ITEMS} more" if len(items) > _MAX_ITEMS else ""
+    return separator.join(items[:_MAX_ITEMS]) + excess

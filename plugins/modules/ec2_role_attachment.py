@@ -148,38 +148,11 @@ instances:
       sample: it was not tried
 """
 
-import re
-
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import ec2, instance_profiles
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profile_plan import RefusedError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profiles import IncompleteError, set_profiles
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-
-_PROFILE_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
-
-
-def run(module) -> dict:
-    params = module.params
-    if not _PROFILE_NAME.fullmatch(params["instance_profile_name"]):
-        raise RdsIamError(
-            f"{params['instance_profile_name']!r} is not the name of an instance profile; give the name alone, without"
-            " its path and without the rest of its ARN."
-        )
-    ids = list(dict.fromkeys(params["instance_ids"]))
-    client = connect(module, "ec2")
-    target = instance_profiles.Target(params["instance_profile_name"], params["state"] == "present", params["replace"])
-    found = ec2.read(client, ids) if target.present else ec2.read_with_associations(client, ids)
-    steps = instance_profiles.plan(ids, found, target, client.meta.region_name)
-    if not module.check_mode:
-        instance_profiles.apply(client, steps, params["wait_timeout"])
-    return {
-        "changed": any(step.changed for step in steps),
-        "instances": [step.shown() for step in steps],
-        "diff": {
-            "before": {step.instance_id: step.before for step in steps},
-            "after": {step.instance_id: step.after for step in steps},
-        },
-    }
 
 
 def main() -> None:
@@ -194,12 +167,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = run(module)
-    except instance_profiles.Refused as exc:
-        module.fail_json(msg=str(exc), instances=[step.shown() for step in exc.steps])
-    except instance_profiles.Incomplete as exc:
-        changed = any(one["changed"] for one in exc.instances)
-        module.fail_json(msg=str(exc), changed=changed, instances=exc.instances)
+        result = set_profiles(connect(module, "ec2"), module.params, module.check_mode)
+    except (RefusedError, IncompleteError) as exc:
+        module.fail_json(msg=str(exc), changed=exc.changed, instances=exc.instances)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)

@@ -262,56 +262,9 @@ database:
 """
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import iam_flag, rds
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import iam_flag_writer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-
-
-def run(module) -> dict:
-    params, enabled = module.params, module.params["enabled"]
-    timeout = params["wait_timeout"] if params["wait"] else 0
-    client = connect(module, "rds")
-    before = rds.describe(client, *rds.kind_of(params))
-    iam_flag.check_manageable(before)
-    waits = params["wait"] and params["apply_immediately"] and not module.check_mode
-    if params["only_wait"]:
-        return report(before, rds.wait(client, before, enabled, timeout) if waits else before, enabled, changed=False)
-    if waits:
-        before = rds.wait(client, before, enabled, timeout, iam_flag.is_decided)
-    change = iam_flag.plan(before, enabled, params["apply_immediately"])
-    if change:
-        iam_flag.check_flush(before, change, params["apply_pending"])
-        if enabled and not before["iam_auth_enabled"]:
-            rds.check_support(client, before)
-    changed = change is not None or iam_flag.is_to_be_unmarked(before, enabled)
-    if module.check_mode:
-        return report(before, iam_flag.predict(before, change, enabled), enabled, changed)
-    after = before
-    if change:
-        after = rds.switch(client, before, change, timeout, iam_flag.is_to_be_marked(before, change))
-    try:
-        after = finish(client, after, enabled, timeout if waits else None)
-    except RdsIamError as exc:
-        exc.changed = changed
-        raise
-    return report(before, after, enabled, changed)
-
-
-def finish(client, record: dict, enabled: bool, timeout: float | None) -> dict:
-    """Take the mark away with the flag, and wait, unless C(timeout) is None."""
-    if iam_flag.is_to_be_unmarked(record, enabled):
-        rds.unmark(client, record)
-        record = {**record, "managed_by": None}
-    return record if timeout is None else rds.wait(client, record, enabled, timeout)
-
-
-def report(before: dict, after: dict, enabled: bool, changed: bool) -> dict:
-    return {
-        "changed": changed,
-        "in_effect": iam_flag.in_effect(after, enabled),
-        "database": after,
-        "diff": {"before": iam_flag.shown(before), "after": iam_flag.shown(after)},
-    }
 
 
 def main() -> None:
@@ -331,10 +284,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = run(module)
+        result = iam_flag_writer.set_flag(connect(module, "rds"), module.params, module.check_mode)
     except RdsIamError as exc:
-        changed = getattr(exc, "changed", False)
-        module.fail_json(msg=str(exc), timed_out=isinstance(exc, rds.TimedOut), changed=changed)
+        timed_out = isinstance(exc, iam_flag_writer.FlagTimeoutError)
+        module.fail_json(msg=str(exc), timed_out=timed_out, changed=exc.changed)
     module.exit_json(**result)
 
 

@@ -201,16 +201,6 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import c
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def run(module) -> dict:
-    client = connect(module, "rds")
-    one = rds.kind_of(module.params)
-    if one:
-        databases = [rds.describe_member(client, rds.describe(client, *one))]
-    else:
-        databases = rds.describe_all(client)
-    return {"changed": False, "databases": databases}
-
-
 def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={
@@ -221,10 +211,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = run(module)
+        databases = rds.describe_target(connect(module, "rds"), module.params)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
-    module.exit_json(**result)
+    module.exit_json(changed=False, databases=databases)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_chec
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.resources import is_pattern
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import EC2, Trustee
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.truth import YES
-from ansible_collections.dbops.rds_iam.plugins.module_utils._text import listed
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import list_items
 
 
 def find_grants(principals: list[Principal], databases: list[Database], hosts: list[Host] | None) -> list[Grant]:
@@ -129,10 +129,10 @@ def _account(database: Database, user: str) -> Check:
     obstacles = {_shown(one): _obstacle(one) for one in rows}
     usable = [row for row, obstacle in obstacles.items() if not obstacle.text]
     if rows and len(usable) == len(rows) and not anonymous:
-        return Check("account", OK, f"{database.name} has {listed(usable)} for IAM logins")
+        return Check("account", OK, f"{database.name} has {list_items(usable)} for IAM logins")
     if rows and not usable and not anonymous and all(obstacle.is_certain for obstacle in obstacles.values()):
         reasons = [f"{row} {obstacle.text}" for row, obstacle in obstacles.items()]
-        return Check("account", BROKEN, f"on {database.name} the account {listed(reasons, '; ')}")
+        return Check("account", BROKEN, f"on {database.name} the account {list_items(reasons, '; ')}")
     texts = [f"{row} {obstacle.text or 'takes IAM logins'}" for row, obstacle in obstacles.items()]
     texts += [f"{_shown(one)} may stand in its place" for one in anonymous or database.accounts if one["name"] == ""]
     which = "; which of them counts depends on the client's address" if len(texts) > 1 else ""

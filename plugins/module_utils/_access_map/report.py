@@ -12,7 +12,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.findings
 from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.grants import find_grants
 from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import Database, Grant, Host, Principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG
-from ansible_collections.dbops.rds_iam.plugins.module_utils._text import listed
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import list_items
 
 # What the map does not see whatever it may read, for whoever relies on it.
 LIMITS = (
@@ -60,7 +60,7 @@ def _unseen_policies(principals: list[Principal]) -> list[str]:
             reason = policy.reason or "its document is not understood"
             holders.setdefault((str(policy), reason), []).append(str(principal))
     return [
-        f"{policy[0].upper()}{policy[1:]} of {listed(those)}: {reason}." for (policy, reason), those in holders.items()
+        f"{policy[0].upper()}{policy[1:]} of {list_items(those)}: {reason}." for (policy, reason), those in holders.items()
     ]
 
 
@@ -68,7 +68,7 @@ def _unseen_keys(connecting: list[Principal]) -> list[str]:
     unread = [one for one in connecting if one.kind == "user" and one.credentials.unread]
     if not unread:
         return []
-    return [f"The credentials of {listed([str(one) for one in unread])}: {unread[0].credentials.unread}."]
+    return [f"The credentials of {list_items([str(one) for one in unread])}: {unread[0].credentials.unread}."]
 
 
 def _unseen_accounts(asked: list[Database]) -> list[str]:
@@ -77,7 +77,7 @@ def _unseen_accounts(asked: list[Database]) -> list[str]:
     for one in asked:
         if one.accounts is None and one.takes_iam_logins:
             names.setdefault(one.unseen, []).append(one.name)
-    return [f"The accounts of {listed(those)}: {reason}." for reason, those in names.items()]
+    return [f"The accounts of {list_items(those)}: {reason}." for reason, those in names.items()]
 
 
 def _database(database: Database) -> dict:

@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Failures of AWS calls as one sentence. Pure, and private to this collection."""
+"""Explain failures of AWS calls in one sentence. Pure, and private to this collection."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._text import one_line
@@ -31,6 +32,7 @@ _NOT_ACCEPTED = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
+_SERVER_ERRORS = 500  # the first of their HTTP statuses
 _THROTTLED = {
     "RequestLimitExceeded",
     "RequestThrottled",
@@ -69,21 +71,21 @@ _UNREACHABLE = {
 }
 
 
-def aws_error(doing: str, exc: Exception, service: str = "") -> RdsIamError:
-    """The sentence for a failed AWS call.
+def aws_error(task: str, exc: Exception, service: str = "") -> RdsIamError:
+    """Return the error for a failed AWS call.
 
-    C(doing) completes "Failed to ..."; C(service) is the prefix of the IAM action, for denials that do not name one.
+    C(task) completes "Failed to ..."; C(service) is the prefix of the IAM action, for denials that do not name one.
     """
-    return RdsIamError(f"Failed to {doing}: {aws_reason(exc, service)}.")
+    return RdsIamError(f"Failed to {task}: {aws_reason(exc, service)}.")
 
 
 def aws_reason(exc: Exception, service: str = "") -> str:
-    """Why an AWS call failed and what to do, without the end of the sentence."""
+    """Return why an AWS call failed and what to do, as the end of a sentence without its full stop."""
     return _client_reason(exc, service) if getattr(exc, "response", None) else _local_reason(exc)
 
 
 def error_code(exc: Exception) -> str:
-    """The error code that AWS answered with, empty if there was no answer."""
+    """Return the error code that AWS answered with, empty if there was no answer."""
     return (getattr(exc, "response", None) or {}).get("Error", {}).get("Code") or ""
 
 
@@ -97,7 +99,7 @@ def _local_reason(exc: Exception) -> str:
     return one_line(exc) or names[0]
 
 
-def _client_reason(exc, service: str) -> str:
+def _client_reason(exc: Any, service: str) -> str:
     error = exc.response.get("Error", {})
     code, message = error.get("Code") or "Unknown", one_line(error.get("Message") or "")
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0
@@ -111,18 +113,19 @@ def _client_reason(exc, service: str) -> str:
         return _denied_reason(message, f"{service}:{operation}" if service else operation)
     if code in _THROTTLED:
         return f"AWS still throttled {operation} after all retries ({code}); run again later"
-    if status >= 500:
+    if status >= _SERVER_ERRORS:
         return f"AWS answered {operation} with an error of its own ({status} {code}) on every try; run again later"
     return f"{message} ({code})" if message else f"AWS answered {code}"
 
 
 def _denied_reason(message: str, action: str) -> str:
-    named = re.search(r"perform:? ([\w-]+:\w+)", message)
-    action = named[1] if named else action
-    caller = re.search(r"\barn:aws[\w-]*:(?:iam|sts)::\S+", message)
-    who = f"{caller[0]} is" if caller else "these credentials are"
-    on = re.search(r"on resource: (\S+)", message)
-    resource = f" on {on[1]}" if on and on[1] != "*" else ""
+    """Return who is denied what, as far as the message of AWS names it; C(action) is for one that names no action."""
+    action_match = re.search(r"perform:? ([\w-]+:\w+)", message)
+    action = action_match[1] if action_match else action
+    principal_match = re.search(r"\barn:aws[\w-]*:(?:iam|sts)::\S+", message)
+    subject = f"{principal_match[0]} is" if principal_match else "these credentials are"
+    resource_match = re.search(r"on resource: (\S+)", message)
+    resource = f" on {resource_match[1]}" if resource_match and resource_match[1] != "*" else ""
     if "explicit deny" in message:
-        return f"{who} denied {action}{resource} by an explicit Deny in a policy; have that policy changed"
-    return f"{who} not allowed {action}{resource}; allow this action in the caller's IAM policy"
+        return f"{subject} denied {action}{resource} by an explicit Deny in a policy; have that policy changed"
+    return f"{subject} not allowed {action}{resource}; allow this action in the caller's IAM policy"

@@ -2,136 +2,78 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Plan, attach and detach instance profiles on EC2 instances. Private to this collection."""
+"""Attach instance profiles to EC2 instances, and detach them. Private to this collection."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
-from typing import Callable
+from typing import TYPE_CHECKING, Any, Callable
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import (
-    LIVE,
-    Instance,
-    profile_name,
-    read,
-    read_associations,
-)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import ec2
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.botocore_errors import AWS_ERRORS
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_reason, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profile_plan import ENDED, Step, Target, plan
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.polling import attempts
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._text import listed
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import list_items
 
-try:
-    from botocore.exceptions import BotoCoreError, ClientError
-except ImportError:
-    BotoCoreError = ClientError = None  # AnsibleAWSModule says so when it starts
-_GONE = {"shutting-down", "terminated"}
-_STOPPED = {"stopping", "stopped"}
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+_PROFILE_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 _ENDING = {"disassociating"}
 _OF_ONE_INSTANCE = {"IncorrectState", "InvalidAssociationID.NotFound", "InvalidInstanceID.NotFound"}
 
 
-@dataclass(frozen=True)
-class Target:
-    """The instance profile that instances are to have, or not to have; C(replace) allows to take another one away."""
+def set_profiles(client: BaseClient, options: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Do what the options of the module ec2_role_attachment ask for, and return its result.
 
-    profile: str
-    present: bool = True
-    replace: bool = False
-
-
-@dataclass(frozen=True)
-class Step:
-    """The instance profile of one instance before and after; C(state) is None where there is no such instance."""
-
-    instance_id: str
-    state: str | None
-    before: str | None
-    after: str | None
-
-    @property
-    def changed(self) -> bool:
-        return self.before != self.after
-
-    @property
-    def stopped(self) -> bool:
-        return self.state in _STOPPED
-
-    def shown(self) -> dict:
-        return {
-            "instance_id": self.instance_id,
-            "state": self.state,
-            "before": self.before,
-            "after": self.after,
-            "changed": self.changed,
-        }
-
-
-class Refused(RdsIamError):
-    """Something stands against the change, and nothing was changed; C(steps) are those that were planned."""
-
-    def __init__(self, refusals: list[str], steps: list[Step]):
-        super().__init__(f"No instance was changed: {'; '.join(refusals)}.")
-        self.steps = steps
-
-
-def plan(instance_ids: list[str], found: dict[str, Instance], target: Target, region: str) -> list[Step]:
-    """Return one step for each instance.
-
-    C(found) has the instances that exist, by id. Raises Refused, with all that stands against attaching the profile.
+    Raises RefusedError before anything is changed, IncompleteError where some instances were not changed, and
+    RdsIamError where EC2 cannot be read.
     """
-    steps = [_step(instance_id, found.get(instance_id), target) for instance_id in instance_ids]
-    refusals = _refusals(steps, target, region) if target.present else []
-    if refusals:
-        raise Refused(refusals, steps)
-    return steps
-
-
-def _step(instance_id: str, instance: Instance | None, target: Target) -> Step:
-    before = instance.profile if instance else None
-    detached = None if before == target.profile else before
-    after = target.profile if target.present else detached
-    return Step(instance_id, instance.state if instance else None, before, after)
-
-
-def _refusals(steps: list[Step], target: Target, region: str) -> list[str]:
-    refusals = []
-    unknown = [step.instance_id for step in steps if step.state is None]
-    if unknown:
-        refusals.append(f"there is no instance {listed(unknown)} in {region}, so check the ids and the region")
-    gone = [step.instance_id for step in steps if step.state in _GONE]
-    if gone:
-        refusals.append(f"{listed(gone)} is terminated or shutting down, so leave it out")
-    others = [step for step in steps if step.state not in _GONE and step.before not in (None, target.profile)]
-    if others and not target.replace:
-        named = listed([f"{step.instance_id} ({step.before})" for step in others])
-        refusals.append(
-            f"another instance profile is attached to {named}, so set replace to true to have {target.profile}"
-            " in its place, or give the role of the other one the policy"
+    target = Target(options["instance_profile_name"], options["state"] == "present", options["replace"])
+    if not _PROFILE_NAME.fullmatch(target.profile):
+        raise RdsIamError(
+            f"{target.profile!r} is not the name of an instance profile; give the name alone, without its path and"
+            " without the rest of its ARN."
         )
-    return refusals
+    ids = list(dict.fromkeys(options["instance_ids"]))
+    instances = ec2.read(client, ids) if target.present else ec2.read_with_associations(client, ids)
+    steps = plan(ids, instances, target, client.meta.region_name)
+    if not check_mode:
+        _apply(client, steps, options["wait_timeout"])
+    return {
+        "changed": any(step.changed for step in steps),
+        "instances": [step.to_dict() for step in steps],
+        "diff": {
+            "before": {step.instance_id: step.before for step in steps},
+            "after": {step.instance_id: step.after for step in steps},
+        },
+    }
 
 
-def apply(client, steps: list[Step], timeout: float) -> None:
+def _apply(client: BaseClient, steps: list[Step], timeout: float) -> None:
     """Make the changes, one instance after the other, and wait until EC2 shows them.
 
-    C(timeout) are the seconds for trying again, and for waiting, without getting any further. Raises Incomplete; a
+    C(timeout) are the seconds for trying again, and for waiting, without getting any further. Raises IncompleteError; a
     second run finishes what a failure left.
     """
     changes = _Changes(client, [step for step in steps if step.changed])
-    while changes.waiting and not changes.over:
-        count = len(changes.waiting)
+    while changes.pending and not changes.is_over:
+        count = len(changes.pending)
         for _attempt in attempts(timeout):
             changes.try_each()
-            if len(changes.waiting) < count:
+            if len(changes.pending) < count:
                 break
         else:
             break
-    if not changes.over:
+    if not changes.is_over:
         _settle(changes, timeout)
-    if changes.failed:
-        raise Incomplete(changes, steps)
+    if changes.failures:
+        raise IncompleteError(changes, steps)
 
 
 def _settle(changes: _Changes, timeout: float) -> None:
@@ -139,7 +81,10 @@ def _settle(changes: _Changes, timeout: float) -> None:
 
     So does terraform-provider-aws (waitInstanceIAMInstanceProfileUpdated in internal/service/ec2/wait.go).
     """
-    pending, reason = changes.done, "EC2 does not show the change yet; run again when it does, or raise wait_timeout"
+    pending, reason = (
+        changes.accepted,
+        "EC2 does not show the change yet; run again when it does, or raise wait_timeout",
+    )
     while pending:
         count = len(pending)
         for _attempt in attempts(timeout):
@@ -154,153 +99,168 @@ def _settle(changes: _Changes, timeout: float) -> None:
     return None
 
 
-def _unsettled(client, steps: list[Step]) -> list[Step]:
-    """Return the steps that EC2 does not show as done. An instance that is gone has nothing more to show."""
-    found = read(client, [step.instance_id for step in steps])
-    there = [step for step in steps if step.instance_id in found and found[step.instance_id].state not in _GONE]
-    other = [step for step in there if found[step.instance_id].profile != step.after]
-    if other:
-        return other
-    detached = [step for step in there if step.after is None]
-    ending = read_associations(client, [step.instance_id for step in detached], LIVE | _ENDING)
-    return [step for step in detached if step.instance_id in ending]
+def _unsettled(client: BaseClient, steps: list[Step]) -> list[Step]:
+    """Return the steps that EC2 does not show as done. An instance that has ended has nothing more to show."""
+    instances = ec2.read(client, [step.instance_id for step in steps])
+    live_ids = {instance_id for instance_id, instance in instances.items() if instance.state not in ENDED}
+    steps = [step for step in steps if step.instance_id in live_ids]
+    differing = [step for step in steps if instances[step.instance_id].profile != step.after]
+    if differing:
+        return differing
+    detached = [step for step in steps if step.after is None]
+    associations = ec2.read_associations(client, [step.instance_id for step in detached], ec2.LIVE | _ENDING)
+    return [step for step in detached if step.instance_id in associations]
 
 
-class _Failed(RdsIamError):
-    """EC2 refused to change an instance."""
+class _ChangeError(RdsIamError):
+    """EC2 refused to change an instance.
 
-    def __init__(self, reason: str, passes: bool, alone: bool):
+    C(is_temporary) says that another try may go well, C(is_of_instance) that it says nothing about other instances.
+    """
+
+    def __init__(self, reason: str, is_temporary: bool, is_of_instance: bool) -> None:
         super().__init__(reason)
-        self.passes = passes  # another try may go well
-        self.alone = alone  # it says nothing about the other instances
+        self.is_temporary = is_temporary
+        self.is_of_instance = is_of_instance
 
 
 class _Changes:
-    """The changes to make, and how far they are."""
+    """The changes to make, and how far they are.
 
-    def __init__(self, client, steps: list[Step]):
-        self.client, self.steps, self.waiting = client, steps, list(steps)
-        self.attached = read_associations(client, [step.instance_id for step in steps if step.before])
-        self.failed: dict[str, str] = {}
-        self.emptied: set[str] = set()
-        self.over = False
+    C(pending) are the steps to try, C(failures) the reasons of those that failed last, by the id of the instance.
+    """
+
+    def __init__(self, client: BaseClient, steps: list[Step]) -> None:
+        self.client, self.steps, self.pending = client, steps, list(steps)
+        self.associations = ec2.read_associations(client, [step.instance_id for step in steps if step.before])
+        self.failures: dict[str, str] = {}
+        self.detached_ids: set[str] = set()
+        self.is_over = False  # a failure stands against all of them
 
     @property
-    def untried(self) -> list[str]:
-        return [step.instance_id for step in self.waiting if step.instance_id not in self.failed]
+    def untried_ids(self) -> list[str]:
+        return [step.instance_id for step in self.pending if step.instance_id not in self.failures]
 
     @property
-    def done(self) -> list[Step]:
-        return [step for step in self.steps if step not in self.waiting and step.instance_id not in self.failed]
+    def accepted(self) -> list[Step]:
+        return [step for step in self.steps if step not in self.pending and step.instance_id not in self.failures]
 
     def fail(self, steps: list[Step], reason: str) -> None:
-        self.failed.update(dict.fromkeys((step.instance_id for step in steps), reason))
+        self.failures.update(dict.fromkeys((step.instance_id for step in steps), reason))
 
     def try_each(self) -> None:
-        """Make each change that waits, once, until a failure stands against all of them."""
-        for step in list(self.waiting):
-            try:
-                self._change(step)
-            except _Failed as exc:
-                self.failed[step.instance_id] = str(exc)
-                if not exc.passes:
-                    self.waiting.remove(step)
-                if not exc.alone:
-                    self.over = not exc.passes
-                    return
-            else:
-                self.failed.pop(step.instance_id, None)
-                self.waiting.remove(step)
+        """Make each change that is pending, once, until a failure stands against all of them."""
+        for step in list(self.pending):
+            error = self._try(step)
+            if error and not error.is_of_instance:
+                self.is_over = not error.is_temporary
+                return
+
+    def _try(self, step: Step) -> _ChangeError | None:
+        try:
+            self._change(step)
+        except _ChangeError as exc:
+            self.failures[step.instance_id] = str(exc)
+            if not exc.is_temporary:
+                self.pending.remove(step)
+            return exc
+        self.failures.pop(step.instance_id, None)
+        self.pending.remove(step)
+        return None
 
     def _change(self, step: Step) -> None:
         try:
             for call in self._calls(step):
                 call()
-        except (ClientError, BotoCoreError) as exc:
-            failure = self._judge(step, exc)
-            if failure:
-                raise failure from None
+        except AWS_ERRORS as exc:
+            error = self._explain(step, exc)
+            if error:
+                raise error from None
 
     def _calls(self, step: Step) -> list[Callable[[], object]]:
         profile = {"IamInstanceProfile": {"Name": step.after}}
         attach = partial(self.client.associate_iam_instance_profile, InstanceId=step.instance_id, **profile)
-        association = self.attached.get(step.instance_id)
+        association = self.associations.get(step.instance_id)
         if association is None:  # none, or detached by someone else since it was read
             return [attach] if step.after else []
-        known = {"AssociationId": association["AssociationId"]}
-        if step.after and not step.stopped:
-            return [partial(self.client.replace_iam_instance_profile_association, **profile, **known)]
+        association_id = association["AssociationId"]
+        if step.after and not step.is_stopped:
+            replace_association = self.client.replace_iam_instance_profile_association
+            return [partial(replace_association, AssociationId=association_id, **profile)]
         # Of a stopped instance EC2 does not replace the association.
-        return [partial(self._detach, step, known), *([attach] if step.after else [])]
+        return [partial(self._detach, step, association_id), *([attach] if step.after else [])]
 
-    def _detach(self, step: Step, known: dict) -> None:
-        self.client.disassociate_iam_instance_profile(**known)
-        del self.attached[step.instance_id]
-        self.emptied.add(step.instance_id)
+    def _detach(self, step: Step, association_id: str) -> None:
+        self.client.disassociate_iam_instance_profile(AssociationId=association_id)
+        del self.associations[step.instance_id]
+        self.detached_ids.add(step.instance_id)
 
-    def _judge(self, step: Step, exc: Exception) -> _Failed | None:
-        """Return why EC2 refused a change; None where the instance has what it is to have all the same.
+    def _explain(self, step: Step, exc: Exception) -> _ChangeError | None:
+        """Return why EC2 refused a change; None where the instance has the profile of the step all the same.
 
         An earlier try whose answer was lost, or someone else, may have done it.
         """
-        failure = _failure(step, exc)
+        error = _change_error(step, exc)
         if error_code(exc) not in ("IncorrectState", "InvalidAssociationID.NotFound"):
-            return failure
+            return error
         try:
-            association = read_associations(self.client, [step.instance_id]).get(step.instance_id)
+            association = ec2.read_associations(self.client, [step.instance_id]).get(step.instance_id)
         except RdsIamError:  # then the failure at hand is the one to report
-            return failure
-        if step.after == (profile_name(association["IamInstanceProfile"]["Arn"]) if association else None):
+            return error
+        if step.after == (ec2.profile_name(association["IamInstanceProfile"]["Arn"]) if association else None):
             return None
-        if association is None and not failure.passes:
-            # What is in the way has no future: it is being disassociated, or it has gone since it was read.
-            self.attached.pop(step.instance_id, None)
-            return _Failed(f"{failure}; run again when it has ended", passes=True, alone=True)
-        return failure
+        if association is None and not error.is_temporary:
+            # The association in the way has no future: it is being disassociated, or has gone since it was read.
+            self.associations.pop(step.instance_id, None)
+            return _ChangeError(f"{error}; run again when it has ended", is_temporary=True, is_of_instance=True)
+        return error
 
 
-class Incomplete(RdsIamError):
+class IncompleteError(RdsIamError):
     """Some changes were not made; C(instances) has the profile of each instance now, and why it is not the other."""
 
-    def __init__(self, changes: _Changes, steps: list[Step]):
+    def __init__(self, changes: _Changes, steps: list[Step]) -> None:
         super().__init__(_incomplete(changes))
-        missed = {**changes.failed, **dict.fromkeys(changes.untried, "it was not tried")}
-        self.instances = []
+        errors = {**changes.failures, **dict.fromkeys(changes.untried_ids, "it was not tried")}
+        self.instances: list[dict[str, Any]] = []
         for step in steps:
-            left = None if step.instance_id in changes.emptied else step.before
-            now = replace(step, after=left) if step.instance_id in missed else step
-            self.instances.append({**now.shown(), "error": missed.get(step.instance_id)})
+            profile = step.after
+            if step.instance_id in errors:
+                profile = None if step.instance_id in changes.detached_ids else step.before
+            self.instances.append({**replace(step, after=profile).to_dict(), "error": errors.get(step.instance_id)})
+        self.changed = any(instance["changed"] for instance in self.instances)
 
 
 def _incomplete(changes: _Changes) -> str:
-    """One reason for all instances that have it, and how far the others are."""
+    """Return the sentence with one reason for all instances that have it, and how far the others are."""
     ids_by_reason: dict[str, list[str]] = {}
-    for instance_id, reason in changes.failed.items():
+    for instance_id, reason in changes.failures.items():
         ids_by_reason.setdefault(reason, []).append(instance_id)
-    reasons = listed([f"{listed(ids)}: {reason}" for reason, ids in ids_by_reason.items()], "; ")
+    reasons = list_items([f"{list_items(ids)}: {reason}" for reason, ids in ids_by_reason.items()], "; ")
     profile = changes.steps[0].after
-    doing = f"attach the instance profile {profile} to" if profile else "detach the instance profile from"
-    total, untried = len(changes.steps), changes.untried
+    task = f"attach the instance profile {profile} to" if profile else "detach the instance profile from"
+    total, untried_ids = len(changes.steps), changes.untried_ids
     if total == 1:
-        return f"Failed to {doing} {reasons}."
-    done = total - len(changes.failed) - len(untried)
-    rest = f", not tried: {listed(untried)}" if untried else ""
-    return f"Failed to {doing} {reasons}. {done} of {total} instances were changed{rest}; run again for the rest."
+        return f"Failed to {task} {reasons}."
+    count = total - len(changes.failures) - len(untried_ids)
+    untried = f", not tried: {list_items(untried_ids)}" if untried_ids else ""
+    return f"Failed to {task} {reasons}. {count} of {total} instances were changed{untried}; run again for the rest."
 
 
-def _failure(step: Step, exc: Exception) -> _Failed:
+def _change_error(step: Step, exc: Exception) -> _ChangeError:
     code, reason = error_code(exc), aws_reason(exc, "ec2")
     message = str(exc).lower().replace(" ", "")
     if code == "InvalidParameterValue" and "iaminstanceprofile" in message:
-        seen = f"EC2 does not see an instance profile {step.after} with a role in it"
-        return _Failed(f"{seen}; create it, or raise wait_timeout if it is fresh", passes=True, alone=False)
+        reason = f"EC2 does not see an instance profile {step.after} with a role in it"
+        advice = "create it, or raise wait_timeout if it is fresh"
+        return _ChangeError(f"{reason}; {advice}", is_temporary=True, is_of_instance=False)
     if code == "IncorrectState" and "identityprofile" in message:  # the same in other words
-        return _Failed(reason, passes=True, alone=False)
+        return _ChangeError(reason, is_temporary=True, is_of_instance=False)
     if code == "IncorrectInstanceState":
-        return _Failed(f"{reason}; run again when it is", passes=True, alone=True)
+        return _ChangeError(f"{reason}; run again when it is", is_temporary=True, is_of_instance=True)
     denied = code == "UnauthorizedOperation"
     if denied and step.after and "perform:" not in message:  # AWS names no action
         reason += ", and iam:PassRole for the role of the profile"
     # A permission may depend on the tags of an instance; that to pass the role is the same for all.
-    alone = code in _OF_ONE_INSTANCE or (denied and "passrole" not in message)
-    return _Failed(reason, passes=False, alone=alone)
+    is_of_instance = code in _OF_ONE_INSTANCE or (denied and "passrole" not in message)
+    return _ChangeError(reason, is_temporary=False, is_of_instance=is_of_instance)

@@ -40,9 +40,9 @@ def read_database(client, params: dict) -> dict:
                 client, Filters=[{"Name": "db-cluster-id", "Values": [record["identifier"]]}]
             )
             found["member_resource_ids"] = tuple(member["DbiResourceId"] for member in members)
-    except rds.NotThere as exc:
+    except rds.DatabaseNotFoundError as exc:
         found["missing"] = str(exc)
-    except rds.Unsupported as exc:
+    except rds.UnsupportedError as exc:
         found["unsupported"] = str(exc)
     except RdsIamError as exc:
         if isinstance(found["database"], Unreadable):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS, TAG
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import COLLECTION, TAG
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import connect_policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.ec2_trust import TRUST_POLICY, ec2_may_assume
@@ -81,9 +81,9 @@ def _plan_role(plan: Plan, request: Request, state: State) -> None:
         plan.calls.append("create_role")
         plan.add(ROLE, name, "created")
         plan.after = replace(plan.after, role=_new_role(request))
-    elif role["managed_by"] != OURS:
+    elif role["managed_by"] != COLLECTION:
         _check_trust(role)
-        plan.add(ROLE, name, "unchanged", f"it was not created by {OURS}")
+        plan.add(ROLE, name, "unchanged", f"it was not created by {COLLECTION}")
     else:
         after = {**role, **_repairs(request, role)}
         if after["trust_policy"] != role["trust_policy"]:
@@ -101,8 +101,8 @@ def _new_role(request: Request) -> dict:
         "path": request.path,
         "trust_policy": TRUST_POLICY,
         "permissions_boundary": request.permissions_boundary,
-        "tags": {TAG: OURS},
-        "managed_by": OURS,
+        "tags": {TAG: COLLECTION},
+        "managed_by": COLLECTION,
     }
 
 
@@ -138,14 +138,14 @@ def _plan_profile(plan: Plan, request: Request, state: State) -> None:
         )
     if profile is None:
         plan.calls.append("create_instance_profile")
-    elif profile["managed_by"] != OURS:
+    elif profile["managed_by"] != COLLECTION:
         raise RdsIamError(
             f"The instance profile {name} exists, was not created by dbops.rds_iam, and holds no role; add the role"
             f" {request.role_name} to it, or set iam_role_instance_profile_name to another name."
         )
     plan.calls.append("add_role_to_instance_profile")
     plan.add(PROFILE, name, "changed" if profile else "created")
-    made = {"name": name, "arn": None, "path": request.path, "tags": {TAG: OURS}, "managed_by": OURS}
+    made = {"name": name, "arn": None, "path": request.path, "tags": {TAG: COLLECTION}, "managed_by": COLLECTION}
     plan.after = replace(plan.after, instance_profile={**(profile or made), "role_name": request.role_name})
 
 

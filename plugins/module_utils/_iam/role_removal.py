@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import COLLECTION
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import connect_policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.ec2_trust import other_principals
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_plan import POLICY, PROFILE, ROLE, Plan
@@ -20,7 +20,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_state impo
 _LISTED = 10  # the most instances and Regions that a reason lists
 _OTHER_DATABASES = "it only allows users of databases that are not of this run"
 _OTHER_STATEMENTS = "the statements that others added to it stay"
-_NOT_OURS = f"it was not created by {OURS}"
+_NOT_OURS = f"it was not created by {COLLECTION}"
 
 
 def plan_absent(request: Request, state: State, usage: Usage) -> Plan:
@@ -39,7 +39,7 @@ def needs_usage(request: Request, state: State) -> bool:
     """Return whether there is anything that might be removed, so that it matters who else uses it."""
     removable = [state.role, state.instance_profile] if "role" in request.parts else []
     policy = state.policy if "policy" in request.parts else None
-    return any(thing and thing["managed_by"] == OURS for thing in removable) or bool(
+    return any(thing and thing["managed_by"] == COLLECTION for thing in removable) or bool(
         policy and connect_policy.our_statement(policy)
     )
 
@@ -52,7 +52,7 @@ def _plan_policy(plan: Plan, request: Request, state: State, usage: Usage) -> No
     outside = [carrier for carrier in usage.carriers if carrier.instance_id not in request.instance_ids]
     why = _unseen(usage) or _carried(outside, "EC2 instances outside this run use it") or _assumed_by_others(state)
     if connect_policy.our_statement(state.policy) is None:
-        why = f"it was not written by {OURS}, or was changed since"
+        why = f"it was not written by {COLLECTION}, or was changed since"
     if why:
         plan.add(POLICY, name, "stays", why)
         plan.notes.append(f"The inline policy {name} of the role {request.role_name} stays, since {why}.")
@@ -75,14 +75,14 @@ def _databases_that_go(request: Request, state: State, usage: Usage) -> list[dic
 
     Who still has the role after this run may need it for the databases of another one, in another Region or inventory.
     """
-    still_used = bool(_attached(request, usage)) or (state.role is not None and state.role["managed_by"] != OURS)
+    still_used = bool(_attached(request, usage)) or (state.role is not None and state.role["managed_by"] != COLLECTION)
     return request.databases if still_used and not request.policy_purge else []
 
 
 def _why_role_stays(request: Request, state: State, usage: Usage) -> str | None:
     if state.role is None:
         return None
-    if state.role["managed_by"] != OURS:
+    if state.role["managed_by"] != COLLECTION:
         return _NOT_OURS
     own_policy = {request.policy_name} if _is_all_ours(request, state) else set()
     policies = [name for name in usage.inline_policies if name not in own_policy]
@@ -100,7 +100,7 @@ def _is_all_ours(request: Request, state: State) -> bool:
 
 def _is_own_profile(name: str, request: Request, state: State) -> bool:
     profile = state.instance_profile
-    return name == request.instance_profile_name and profile is not None and profile["managed_by"] == OURS
+    return name == request.instance_profile_name and profile is not None and profile["managed_by"] == COLLECTION
 
 
 def _plan_profile(plan: Plan, request: Request, state: State, usage: Usage, role_stays: str | None) -> None:
@@ -122,14 +122,14 @@ def _plan_profile(plan: Plan, request: Request, state: State, usage: Usage, role
 
 def _why_profile_stays(request: Request, state: State, usage: Usage, role_stays: str | None) -> str | None:
     profile, role = state.instance_profile, state.role
-    if profile["managed_by"] != OURS:
+    if profile["managed_by"] != COLLECTION:
         return _NOT_OURS
     if profile["role_name"] not in ("", request.role_name):
         return f"the role {profile['role_name']} is in it by now"
     carriers = [carrier for carrier in _attached(request, usage) if carrier.profile_arn == profile["arn"]]
     if carriers:
         return _carried(carriers, "it is attached to EC2 instances")
-    if role_stays and profile["role_name"] and role["managed_by"] == OURS:
+    if role_stays and profile["role_name"] and role["managed_by"] == COLLECTION:
         return f"the role {request.role_name} in it stays"
     return _unseen(usage)
 
@@ -153,7 +153,7 @@ def _assumed_by_others(state: State) -> str | None:
     A role of somebody else loses the inline policy all the same: its other principals had no use of it before.
     """
     role = state.role
-    others = other_principals(role["trust_policy"]) if role and role["managed_by"] == OURS else []
+    others = other_principals(role["trust_policy"]) if role and role["managed_by"] == COLLECTION else []
     return f"the trust policy of the role also lets {_listed(others)} assume it" if others else None
 
 

@@ -14,7 +14,7 @@ import json
 from typing import Callable
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS, TAGS
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import COLLECTION, TAGS
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.polling import attempts
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_plan import Plan
@@ -84,7 +84,7 @@ class _Writer:
 
     def _check_made(self, thing: str, name: str, found: dict | None) -> None:
         """Refuse to go on with what somebody else has made in the same moment; None is what IAM does not show yet."""
-        if found and found["managed_by"] != OURS:
+        if found and found["managed_by"] != COLLECTION:
             raise RdsIamError(
                 f"Failed to create the {thing} {name}: somebody else has created it at the same time; run again, or"
                 " give another name."

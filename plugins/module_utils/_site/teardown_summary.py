@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import OURS, TAG
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import COLLECTION, TAG
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._text import one_line
@@ -40,14 +40,14 @@ def why_flag_stays(record: dict, accounts_left: int | None) -> str:
     where it is not known.
     """
     pending, managed_by = record["pending"].get(FLAG), record["managed_by"]
-    if managed_by != OURS:
+    if managed_by != COLLECTION:
         if not record["iam_auth_enabled"] and pending is not True:
             return "it is off already"
         if pending is False:
             return "it is being switched off already"
         if managed_by is None:
-            return f"{OURS} did not switch it on: the database has no tag {TAG}={OURS}"
-        return f"{OURS} did not switch it on: the database has the tag {TAG}={managed_by}"
+            return f"{COLLECTION} did not switch it on: the database has no tag {TAG}={COLLECTION}"
+        return f"{COLLECTION} did not switch it on: the database has the tag {TAG}={managed_by}"
     if accounts_left != 0:
         left = "unknown" if accounts_left is None else accounts_left
         return f"other accounts may use it (accounts left: {left})"
@@ -118,7 +118,7 @@ def _wrappers(facts: dict) -> list[Row]:
         if file is None:
             rows.append(_file(facts, what, client, next(filter(_failure, (search, foreign)), removal), "step 7"))
         elif file["exists"]:
-            why = f"{file['path']} is not a program that the role {OURS}.connect wrote"
+            why = f"{file['path']} is not a program that the role {COLLECTION}.connect wrote"
             rows.append(Row(what, client, STAYS, why))
         else:
             rows.append(Row(what, client, MISSING))
@@ -162,8 +162,8 @@ def _attachments(facts: dict) -> list[Row]:
 def _why_profile_stays(facts: dict) -> str:
     """Return why the instance profile is not this run's to detach; empty where it is."""
     profile = facts["instance_profile"] or {}
-    if profile.get("managed_by") != OURS:
-        return f"the instance profile was not created by {OURS}"
+    if profile.get("managed_by") != COLLECTION:
+        return f"the instance profile was not created by {COLLECTION}"
     if profile.get("role_name") not in (None, "", facts["role_name"]):
         return f"the role {profile['role_name']} is in the instance profile by now"
     return ""

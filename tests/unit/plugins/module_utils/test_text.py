@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._text import listed, one_line
+from ansible_collections.dbops.rds_iam.plugins.module_utils._text import list_items, one_line
 
 
 def test_one_line_has_neither_line_breaks_nor_an_end():
@@ -14,5 +14,5 @@ def test_one_line_has_neither_line_breaks_nor_an_end():
 
 def test_a_long_list_is_cut():
     names = [f"i-{number}" for number in range(13)]
-    assert listed(names[:10]) == ", ".join(names[:10])
-    assert listed(names, "; ") == "; ".join(names[:10]) + " and 3 more"
+    assert list_items(names[:10]) == ", ".join(names[:10])
+    assert list_items(names, "; ") == "; ".join(names[:10]) + " and 3 more"

@@ -75,7 +75,7 @@ def test_plan(wanted, flag_is_wanted, pending, now, sent):
 def test_a_change_under_way_is_not_sent_again():
     record = instance(False, status="configuring-iam-database-auth", **{FLAG: True})
     assert iam_flag.plan(record, True, True) is None
-    assert not iam_flag.in_effect(record, True)
+    assert not iam_flag.is_in_effect(record, True)
 
 
 def test_immediate_change_to_an_instance_that_flushes_others_is_refused():
@@ -103,7 +103,7 @@ def test_nothing_else_is_flushed():
 )
 def test_predict(record, change, enabled, pending):
     after = iam_flag.predict({**record, "managed_by": "terraform"}, change, change.enabled)
-    assert iam_flag.shown(after) == {"iam_auth_enabled": enabled, "managed_by": "terraform", "pending": pending}
+    assert iam_flag.diff_fields(after) == {"iam_auth_enabled": enabled, "managed_by": "terraform", "pending": pending}
     assert after["resource_id"] == record["resource_id"]
 
 
