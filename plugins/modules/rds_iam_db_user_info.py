@@ -16,17 +16,8 @@ description:
     passwords, in one statement. Password hashes are not read.
   - The master password is sent only over TLS, and only after the server has shown a certificate for O(login_host) that
     is issued by an authority in O(ca_file).
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 extends_documentation_fragment:
+  - dbops.rds_iam.attributes
   - dbops.rds_iam.login
 seealso:
   - module: dbops.rds_iam.rds_iam_db_user

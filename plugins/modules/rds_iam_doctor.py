@@ -100,17 +100,8 @@ notes:
     C(iam:ListRolePolicies), C(iam:GetRolePolicy), C(iam:ListAttachedRolePolicies), C(iam:GetPolicy),
     C(iam:GetPolicyVersion) and C(iam:SimulatePrincipalPolicy), and C(logs:FilterLogEvents) for databases that export
     their log C(iam-db-auth-error) to CloudWatch Logs. What may not be read is reported as unknown.
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 extends_documentation_fragment:
+  - dbops.rds_iam.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -25,14 +25,9 @@ requirements:
   - botocore and PyMySQL >= 1.0.2 on the host that runs the module
 attributes:
   check_mode:
-    support: full
     description: Changes nothing in either mode; it logs in in both.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
+extends_documentation_fragment:
+  - dbops.rds_iam.attributes
 options:
   logins:
     description:
