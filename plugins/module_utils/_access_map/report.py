@@ -60,7 +60,8 @@ def _unseen_policies(principals: list[Principal]) -> list[str]:
             reason = policy.reason or "its document is not understood"
             holders.setdefault((str(policy), reason), []).append(str(principal))
     return [
-        f"{policy[0].upper()}{policy[1:]} of {list_items(those)}: {reason}." for (policy, reason), those in holders.items()
+        f"{policy[0].upper()}{policy[1:]} of {list_items(those)}: {reason}."
+        for (policy, reason), those in holders.items()
     ]
 
 

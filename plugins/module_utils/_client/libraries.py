@@ -106,8 +106,9 @@ def make_venv(run: Run, client: str) -> None:
             if status:
                 cause = clean_reason(errors or output)
                 raise RdsIamError(
-                    f"PyMySQL and botocore could not be installed in {VENV} on {client}: {cause}; let pip on this host reach a Python package index, or set mysql_client_python_packages to"
-                    " packages that hold them."
+                    f"PyMySQL and botocore could not be installed in {VENV} on {client}: {cause}; let pip on this"
+                    " host reach a Python package index, or set mysql_client_python_packages to packages that hold"
+                    " them."
                 )
         shutil.rmtree(old, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
