@@ -57,6 +57,15 @@ def _check_loss(missing: list[dict[str, Any]], in_place: list[ca_bundle.Certific
         )
 
 
+def _warn_of_uncovered(module: AnsibleModule, missing: list[dict[str, Any]], url: str) -> None:
+    for database in missing:
+        module.warn(
+            f"{url} has no live root for {database['identifier']}, whose server certificate is issued by"
+            f" {database['ca_certificate_identifier']} of {database['region']}, so logins to it will fail; install the"
+            " bundle of its Region or partition, or have RDS issue the certificate with a current authority."
+        )
+
+
 def _address(module: AnsibleModule, form: str) -> str:
     """Return the address of the bundle. Ansible masks an address in which something may be secret."""
     url = module.params["url"] or ca_bundle_address.address(module.params["bundle"], form)
@@ -92,12 +101,7 @@ def install(module: AnsibleModule, path: str) -> dict[str, Any]:
     not_after = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(first_to_end.not_after))
     if first_to_end.not_after < now + _WARNING:
         module.warn(f"The root {first_to_end.subject} of {url} ends on {not_after[:10]}; look for a newer bundle.")
-    for database in missing:
-        module.warn(
-            f"{url} has no live root for {database['identifier']}, whose server certificate is issued by"
-            f" {database['ca_certificate_identifier']} of {database['region']}, so logins to it will fail; install the"
-            " bundle of its Region or partition, or have RDS issue the certificate with a current authority."
-        )
+    _warn_of_uncovered(module, missing, url)
     diff = {"before": _subjects(file.form, file.content), "after": _subjects(file.form, content)}
     return {
         **({"diff": diff} if file.content != content else {}),
