@@ -85,17 +85,17 @@ class _VerifyingContext(ssl.SSLContext):
 
     def wrap_socket(self, sock: socket.socket, *_arguments: object, **_options: object) -> _TlsSocket:
         """Do the handshake for the driver, which names the host that it dialled."""
-        wrapped = cast(
+        tls_socket = cast(
             "_TlsSocket", super().wrap_socket(sock, server_hostname=self.server_name, do_handshake_on_connect=False)
         )
         try:
-            wrapped.limits = cast("_Socket", sock).limits
-            wrapped.do_handshake()
+            tls_socket.limits = cast("_Socket", sock).limits
+            tls_socket.do_handshake()
             self.on_verified()
         except BaseException:
-            wrapped.close()
+            tls_socket.close()
             raise
-        return wrapped
+        return tls_socket
 
 
 class Connection(_DriverConnection):

@@ -16,7 +16,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import
     ConnectionOptions,
     NoConnectionError,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.masking import masked
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.masking import mask
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.transfer_limits import (
     LOGIN_BYTES,
     Limits,
@@ -192,7 +192,7 @@ def server_error(exc: Exception) -> tuple[int | None, str]:
 
 def mask_secrets(text: str) -> str:
     """Return text from elsewhere without secrets, and without what is too long for any use."""
-    return masked(text[:4096], secrets)
+    return mask(text[:4096], secrets)
 
 
 def _clean_text(text: str) -> str:
