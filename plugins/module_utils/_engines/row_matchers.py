@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Find what knows the rows that a server picks for logins, by the name of its engine. Pure, private to this collection."""
+"""Find the row matcher of a server by the name of its engine. Pure, and private to this collection."""
 
 from __future__ import annotations
 
