@@ -51,7 +51,7 @@ def fetch(url: str, checksum: str | None, timeout: int) -> bytes:
         raise RdsIamError(
             f"{public_url} is not an https address; CA certificates are fetched over http only with a checksum."
         )
-    content = _within(timeout, public_url, lambda: _follow(url, {"https", scheme}, timeout))
+    content = _call_within(timeout, public_url, lambda: _follow(url, {"https", scheme}, timeout))
     if checksum and hashlib.sha256(content).hexdigest() != checksum[len("sha256:") :].lower():
         raise RdsIamError(f"{public_url} does not have the checksum {checksum}; {_KEPT}.")
     return content
@@ -61,7 +61,7 @@ def _scheme(url: str) -> str:
     return url.partition("://")[0].lower()
 
 
-def _within(timeout: int, public_url: str, request: Callable[[], bytes]) -> bytes:
+def _call_within(timeout: int, public_url: str, request: Callable[[], bytes]) -> bytes:
     """Return the result of C(request), or raise what it raises, if that takes no longer than so many seconds.
 
     A timeout of a socket is one for each packet, and a resolver has none; a thread can be left behind with both.

@@ -122,8 +122,8 @@ class Installation:
                     " mysql_client_python_packages to those of PyMySQL and botocore if it has them."
                 )
         if self.state.is_lacking:
-            of_system = libraries.is_of_the_system() and self.options.library_packages
-            requirements["libraries"] = of_system or libraries.venv_packages()
+            system_packages = libraries.is_of_the_system() and self.options.library_packages
+            requirements["libraries"] = system_packages or libraries.venv_packages()
         if server == "none":
             requirements["server"] = self.options.server_packages
         return {purpose: names for purpose, names in requirements.items() if names}

@@ -97,11 +97,19 @@ def make_venv(run: Run, client: str) -> None:
     Its interpreter and its libraries work in any place, and nothing else of it is used. C(client) is the name of the
     host for messages. Raises RdsIamError.
     """
-    new, old = f"{VENV}.new", f"{VENV}.old"
-    install = [f"{new}/bin/python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS]
+    new_venv, old_venv = f"{VENV}.new", f"{VENV}.old"
+    install = [
+        f"{new_venv}/bin/python3",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        *REQUIREMENTS,
+    ]
     umask = os.umask(0o022)  # it is for all users
     try:
-        for command in ([sys.executable, "-m", "venv", "--clear", new], install):
+        for command in ([sys.executable, "-m", "venv", "--clear", new_venv], install):
             status, output, errors = run(command)
             if status:
                 cause = clean_reason(errors or output)
@@ -110,11 +118,11 @@ def make_venv(run: Run, client: str) -> None:
                     " host reach a Python package index, or set mysql_client_python_packages to packages that hold"
                     " them."
                 )
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(old_venv, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
-            os.rename(VENV, old)
-        os.rename(new, VENV)
+            os.rename(VENV, old_venv)
+        os.rename(new_venv, VENV)
     finally:
         os.umask(umask)
-        for directory in (new, old):
+        for directory in (new_venv, old_venv):
             shutil.rmtree(directory, ignore_errors=True)
