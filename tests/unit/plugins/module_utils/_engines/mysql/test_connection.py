@@ -479,9 +479,10 @@ def test_a_verified_server_that_never_ends_the_result_of_a_statement(authority, 
         endless.send(secure)
 
     server = Server(script)
-    with mysql_connection.connect(*login_arguments(authority, port=server.port, timeout=5)) as connection:
-        with connection.cursor() as cursor, pytest.raises(mysql_connection.DriverError, match="timed out"):
-            cursor.execute("SELECT 1")
+    arguments = login_arguments(authority, port=server.port, timeout=5)
+    timed_out = pytest.raises(mysql_connection.DriverError, match="timed out")
+    with mysql_connection.connect(*arguments) as connection, connection.cursor() as cursor, timed_out:
+        cursor.execute("SELECT 1")
     server.thread.join(20)
     assert endless.hung_up.is_set()
 
