@@ -51,7 +51,7 @@ class BundleFile:
 
     @property
     def target(self) -> str:
-        """The file itself, where the path is a symbolic link."""
+        """Return the path of the file itself, also where the path is a symbolic link to it."""
         return os.path.realpath(self.path) if self.is_link else self.path
 
 
@@ -85,7 +85,7 @@ def without_mark(content: bytes) -> bytes:
 
 
 def obstacle(file: BundleFile, now: float) -> str:
-    """Say why a file must not be replaced, to go on from "PATH "; empty if it may be.
+    """Return why a file must not be replaced, to go on from "PATH "; empty if it may be.
 
     C(now) is in seconds since 1970, as in all functions of this file.
     """
@@ -120,7 +120,7 @@ def check_replaceable(file: BundleFile, now: float) -> None:
 
 
 def reason_to_stay(file: BundleFile, now: float) -> str:
-    """Say why a file is not removed; empty if it is."""
+    """Return the sentence on why a file is not removed; empty if it is."""
     if file.is_link:
         return f"{file.path} stays: it is a symbolic link, which dbops.rds_iam never makes."
     if file.new_directories is None:

@@ -47,7 +47,7 @@ def _write(module: AnsibleModule, file: bundle_file.BundleFile, content: bytes) 
 
 
 def _check_loss(missing: list[dict[str, Any]], in_place: list[ca_bundle.Certificate], url: str) -> None:
-    """Refuse a bundle that would end the logins to a database for which the file in place has a root."""
+    """Raise RdsIamError for a bundle that would end the logins to a database for which the file in place has a root."""
     uncovered_in_place = ca_bundle.uncovered(missing, in_place)
     identifiers = [database["identifier"] for database in missing if database not in uncovered_in_place]
     if identifiers:

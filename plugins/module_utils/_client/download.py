@@ -137,7 +137,7 @@ def _timeout_reason(timeout: int) -> str:
 
 
 def _reason(exc: Exception, timeout: int) -> str:
-    """Say why a request failed, without what a server or urllib quotes of the address."""
+    """Return why a request failed, without what a server or urllib quotes of the address."""
     if isinstance(exc, urllib.error.HTTPError):
         return f"the server answers {exc.code} {http.client.responses.get(exc.code, '')}".rstrip()
     cause = exc.reason if isinstance(exc, urllib.error.URLError) else exc
