@@ -66,7 +66,7 @@ def _parse_user(user: dict) -> DesiredUser:
         raise RdsIamError(f"The account {name} belongs to the server or to RDS; this module does not touch it.")
     privileges = user.get("privileges")
     if privileges is not None:
-        privileges = mysql_privileges.parse(privileges)
+        privileges = mysql_privileges.parse_privileges(privileges)
         if any(is_mark(level[0]) for level in privileges):
             raise RdsIamError(f"Privileges on the database {MARK} are the mark of this collection (asked for {name}).")
     tls = "" if user.get("require_ssl") is False else "ANY"
