@@ -86,7 +86,7 @@ class _VerifiedContext(ssl.SSLContext):
         return wrapped
 
 
-class _Connection(_DriverConnection):
+class Connection(_DriverConnection):
     """Refuses to go on with a server that does not offer TLS. C(stage) says how far it came."""
 
     limits: Limits
@@ -142,8 +142,8 @@ def _context(ca_file: str, server_name: str) -> _VerifiedContext:
     return context
 
 
-def _connection(context: _VerifiedContext, *, host: str, port: int, user: str, timeout: int) -> _Connection:
-    connection = _Connection(
+def _connection(context: _VerifiedContext, *, host: str, port: int, user: str, timeout: int) -> Connection:
+    connection = Connection(
         host=host,
         port=port,
         user=user,
@@ -159,7 +159,7 @@ def _connection(context: _VerifiedContext, *, host: str, port: int, user: str, t
     return connection
 
 
-def _dial(connection: _Connection) -> _Socket:
+def _dial(connection: Connection) -> _Socket:
     """Connect to the first address of the server that answers, each of which has an equal part of the time."""
     addresses = _resolve(connection.host, connection.port, connection.limits)
     connection.stage, failure = "port", OSError("it has no address")
