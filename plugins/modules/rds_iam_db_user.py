@@ -317,11 +317,7 @@ user_rows:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import (
-    admin_login,
-    desired_users,
-    manage_users,
-)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import admin_login, manage_users
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import (
     DriverError,
     MissingPrerequisite,
@@ -329,24 +325,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.conne
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def run(module: AnsibleModule, result: dict) -> None:
-    items = desired_users.parse_users(module.params["users"])
-    with admin_login.open_session(module.params) as connection:
-        one_run = manage_users.Run(connection, module.params, result, module.warn)
-        one_run.plan(items, module._diff)
-        if not module.check_mode:
-            one_run.apply()
-        one_run.sessions(module.check_mode)
-
-
-def unread(module: AnsibleModule, missing: Exception) -> dict:
-    """Return what check mode says where earlier tasks would have installed what is missing."""
-    result = manage_users.no_server(desired_users.parse_users(module.params["users"]), module._diff)
-    module.warn(f"{missing} The accounts could not be read; what would change is shown as if none of them existed.")
-    return result
-
-
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **admin_login.ARGUMENTS,
@@ -370,18 +349,20 @@ def main():
         },
         supports_check_mode=True,
     )
-    result = {"changed": False, "users": []}
+    run = manage_users.UserRun(module.params, module.warn, with_diff=module._diff)
     try:
-        run(module, result)
+        run.execute(module.check_mode)
     except MissingPrerequisite as exc:
         if not module.check_mode:
-            module.fail_json(msg=str(exc), conflict=False, **result)
-        result = unread(module, exc)
+            module.fail_json(msg=str(exc), conflict=False, **run.to_result())
+        # Earlier tasks would have installed what is missing.
+        run.assume_no_users()
+        module.warn(f"{exc} The accounts could not be read; what would change is shown as if none of them existed.")
     except RdsIamError as exc:
-        module.fail_json(msg=str(exc), conflict=getattr(exc, "conflict", False), **result)
+        module.fail_json(msg=str(exc), conflict=getattr(exc, "conflict", False), **run.to_result())
     except DriverError as exc:
-        module.fail_json(msg=admin_login.unreadable(module.params, exc), conflict=False, **result)
-    module.exit_json(**result)
+        module.fail_json(msg=admin_login.unreadable(module.params, exc), conflict=False, **run.to_result())
+    module.exit_json(**run.to_result())
 
 
 if __name__ == "__main__":

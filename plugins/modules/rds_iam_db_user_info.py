@@ -114,14 +114,14 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def record(account: database_user.DatabaseUser) -> dict:
-    return {**to_row(account), "system": desired_users.is_system(account.name)}
+def record(user: database_user.DatabaseUser) -> dict:
+    return {**to_row(user), "system": desired_users.is_system(user.name)}
 
 
 def run(params: dict) -> dict:
     with admin_login.open_session(params) as connection:
-        accounts = user_reader.read_accounts(connection, session.prepare(connection, params["login_host"]))
-    return {"changed": False, "accounts": [record(accounts[key]) for key in sorted(accounts) if not accounts[key].role]}
+        users = user_reader.read_users(connection, session.prepare(connection, params["login_host"]))
+    return {"changed": False, "accounts": [record(users[key]) for key in sorted(users) if not users[key].is_role]}
 
 
 def main() -> None:

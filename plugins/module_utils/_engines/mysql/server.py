@@ -38,7 +38,7 @@ class Traits:
 class Server:
     """A server, and what the login to it may do there."""
 
-    where: str = ""
+    host: str = ""  # its name in messages
     login_user: str = ""
     traits: Traits = Traits()
     login: LoginPrivileges = field(default_factory=LoginPrivileges)

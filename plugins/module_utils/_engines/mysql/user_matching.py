@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 
+ANONYMOUS = ""  # the name of the user that a server may pick for any name
 # MySQL sorts addresses before names, and masks after addresses, since this version.
 _ADDRESSES_FIRST = (8, 0, 23)
 _LONGEST_HOST = 255  # of MariaDB; shorter before 10.6, which does not change the order
