@@ -280,7 +280,7 @@ class UserRun:
         if not affected_users:
             return
         self._warn_of_hidden_sessions()
-        sessions = user_sessions.read_sessions(self.connection, affected_users, self.existing_users)
+        sessions = user_sessions.read_sessions(self.connection, affected_users, self.existing_users, self.server.traits)
         to_end = {
             open_session.number
             for key, desired_user in affected_users.items()

@@ -15,8 +15,12 @@ from typing import TypedDict
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import Connection, DriverError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import UserKey
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import server_error
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.row_match import candidates
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Traits
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.session import rows, send
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_matching import (
+    ServerKind,
+    candidate_keys,
+)
 
 _KILL_TIMEOUT = 10  # seconds for sessions to end that were killed
 # Errors of servers; https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html
@@ -51,7 +55,7 @@ class Session:
 
 
 def read_sessions(
-    connection: Connection, keys: Iterable[UserKey], all_keys: Iterable[UserKey]
+    connection: Connection, keys: Iterable[UserKey], all_keys: Iterable[UserKey], traits: Traits
 ) -> dict[UserKey, list[Session]]:
     """Read the open sessions of each of these database users.
 
@@ -60,13 +64,17 @@ def read_sessions(
     sessions: dict[UserKey, list[Session]] = {key: [] for key in keys}
     all_keys = {*all_keys, *sessions}
     names = {name for name, _host in sessions}
+    [(version,)] = rows(connection, "SELECT VERSION()")
+    server = ServerKind.of("mariadb" if traits.mariadb else "mysql", version)
     for number, name, address, database, *_ in rows(connection, "SHOW PROCESSLIST"):
         if name not in names:
             continue
         client = re.sub(r":\d+$", "", address or "")
-        owners = candidates(all_keys, name, client)
-        for key in sessions.keys() & set(owners):
-            sessions[key].append(Session(int(number), client, database or "", owners == [key]))
+        # More candidates than one keep a session from being ended, so they are rather too many than too few. None is
+        # not among them, since there is a session.
+        candidates = list(filter(None, candidate_keys(all_keys, name, client, server, address_may_have_name=True)))
+        for key in sessions.keys() & set(candidates):
+            sessions[key].append(Session(int(number), client, database or "", candidates == [key]))
     return sessions
 
 
