@@ -14,20 +14,19 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql impor
     refusals,
     server_reader,
     session,
+    session_cleanup,
     user_conflicts,
     user_plan,
     user_reader,
-    user_sessions,
     user_writer,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import Connection, DriverError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import Connection
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import DatabaseUser, UserKey
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.desired_users import (
     DesiredUser,
     parse_users,
     resolve_privileges,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import MARK
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privilege_plan import Grant, Statement
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import show_level
@@ -75,7 +74,9 @@ class UserRun:
             self._plan()
             if not check_mode and any(outcome.changed for outcome in self.outcomes):
                 self._apply()
-            self._end_sessions(check_mode)
+            session_cleanup.end_sessions(
+                self.connection, self.outcomes, self.existing_users, self.server, self.warn, check_mode=check_mode
+            )
 
     def assume_no_users(self) -> None:
         """Predict the result for a server that execute() could not reach, as if it had none of the database users.
@@ -111,12 +112,12 @@ class UserRun:
         problems += user_conflicts.find_conflicts(self._active_users(), self.existing_users, self.server)
         problems += self._find_dependents()
         problems += self._find_privilege_problems()
-        self.outcomes = [self._plan_user(desired_user) for desired_user in self.desired_users]
-        plans = {str(outcome.desired_user.user): outcome.statements for outcome in self.outcomes}
+        outcomes = [self._plan_user(desired_user) for desired_user in self.desired_users]
+        plans = {str(outcome.desired_user.user): outcome.statements for outcome in outcomes}
         problems += refusals.find_user_problems(plans, self.server)
         if problems:
-            self.outcomes = []
             raise PlanRefusedError(list(dict.fromkeys(problems)), self.database)
+        self.outcomes = outcomes
         users = self._predict_users()
         self.remaining_iam_users = sum(user.takes_tokens for user in users.values())
         if self.with_diff:
@@ -271,63 +272,3 @@ class UserRun:
                 f"{summarize(new_users)} of {self.database} cannot be marked with {MARK}, since"
                 f" {self.server.login_user} cannot pass on REFERENCES; only_managed will keep what is created now."
             )
-
-    def _end_sessions(self, check_mode: bool) -> None:
-        """Count the open sessions of users that go or have less, and end those that are to be ended."""
-        affected_users = {
-            outcome.key: outcome.desired_user for outcome in self.outcomes if self._leaves_sessions(outcome)
-        }
-        if not affected_users:
-            return
-        self._warn_of_hidden_sessions()
-        sessions = user_sessions.read_sessions(self.connection, affected_users, self.existing_users, self.server.traits)
-        to_end = {
-            open_session.number
-            for key, desired_user in affected_users.items()
-            if desired_user.kill_sessions
-            for open_session in sessions[key]
-            if open_session.certain
-        }
-        ended = to_end - self._kill(to_end) if to_end and not check_mode else to_end
-        for outcome in self.outcomes:
-            open_sessions = sessions.get(outcome.key, [])
-            outcome.sessions = [open_session.to_result(open_session.number in ended) for open_session in open_sessions]
-            outcome.changed = outcome.changed or any(record["ended"] for record in outcome.sessions)
-            self._warn_of_sessions(outcome)
-
-    def _leaves_sessions(self, outcome: UserOutcome) -> bool:
-        """Return whether a user goes or has less, so that its open sessions may go on with what it had."""
-        desired_user = outcome.desired_user
-        if outcome.keep_reason or (desired_user.present and not outcome.statements):
-            return False
-        return user_plan.takes_away(desired_user, self._existing(desired_user), self.server)
-
-    def _warn_of_hidden_sessions(self) -> None:
-        if not self.server.login.holds("PROCESS"):
-            self.warn(
-                f"{self.server.login_user} lacks PROCESS on {self.database}, so it does not see sessions of others."
-            )
-
-    def _kill(self, numbers: set[int]) -> set[int]:
-        try:
-            return user_sessions.kill(self.connection, numbers)
-        except DriverError as exc:
-            raise RdsIamError(
-                f"{len(numbers)} sessions on {self.database} could not be ended: {server_error(exc)[1]}; the users"
-                " are as they are to be, so end the sessions by hand."
-            ) from None
-
-    def _warn_of_sessions(self, outcome: UserOutcome) -> None:
-        """Warn of the sessions of a user that go on."""
-        open_sessions = [record for record in outcome.sessions if not record["ended"]]
-        if not open_sessions:
-            return
-        desired_user = outcome.desired_user
-        clients = summarize(dict.fromkeys(record["client"] or "an unknown client" for record in open_sessions))
-        subject = f"{len(open_sessions)} sessions" if len(open_sessions) > 1 else "One session"
-        verb = "are" if len(open_sessions) > 1 else "is"
-        advice = "end them by hand" if desired_user.kill_sessions else "set kill_sessions for it, or end them by hand"
-        self.warn(
-            f"{subject} of {desired_user.user} on {self.database} {verb} open, from {clients}, and may go on with what"
-            f" the user had; {advice}."
-        )
