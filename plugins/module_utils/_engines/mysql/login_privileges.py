@@ -66,8 +66,8 @@ class LoginPrivileges:
 
     def may_manage_users(self) -> bool:
         """Return whether the login can create, alter or drop users; who may write to their tables can, too."""
-        writing = {"INSERT", "UPDATE", "DELETE", ALL_PRIVILEGES}
-        return self.holds("CREATE USER") or bool(self._names_on(("mysql", "")) & writing)
+        write_privileges = {"INSERT", "UPDATE", "DELETE", ALL_PRIVILEGES}
+        return self.holds("CREATE USER") or bool(self._names_on(("mysql", "")) & write_privileges)
 
     def may_grant(self, level: Level, name: str) -> bool:
         """Return whether the login can pass a privilege on, or take it away, on this level."""

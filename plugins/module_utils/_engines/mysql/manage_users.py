@@ -89,11 +89,11 @@ class UserRun:
 
     def to_result(self) -> dict[str, object]:
         """Return what rds_iam_db_user returns, without what is not certain."""
-        optional = {"accounts_left": self.remaining_iam_users, "user_rows": self.user_rows, "diff": self.diff}
+        optional_values = {"accounts_left": self.remaining_iam_users, "user_rows": self.user_rows, "diff": self.diff}
         return {
             "changed": any(outcome.changed for outcome in self.outcomes),
             "users": [outcome.to_result() for outcome in self.outcomes],
-            **{key: value for key, value in optional.items() if value is not None},
+            **{key: value for key, value in optional_values.items() if value is not None},
         }
 
     def _plan(self) -> None:
@@ -172,27 +172,27 @@ class UserRun:
 
     def _apply(self) -> None:
         """Send the statements, and compare with what the server then says."""
-        active = [outcome for outcome in self.outcomes if not outcome.keep_reason]
+        active_outcomes = [outcome for outcome in self.outcomes if not outcome.keep_reason]
         self.user_rows = None  # until they are read again
         try:
-            user_writer.apply(self.connection, active, self.existing_users, self.server)
+            user_writer.apply(self.connection, active_outcomes, self.existing_users, self.server)
             users = self._read_users()
             self.user_rows = self._select_rows(users)
-            user_writer.verify(active, users, self.server)
+            user_writer.verify(active_outcomes, users, self.server)
         except RdsIamError:
             self.user_rows = self.diff = self.remaining_iam_users = None
             raise
 
     def _find_dependents(self) -> list[Problem]:
         """Return what stands against dropping users, and warn of what a drop that was asked for breaks."""
-        to_drop = [user for user in self._active_users() if not user.present and self._existing(user)]
-        if not to_drop:
+        dropped_users = [user for user in self._active_users() if not user.present and self._existing(user)]
+        if not dropped_users:
             return []
         self._warn_of_hidden_definers()
-        keys = [desired_user.user.key for desired_user in to_drop]
+        keys = [desired_user.user.key for desired_user in dropped_users]
         dependents = server_reader.read_dependents(self.connection, keys, self.server.traits)
         problems = [
-            self._check_drop(user, dependents[user.user.key]) for user in to_drop if user.user.key in dependents
+            self._check_drop(user, dependents[user.user.key]) for user in dropped_users if user.user.key in dependents
         ]
         return [problem for problem in problems if problem]
 
@@ -246,11 +246,11 @@ class UserRun:
                 )
 
     def _warn_of_hidden_definers(self) -> None:
-        lacking = [name for name in server_reader.SEES_DEFINERS if not self.server.login.holds(name)]
-        if lacking:
+        missing_privileges = [name for name in server_reader.SEES_DEFINERS if not self.server.login.holds(name)]
+        if missing_privileges:
             self.warn(
-                f"{self.server.login_user} lacks {summarize(lacking)} on *.* of {self.database}, so it may not see all"
-                " that names a user that is dropped as its DEFINER."
+                f"{self.server.login_user} lacks {summarize(missing_privileges)} on *.* of {self.database}, so it may"
+                " not see all that names a user that is dropped as its DEFINER."
             )
 
     def _warn_of_locks(self) -> None:

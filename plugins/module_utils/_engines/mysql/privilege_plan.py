@@ -46,9 +46,9 @@ class Grant:
     names: frozenset[str]
 
     def sql(self, grantees: str) -> str:
-        listed = sorted(name.removesuffix(_WITH) for name in self.names - {GRANT_OPTION}) or ["USAGE"]
+        names = sorted(name.removesuffix(_WITH) for name in self.names - {GRANT_OPTION}) or ["USAGE"]
         option = _WITH if any(name.endswith(GRANT_OPTION) for name in self.names) else ""
-        return f"GRANT {', '.join(listed)} ON {sql_level(self.level)} TO {grantees}{option}"
+        return f"GRANT {', '.join(names)} ON {sql_level(self.level)} TO {grantees}{option}"
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Revoke:
     names: frozenset[str]
 
     def sql(self, grantees: str) -> str:
-        listed = sorted({name.removesuffix(_WITH) for name in self.names})
-        return f"REVOKE {', '.join(listed)} ON {sql_level(self.level)} FROM {grantees}"
+        names = sorted({name.removesuffix(_WITH) for name in self.names})
+        return f"REVOKE {', '.join(names)} ON {sql_level(self.level)} FROM {grantees}"
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,19 @@ _UNLIMITED = Capabilities()
 def plan_privileges(before: Privileges, after: Privileges, capabilities: Capabilities = _UNLIMITED) -> list[Statement]:
     """Return the statements that give a user exactly the second privileges in place of the first, in order."""
     changes = [_Change.of(level, before.get(level), after.get(level)) for level in before.keys() | after.keys()]
-    interim = _interim_privileges([change for change in changes if change.restored], before, after, capabilities)
+    interim_privileges = _interim_privileges(
+        [change for change in changes if change.restored], before, after, capabilities
+    )
     grants = {change.level: set(change.granted) for change in changes}
     revokes = {change.level: set(change.revoked) for change in changes}
     restored = {change.level: change.restored for change in changes}
-    for level, names in interim.items():
+    for level, names in interim_privileges.items():
         grants.setdefault(level, set()).update(names - before.get(level, frozenset()))
         revokes.setdefault(level, set()).update(names - after.get(level, frozenset()))
     statements: list[Statement] = []
     for level in sorted(grants, key=_grant_order):
         statements += _grants(level, grants[level])
-    for level in sorted(revokes, key=lambda level: _revoke_order(level, interim)):
+    for level in sorted(revokes, key=lambda level: _revoke_order(level, interim_privileges)):
         if level == GLOBAL:
             statements += _revoke_global(revokes[level], after.get(GLOBAL, frozenset()), capabilities)
         elif revokes[level]:
@@ -133,30 +135,32 @@ class _Change:
         for name in after & before:  # see "twice" above: what the tables have is known only after another GRANT
             if name.endswith(_WITH) and base_name(name) in before:
                 granted |= {name}
-        superseded = {name for name in before if grantable(name) in after}
-        superseded |= {name for name in granted if grantable(name) in before}
-        return cls(level, granted - superseded, revoked - superseded, restored)
+        superseded_names = {name for name in before if grantable(name) in after}
+        superseded_names |= {name for name in granted if grantable(name) in before}
+        return cls(level, granted - superseded_names, revoked - superseded_names, restored)
 
 
 def _interim_privileges(
     table_changes: list[_Change], before: Privileges, after: Privileges, capabilities: Capabilities
 ) -> Privileges:
     """Return what the user holds on databases in between, so that it never lacks the columns that stay."""
-    interim: dict[Level, frozenset[str]] = {}
+    interim_privileges: dict[Level, frozenset[str]] = {}
     for change in table_changes:
         database = change.level[0]
         level = (database if capabilities.literal else re.sub(r"([\\_%])", r"\\\1", database), "")
         # When the table's turn comes, its database has what it is to have, and all databases still have both.
-        closest = _closest_privileges(database, after, capabilities.literal)
-        kept = _global_names(before, after).union(frozenset.intersection(*closest) if closest else ())
-        names = frozenset(base_name(name) for name in change.restored) - kept
+        closest_privileges = _closest_privileges(database, after, capabilities.literal)
+        kept_names = _global_names(before, after).union(
+            frozenset.intersection(*closest_privileges) if closest_privileges else ()
+        )
+        names = frozenset(base_name(name) for name in change.restored) - kept_names
         if not names:
             continue
         # With those of the levels that it hides.
-        names = names.union(*closest, *_closest_privileges(database, before, capabilities.literal))
+        names = names.union(*closest_privileges, *_closest_privileges(database, before, capabilities.literal))
         if all(capabilities.may_grant(level, name) for name in names):
-            interim[level] = interim.get(level, frozenset()) | names
-    return interim
+            interim_privileges[level] = interim_privileges.get(level, frozenset()) | names
+    return interim_privileges
 
 
 def _global_names(*states: Privileges) -> frozenset[str]:
@@ -169,9 +173,9 @@ def _closest_privileges(database: str, state: Privileges, literal: bool) -> list
     Which of those counts nobody knows but the server.
     """
     patterns = {level[0]: names for level, names in state.items() if level[0] and not level[1]}
-    matching = {pattern: names for pattern, names in patterns.items() if matches(pattern, database, literal)}
-    closest = max(map(_first_wildcard, matching), default=None)
-    return [names for pattern, names in matching.items() if _first_wildcard(pattern) == closest]
+    matching_patterns = {pattern: names for pattern, names in patterns.items() if matches(pattern, database, literal)}
+    closest_wildcard = max(map(_first_wildcard, matching_patterns), default=None)
+    return [names for pattern, names in matching_patterns.items() if _first_wildcard(pattern) == closest_wildcard]
 
 
 def matches(pattern: str, database: str, literal: bool = False) -> bool:
@@ -200,11 +204,11 @@ def _grant_order(level: Level) -> tuple[bool, bool, float, Level]:
     return (of_databases, bool(database), -_first_wildcard(database) if of_databases else 0, level)
 
 
-def _revoke_order(level: Level, interim: Collection[Level]) -> tuple[bool, bool, bool, float, Level]:
+def _revoke_order(level: Level, interim_privileges: Collection[Level]) -> tuple[bool, bool, bool, float, Level]:
     """Sort databases before tables, what was held in between after these, and all databases last."""
     database, table = level
     wildcard = _first_wildcard(database) if database and not table else 0
-    return (not database, level in interim, bool(table), wildcard, level)
+    return (not database, level in interim_privileges, bool(table), wildcard, level)
 
 
 def _grants(level: Level, names: Iterable[str]) -> list[Grant]:

@@ -156,16 +156,16 @@ def parse_privileges(option: Mapping[str, object]) -> Privileges:
         level = parse_level(text)
         if not isinstance(names, list) or not names:
             raise RdsIamError(f"The privileges on {show_level(level)} must be a list with at least one entry.")
-        parsed = frozenset().union(*(parse_privilege(name) for name in names)) - {"USAGE"}
-        if ALL_PRIVILEGES in parsed and level == ("", ""):
+        level_names = frozenset().union(*(parse_privilege(name) for name in names)) - {"USAGE"}
+        if ALL_PRIVILEGES in level_names and level == ("", ""):
             raise RdsIamError(
                 "ALL on *.* cannot be granted on RDS, where the master user does not have it; list the privileges."
             )
-        if not level[1] and any("(" in name for name in parsed):
+        if not level[1] and any("(" in name for name in level_names):
             raise RdsIamError(f"Privileges on columns need a table, and {show_level(level)} is not one.")
         if level in privileges:
             raise RdsIamError(f"The privileges on {show_level(level)} are given twice; give every level once.")
-        privileges[level] = parsed
+        privileges[level] = level_names
     return {level: names for level, names in privileges.items() if names}
 
 
@@ -199,27 +199,27 @@ class Dialect:
         return self._resolved[key]
 
     def _resolve(self, privileges: Privileges) -> tuple[Privileges, list[str]]:
-        resolved: dict[Level, frozenset[str]] = {}
+        resolved_privileges: dict[Level, frozenset[str]] = {}
         problems = []
         for (database, table), requested_names in privileges.items():
             level = (database.lower(), table.lower()) if self.lower_case else (database, table)
             grantable_names = self._grantable_names[sum(map(bool, level))]
             names = self._names(level, requested_names, grantable_names)
-            unknown = sorted({base_name(name) for name in names} - grantable_names)
-            if unknown:
-                listed = ", ".join(unknown)
-                problems.append(f"has no privilege {listed} that can be granted on {show_level(level)}")
-            elif level in resolved:
+            unknown_names = sorted({base_name(name) for name in names} - grantable_names)
+            if unknown_names:
+                names_text = ", ".join(unknown_names)
+                problems.append(f"has no privilege {names_text} that can be granted on {show_level(level)}")
+            elif level in resolved_privileges:
                 problems.append(f"keeps names in lower case, so the privileges on {show_level(level)} are given twice")
             else:
-                resolved[level] = frozenset(names)
-        return resolved, problems
+                resolved_privileges[level] = frozenset(names)
+        return resolved_privileges, problems
 
     def _names(self, level: Level, names: Set[str], grantable_names: Set[str]) -> Set[str]:
         """Return the names as the server has them on a level, of which it has these."""
         if ALL_PRIVILEGES in names:
-            not_grantable = {name for name in _MARIADB_PRIVILEGES if not self.may_grant(level, name)}
-            names = names - {ALL_PRIVILEGES} | grantable_names - {GRANT_OPTION} - not_grantable
+            excluded_names = {name for name in _MARIADB_PRIVILEGES if not self.may_grant(level, name)}
+            names = names - {ALL_PRIVILEGES} | grantable_names - {GRANT_OPTION} - excluded_names
         # MariaDB's name for it since 10.5.
         if "BINLOG MONITOR" in grantable_names and "REPLICATION CLIENT" in names:
             names = names - {"REPLICATION CLIENT"} | {"BINLOG MONITOR"}

@@ -97,7 +97,7 @@ def find_privilege_problems(
         if isinstance(statement, (Grant, Revoke)):
             problems += _missing_grant_options(user, statement, server)
         if isinstance(statement, Grant) and statement.level[1]:
-            problems += _missing_columns(user, statement, tables, server)
+            problems += _table_problems(user, statement, tables, server)
     return list(dict.fromkeys(problems))
 
 
@@ -112,7 +112,7 @@ def _missing_grant_options(user: str, statement: Grant | Revoke, server: Server)
     return [Problem(f"{clause} (asked for {user})", advice)]
 
 
-def _missing_columns(user: str, statement: Grant, tables: Mapping[Level, set[str]], server: Server) -> list[Problem]:
+def _table_problems(user: str, statement: Grant, tables: Mapping[Level, set[str]], server: Server) -> list[Problem]:
     """Return the problem of a table that does not exist, or lacks columns."""
     level = statement.level
     columns = [match[1].replace("``", "`") for name in sorted(statement.names) if (match := _COLUMN.fullmatch(name))]
@@ -122,11 +122,11 @@ def _missing_columns(user: str, statement: Grant, tables: Mapping[Level, set[str
         if "CREATE" in statement.names and not columns:
             return []
         return [Problem(f"{server.host} has no table {show_level(level)} (asked for {user})", advice)]
-    missing = [column for column in columns if column.lower() not in tables[level]]
-    if not missing:
+    missing_columns = [column for column in columns if column.lower() not in tables[level]]
+    if not missing_columns:
         return []
-    clause = f"The table {show_level(level)} of {server.host} has no column {summarize(missing)} (asked for {user})"
-    return [Problem(clause, advice)]
+    clause = f"The table {show_level(level)} of {server.host} has no column {summarize(missing_columns)}"
+    return [Problem(f"{clause} (asked for {user})", advice)]
 
 
 def missing_databases(statements: Iterable[Statement], databases: set[str], literal: bool) -> list[str]:

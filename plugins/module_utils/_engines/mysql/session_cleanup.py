@@ -36,25 +36,25 @@ def end_sessions(
 
     Raises RdsIamError where the login may not end them.
     """
-    affected = {
+    affected_outcomes = {
         outcome.key: outcome for outcome in outcomes if _takes_away(outcome, existing_users.get(outcome.key), server)
     }
-    if not affected:
+    if not affected_outcomes:
         return
     if not server.login.holds("PROCESS"):
         warn(f"{server.login_user} lacks PROCESS on {server.host}, so it does not see sessions of others.")
-    sessions = read_sessions(connection, affected, existing_users, server.traits)
-    ended = {
+    sessions = read_sessions(connection, affected_outcomes, existing_users, server.traits)
+    ended_numbers = {
         session.number
-        for key, outcome in affected.items()
+        for key, outcome in affected_outcomes.items()
         if outcome.desired_user.kill_sessions
         for session in sessions[key]
         if session.certain
     }
-    if ended and not check_mode:
-        ended -= _kill(connection, ended, server)
-    for key, outcome in affected.items():
-        outcome.sessions = [session.to_result(session.number in ended) for session in sessions[key]]
+    if ended_numbers and not check_mode:
+        ended_numbers -= _kill(connection, ended_numbers, server)
+    for key, outcome in affected_outcomes.items():
+        outcome.sessions = [session.to_result(session.number in ended_numbers) for session in sessions[key]]
         outcome.changed = outcome.changed or any(record["ended"] for record in outcome.sessions)
         _warn_of_sessions(outcome, server, warn)
 

@@ -63,8 +63,8 @@ def _privilege_conflict(desired_user: DesiredUser, existing_user: DatabaseUser, 
     """Return the problem of a user whose privileges this login cannot change or compare."""
     user = desired_user.user
     # A login that may not do everything in some databases passes that on with what it grants.
-    restricted = not all(server.login.lacks(database, name) for database, name in existing_user.restrictions)
-    if restricted and desired_user.present and user.privileges is not None:
+    is_restricted = not all(server.login.lacks(database, name) for database, name in existing_user.restrictions)
+    if is_restricted and desired_user.present and user.privileges is not None:
         clause = (
             f"The account {user} of {server.host} has partial revokes, which cannot be compared with a list of"
             " privileges"

@@ -139,8 +139,8 @@ class _Client:
 def _is_like(pattern: str, text: str) -> bool:
     """Match as LIKE does, where case does not count."""
     parts = re.findall(r"\\.|.", pattern, re.S)
-    wild = {"%": ".*", "_": "."}
-    expression = "".join(wild.get(part) or re.escape(part[-1]) for part in parts)
+    wildcards = {"%": ".*", "_": "."}
+    expression = "".join(wildcards.get(part) or re.escape(part[-1]) for part in parts)
     return re.fullmatch(expression, text, re.I | re.S) is not None
 
 
@@ -198,8 +198,8 @@ def _prefix(host: str) -> int:
     """Return how MySQL ranks a name or a pattern: the longer what stands before its first wildcard, the earlier."""
     if not host:
         return 0
-    wild = re.search(r"(?<!\\)[%_]", host)
-    return min(wild.start() + 1, 127) if wild else 128
+    wildcard = re.search(r"(?<!\\)[%_]", host)
+    return min(wildcard.start() + 1, 127) if wildcard else 128
 
 
 def _generality(host: str) -> tuple[int, ...]:
@@ -208,10 +208,10 @@ def _generality(host: str) -> tuple[int, ...]:
     percent_signs = sum(part[0] == "%" for part in parts)
     underscores = parts.count("_")
     literals = len(parts) - percent_signs - underscores
-    free = _LONGEST_HOST - literals - underscores if percent_signs else 0
+    free_characters = _LONGEST_HOST - literals - underscores if percent_signs else 0
     percent_signs, underscores = min(percent_signs, 31), min(underscores, 31)
-    first = next((number for number, part in enumerate(parts) if part[0] == "%" or part == "_"), 0)
-    variable = (free * 2 + 1, percent_signs, underscores)
-    fixed = (underscores * 2, free, percent_signs)
-    size = variable if free > underscores else fixed
-    return tuple(-number for number in (*size, first))
+    first_wildcard = next((number for number, part in enumerate(parts) if part[0] == "%" or part == "_"), 0)
+    variable_size = (free_characters * 2 + 1, percent_signs, underscores)
+    fixed_size = (underscores * 2, free_characters, percent_signs)
+    size = variable_size if free_characters > underscores else fixed_size
+    return tuple(-number for number in (*size, first_wildcard))

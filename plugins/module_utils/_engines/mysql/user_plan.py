@@ -91,14 +91,14 @@ def takes_away(desired_user: DesiredUser, existing_user: DatabaseUser | None, se
     locks = desired_user.locked and not existing_user.locked
     if not existing_user.is_iam or existing_user.factors > 1 or locks:
         return True
-    granted: set[tuple[Level, str]] = set()
-    revoked: set[tuple[Level, str]] = set()
+    granted_privileges: set[tuple[Level, str]] = set()
+    revoked_privileges: set[tuple[Level, str]] = set()
     for change in privilege_changes(desired_user, existing_user, server):
         if isinstance(change, Grant):
-            granted |= {(change.level, name) for name in change.names}
+            granted_privileges |= {(change.level, name) for name in change.names}
         elif isinstance(change, Revoke):
-            revoked |= {(change.level, name) for name in change.names}
-    return bool(revoked - granted)
+            revoked_privileges |= {(change.level, name) for name in change.names}
+    return bool(revoked_privileges - granted_privileges)
 
 
 def batch(desired_users: list[DesiredUser], existing_keys: Container[UserKey]) -> list[list[DesiredUser]]:
@@ -128,8 +128,8 @@ def plan_batch(desired_users: list[DesiredUser], server: Server) -> list[str]:
 def _create(desired_users: list[DesiredUser], server: Server) -> list[str]:
     """Return the statements that make users who are alike; the first one makes them."""
     template, users = desired_users[0], [str(desired_user.user) for desired_user in desired_users]
-    identified = ", ".join(f"{user} {_IDENTIFIED}" for user in users)
-    parts = [f"CREATE USER {identified} REQUIRE {'SSL' if template.user.tls else 'NONE'}"]
+    identifications = ", ".join(f"{user} {_IDENTIFIED}" for user in users)
+    parts = [f"CREATE USER {identifications} REQUIRE {'SSL' if template.user.tls else 'NONE'}"]
     parts += [_NO_EXPIRY] if server.traits.mariadb else []
     parts += ["ACCOUNT LOCK"] if template.locked else []
     parts += [server.attribute] if server.attribute else []

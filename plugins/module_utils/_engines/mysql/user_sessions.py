@@ -87,11 +87,11 @@ def kill(connection: Connection, numbers: set[int]) -> set[int]:
     for number in sorted(numbers):
         _kill(connection, number)
     deadline = time.monotonic() + _KILL_TIMEOUT
-    while remaining := numbers & {int(row[0]) for row in rows(connection, "SHOW PROCESSLIST")}:
+    while remaining_numbers := numbers & {int(row[0]) for row in rows(connection, "SHOW PROCESSLIST")}:
         if time.monotonic() > deadline:
             break
         time.sleep(0.1)
-    return remaining
+    return remaining_numbers
 
 
 def _kill(connection: Connection, number: int) -> None:

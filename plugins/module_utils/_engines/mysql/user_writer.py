@@ -26,17 +26,17 @@ def apply(
     outcomes: say then how far it came
     existing_keys: the users that the server has
     """
-    pending = {outcome.key: outcome for outcome in outcomes if outcome.changed}
-    for outcome in pending.values():
+    pending_outcomes = {outcome.key: outcome for outcome in outcomes if outcome.changed}
+    for outcome in pending_outcomes.values():
         outcome.status, outcome.changed = "not tried", False
-    for group in user_plan.batch([outcome.desired_user for outcome in pending.values()], existing_keys):
-        batch = [pending[desired_user.user.key] for desired_user in group]
+    for group in user_plan.batch([outcome.desired_user for outcome in pending_outcomes.values()], existing_keys):
+        batch = [pending_outcomes[desired_user.user.key] for desired_user in group]
         statements = [outcome.statements for outcome in batch]
         if len(batch) > 1:
             statements = _send_batch(connection, batch, server)
-        for outcome, remaining in zip(batch, statements):
+        for outcome, remaining_statements in zip(batch, statements):
             outcome.status = "failed"
-            for statement in remaining:
+            for statement in remaining_statements:
                 _send(connection, statement, server)
                 outcome.changed = True
             outcome.status = "done"
@@ -44,14 +44,14 @@ def apply(
 
 def verify(outcomes: list[UserOutcome], users: Mapping[UserKey, DatabaseUser], server: Server) -> None:
     """Raise RdsIamError if the server, read back as these users, is not what was asked for."""
-    pending = {}
+    next_statements = {}
     for outcome in outcomes:
         statements = user_plan.plan(outcome.desired_user, users.get(outcome.key), server)
         if statements:
             outcome.status = "failed"
-            pending[str(outcome.desired_user.user)] = statements[0]
-    for user, statement in pending.items():
-        excess = f", and something for {len(pending) - 1} more" if len(pending) > 1 else ""
+            next_statements[str(outcome.desired_user.user)] = statements[0]
+    for user, statement in next_statements.items():
+        excess = f", and something for {len(next_statements) - 1} more" if len(next_statements) > 1 else ""
         raise RdsIamError(
             f"{server.host} took all statements, but reading {user} back shows that this is still to do:"
             f" {statement}{excess}; see whether something else changes its accounts, and run again."
@@ -63,11 +63,11 @@ def _send_batch(connection: Connection, outcomes: list[UserOutcome], server: Ser
     for outcome in outcomes:
         outcome.status, outcome.changed = "failed", True
     desired_users = [outcome.desired_user for outcome in outcomes]
-    confirmed = 0
+    confirmed_count = 0
     try:
         for statement in user_plan.plan_batch(desired_users, server):
             send(connection, statement)
-            confirmed += 1
+            confirmed_count += 1
         return [[] for _outcome in outcomes]
     except DriverError as exc:
         try:
@@ -75,17 +75,17 @@ def _send_batch(connection: Connection, outcomes: list[UserOutcome], server: Ser
         except DriverError:  # the connection is gone
             subject = f"the statements for {desired_users[0].user} to {desired_users[-1].user}"
             raise _unconfirmed(server, subject, exc) from None
-    remaining = []
+    remaining_statements = []
     for outcome in outcomes:
         existing_user = users.get(outcome.key)
         statements = outcome.statements
         # One that somebody has made meanwhile, with a password, is no case for anything but the same refusal. What the
         # first statement made is this run's; where it failed, nobody can tell, and nothing is marked.
         if not existing_user or existing_user.is_iam:
-            statements = user_plan.plan(outcome.desired_user, existing_user, server, created=confirmed > 0)
-        remaining.append(statements)
+            statements = user_plan.plan(outcome.desired_user, existing_user, server, created=confirmed_count > 0)
+        remaining_statements.append(statements)
         outcome.status, outcome.changed = "not tried", statements != outcome.statements
-    return remaining
+    return remaining_statements
 
 
 def _send(connection: Connection, statement: str, server: Server) -> None:
