@@ -11,7 +11,15 @@ from typing import Literal, TypedDict
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import UserKey
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.desired_users import DesiredUser
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_sessions import SessionRecord
+
+
+class SessionRecord(TypedDict):
+    """An open session, as rds_iam_db_user returns it."""
+
+    id: int
+    client: str
+    database: str
+    ended: bool
 
 
 class UserRecord(TypedDict):

@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypedDict
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import Connection, DriverError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import UserKey
@@ -21,20 +20,12 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_
     ServerKind,
     candidate_keys,
 )
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_outcome import SessionRecord
 
 _KILL_TIMEOUT = 10  # seconds for sessions to end that were killed
 # Errors of servers; https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html
 _NO_SUCH_SESSION = 1094
 _NOT_ALLOWED = {1095, 1227}
-
-
-class SessionRecord(TypedDict):
-    """An open session, as rds_iam_db_user returns it."""
-
-    id: int
-    client: str
-    database: str
-    ended: bool
 
 
 @dataclass(frozen=True)
