@@ -14,7 +14,7 @@ _NAME_LIMIT = 32  # MySQL's; MariaDB takes longer names, and a fleet may hold bo
 
 
 def check_user_name(name: str) -> None:
-    """Refuse a database user name that cannot be one, or that a policy would read as more than one."""
+    """Raise RdsIamError for a database user name that cannot be one, or that a policy would read as more than one."""
     if not isinstance(name, str) or not name:
         raise RdsIamError(f"A database user name must be a text that is not empty, and {name!r} is not.")
     if len(name) > _NAME_LIMIT:

@@ -335,5 +335,5 @@ def test_a_grant_makes_no_account(server, connection):
 def test_hashes_of_passwords_are_not_read(server, connection):
     server.sql(f"CREATE USER app@'%' IDENTIFIED BY '{OLD}'", f"CREATE USER iam@'%' {IAM}")
     traits = session.prepare(connection, server.name)
-    read = {key: account.auth_string for key, account in user_reader.read_accounts(connection, traits).items()}
+    read = {key: user.auth_string for key, user in user_reader.read_users(connection, traits).items()}
     assert {key for key, text in read.items() if text} == {("iam", "%")}

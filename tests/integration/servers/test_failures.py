@@ -139,13 +139,13 @@ def test_a_refused_statement_of_several_accounts(server, goes_meanwhile):
 def test_one_of_several_that_somebody_else_makes_meanwhile(server, monkeypatch, password):
     """MariaDB makes the others all the same, MySQL none of them."""
     how = "IDENTIFIED BY 'a password'" if password else "IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
-    together = user_writer._apply_together
+    together = user_writer._send_batch
 
     def too_late(*arguments):
         server.sql(f"CREATE USER b@'%' {how}")
         return together(*arguments)
 
-    monkeypatch.setattr(user_writer, "_apply_together", too_late)
+    monkeypatch.setattr(user_writer, "_send_batch", too_late)
     users = [{"name": name, "privileges": {"app.*": ["SELECT"]}} for name in "abc"]
     if password:
         result = server.run(users, fails=True)

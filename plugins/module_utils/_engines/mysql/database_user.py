@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import (
     Privileges,
@@ -16,6 +16,8 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privi
 
 PLUGIN = "AWSAuthenticationPlugin"
 AUTH_STRING = "RDS"
+
+UserKey = tuple[str, str]  # name and host part, which no two users of a server share
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,16 @@ class DatabaseUser:
     tls: str = "ANY"  # as in mysql.user.ssl_type: "", ANY, X509 or SPECIFIED
     locked: bool = False
     factors: int = 1  # MySQL may ask for a second and a third
-    iam_among: bool = False  # IAM is one of its other factors, or of several ways to log in
-    role: bool = False
+    has_iam_alternative: bool = False  # IAM is one of its other factors, or of several ways to log in
+    is_role: bool = False
     restrictions: frozenset[tuple[str, str]] = frozenset()  # (database, privilege) of partial revokes of MySQL
     expires: bool = False  # what it logs in with can expire, as a password of MariaDB does
     expired: bool = False
     managed: bool = False  # it bears the mark of what this collection created
-    privileges: Privileges | None = field(default_factory=dict)  # None: not managed
+    privileges: Privileges | None = field(default_factory=dict)  # None: not managed, or not read
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> UserKey:
         return self.name, self.host
 
     @property
@@ -47,33 +49,33 @@ class DatabaseUser:
 
     @property
     def takes_tokens(self) -> bool:
-        """Whether IAM has a part in its logins, alone or not."""
-        return self.iam_among or self.plugin.lower() == PLUGIN.lower()
+        """Return whether IAM has a part in its logins, alone or not."""
+        return self.has_iam_alternative or self.plugin.lower() == PLUGIN.lower()
 
     @property
-    def logs_in_with(self) -> str:
+    def login_method(self) -> str:
+        """Return the name of its plugin, or words for several."""
         return self.plugin if self.factors == 1 else "several factors"
 
     @property
     def require(self) -> str:
-        """What it requires of a connection, in the words of CREATE USER."""
+        """Return what it requires of a connection, in the words of CREATE USER."""
         return {"": "NONE", "ANY": "SSL"}.get(self.tls, self.tls)
 
     def __str__(self) -> str:
         return f"{quote(self.name)}@{quote(self.host)}"
 
-    def shown(self) -> dict:
-        """The account for a diff."""
-        result = {"plugin": self.plugin, "as": self.auth_string if self.is_iam else "(not shown)"}
-        result["require"] = self.require
+    def to_diff(self) -> dict[str, object]:
+        """Return the attributes that a diff shows; C(as), the authentication string, only where it is no hash."""
+        attributes: dict[str, object] = {
+            "plugin": self.plugin,
+            "as": self.auth_string if self.is_iam else "(not shown)",
+            "require": self.require,
+        }
         if self.locked:
-            result["locked"] = True
+            attributes["locked"] = True
         if self.expires:
-            result["expires"] = True
+            attributes["expires"] = True
         if self.privileges is not None:
-            result["privileges"] = {show_level(level): sorted(self.privileges[level]) for level in self.privileges}
-        return result
-
-
-def with_privileges(account: DatabaseUser, privileges: Privileges) -> DatabaseUser:
-    return replace(account, privileges=privileges)
+            attributes["privileges"] = {show_level(level): sorted(names) for level, names in self.privileges.items()}
+        return attributes

@@ -27,8 +27,8 @@ def list_users(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     try:
         with admin_login.open_session(options) as connection:
-            users = user_reader.read_accounts(connection, session.prepare(connection, options["login_host"]))
+            users = user_reader.read_users(connection, session.prepare(connection, options["login_host"]))
     except DriverError as exc:
         raise RdsIamError(admin_login.explain_unreadable(options, exc)) from None
     users_in_order = [users[key] for key in sorted(users)]
-    return [{**to_row(user), "system": desired_users.is_system(user.name)} for user in users_in_order if not user.role]
+    return [{**to_row(user), "system": desired_users.is_system(user.name)} for user in users_in_order if not user.is_role]

@@ -13,8 +13,8 @@ from functools import cached_property
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.login_privileges import LoginPrivileges
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import MARK, MARK_KEY, MARK_VALUE
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privilege_plan import (
+    Capabilities,
     Grant,
-    Means,
     Statement,
     plan_privileges,
 )
@@ -42,15 +42,15 @@ class Server:
     _plans: dict[tuple[object, object], list[Statement]] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
-    def means(self) -> Means:
+    def capabilities(self) -> Capabilities:
         may_reload = self.login.holds("RELOAD") or self.login.holds("FLUSH_PRIVILEGES")
-        return Means(self.login.may_grant, may_reload, self.traits.literal)
+        return Capabilities(self.login.may_grant, may_reload, self.traits.literal)
 
     def plan_privileges(self, before: Privileges, after: Privileges) -> list[Statement]:
         """Return the statements for new privileges on this server; users that are alike have the same plan."""
         key = frozenset(before.items()), frozenset(after.items())
         if key not in self._plans:
-            self._plans[key] = plan_privileges(before, after, self.means)
+            self._plans[key] = plan_privileges(before, after, self.capabilities)
         return self._plans[key]
 
     @property

@@ -8,8 +8,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import PLUGIN, DatabaseUser
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import Connection
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import (
+    PLUGIN,
+    DatabaseUser,
+    UserKey,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import (
     MARK_DATABASE,
     MARK_KEY,
@@ -19,6 +26,8 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.owner
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import (
     GRANT_OPTION,
     Dialect,
+    Level,
+    Privileges,
     column_privilege,
     grantable,
     is_dynamic,
@@ -31,8 +40,8 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.sessi
 _AUTH_STRING = f"IF(LOWER(u.plugin) = '{PLUGIN.lower()}', u.authentication_string, '')"
 
 
-def _iam_among(column: str, key: str) -> str:
-    """Whether the list of ways to log in in a JSON column has IAM in it; case does not count."""
+def _has_iam(column: str, key: str) -> str:
+    """Return the SQL for whether the list of ways to log in in a JSON column has IAM in it; case does not count."""
     return f"JSON_SEARCH(LOWER({column}), 'one', '{PLUGIN.lower()}', NULL, '$.{key}[*].plugin') IS NOT NULL"
 
 
@@ -44,12 +53,12 @@ _MARKED = (
 # MySQL keeps roles as accounts that nobody can log in to. MySQL 5.7 has no user_attributes.
 # It does not let the password of an account for IAM logins expire (error 3671), and asks for none.
 _MYSQL_LIFETIME = "IFNULL(u.password_lifetime, @@default_password_lifetime)"
-_MYSQL_ACCOUNTS = f"""
+_MYSQL_USERS = f"""
     SELECT u.user, u.host, u.plugin, {_AUTH_STRING}, u.ssl_type, u.account_locked = 'Y',
            1 /*!80027 + IFNULL(JSON_LENGTH(u.user_attributes, '$.multi_factor_authentication'), 0) */,
            u.account_locked = 'Y' AND u.password_expired = 'Y' AND u.authentication_string = '',
            CONCAT('' /*!80016 , IFNULL(JSON_EXTRACT(u.user_attributes, '$.Restrictions'), '') */),
-           0 /*!80027 + IFNULL({_iam_among("u.user_attributes", "multi_factor_authentication")}, 0) */,
+           0 /*!80027 + IFNULL({_has_iam("u.user_attributes", "multi_factor_authentication")}, 0) */,
            0,
            u.password_expired = 'Y' OR (
                LOWER(u.plugin) <> '{PLUGIN.lower()}' AND {_MYSQL_LIFETIME} > 0
@@ -62,11 +71,11 @@ _MYSQL_ACCOUNTS = f"""
 _MARIADB_LIFETIME = "IFNULL(JSON_VALUE(p.priv, '$.password_lifetime'), -1)"
 _MARIADB_DAYS = f"IF({_MARIADB_LIFETIME} < 0, @@default_password_lifetime, {_MARIADB_LIFETIME})"
 _MARIADB_AGE = "(UNIX_TIMESTAMP() - IFNULL(JSON_VALUE(p.priv, '$.password_last_changed'), UNIX_TIMESTAMP())) / 86400"
-_MARIADB_ACCOUNTS = f"""
+_MARIADB_USERS = f"""
     SELECT u.user, u.host, IF(JSON_LENGTH(p.priv, '$.auth_or') > 1, 'several plugins', u.plugin), {_AUTH_STRING},
            u.ssl_type, IFNULL(JSON_VALUE(p.priv, '$.account_locked'), 0), 1, u.is_role = 'Y', '',
            JSON_LENGTH(p.priv, '$.auth_or') > 1
-           AND (LOWER(u.plugin) = '{PLUGIN.lower()}' OR {_iam_among("p.priv", "auth_or")}),
+           AND (LOWER(u.plugin) = '{PLUGIN.lower()}' OR {_has_iam("p.priv", "auth_or")}),
            u.password_expired = 'Y' OR {_MARIADB_LIFETIME} <> 0,
            u.password_expired = 'Y' OR ({_MARIADB_DAYS} > 0 AND {_MARIADB_AGE} >= {_MARIADB_DAYS}),
            {_MARKED}
@@ -82,62 +91,74 @@ _PRIVILEGES = (
 )
 
 
-def read_dialect(connection, server: Server) -> Dialect:
+def read_dialect(connection: Connection, server: Server) -> Dialect:
     """Read how the server names privileges."""
     names = frozenset(row[0] for row in rows(connection, "SHOW PRIVILEGES"))
     return Dialect(names, server.login.may_grant, server.traits.lower_case)
 
 
-def read_accounts(connection, traits: Traits) -> dict[tuple[str, str], DatabaseUser]:
-    """Read all database users, by name and host, without their privileges."""
-    result = {}
-    for row in rows(connection, _MARIADB_ACCOUNTS if traits.mariadb else _MYSQL_ACCOUNTS):
-        user, host, plugin, auth_string, tls, locked, factors, role, restrictions, iam_among, *rest = row
-        expires, expired, managed = map(bool, rest)
-        result[user, host] = DatabaseUser(
-            user,
+def read_users(
+    connection: Connection, traits: Traits, with_privileges: Iterable[UserKey] = ()
+) -> dict[UserKey, DatabaseUser]:
+    """Read all database users.
+
+    with_privileges: the users whose privileges are read, too, where they exist
+    """
+    users = _read_users(connection, traits)
+    keys = [key for key in with_privileges if key in users]
+    privileges = _read_privileges(connection, keys) if keys else {}
+    return {**users, **{key: replace(users[key], privileges=privileges.get(key, {})) for key in keys}}
+
+
+def _read_users(connection: Connection, traits: Traits) -> dict[UserKey, DatabaseUser]:
+    users = {}
+    for row in rows(connection, _MARIADB_USERS if traits.mariadb else _MYSQL_USERS):
+        name, host, plugin, auth_string, tls, locked, factors, is_role, restrictions, *flags = row
+        has_iam_alternative, expires, expired, managed = map(bool, flags)
+        users[name, host] = DatabaseUser(
+            name,
             host,
             plugin,
             auth_string,
             tls or "",
             locked=bool(int(locked)),
             factors=factors,
-            role=bool(role),
-            restrictions=_restrictions(restrictions),
-            iam_among=bool(iam_among),
+            is_role=bool(is_role),
+            restrictions=_parse_restrictions(restrictions),
+            has_iam_alternative=has_iam_alternative,
             expires=expires,
             expired=expired,
             managed=managed,
             privileges=None,
         )
-    return result
+    return users
 
 
-def _restrictions(text: str) -> frozenset[tuple[str, str]]:
+def _parse_restrictions(text: str) -> frozenset[tuple[str, str]]:
     """Read partial revokes as MySQL keeps them: a list of databases, each with its privileges."""
-    found = json.loads(text) if text else []
-    return frozenset((one["Database"], name) for one in found for name in one["Privileges"])
+    restrictions = json.loads(text) if text else []
+    return frozenset((entry["Database"], name) for entry in restrictions for name in entry["Privileges"])
 
 
-def read_privileges(connection, accounts) -> dict[tuple[str, str], dict]:
-    """What the accounts hold, by account and level."""
-    grantees = {f"'{account.name}'@'{account.host}'": account.key for account in accounts}  # the server escapes nothing
+def _read_privileges(connection: Connection, keys: Iterable[UserKey]) -> dict[UserKey, Privileges]:
+    """Read the privileges of these database users, without the mark. A user that has none may be missing."""
+    grantees = {f"'{name}'@'{host}'": (name, host) for name, host in keys}  # the server escapes nothing
     listed = ", ".join(quote(grantee) for grantee in grantees)
-    held = defaultdict(lambda: defaultdict(set))
+    privileges: dict[UserKey, dict[Level, set[str]]] = defaultdict(lambda: defaultdict(set))
     for statement in _PRIVILEGES:
-        for grantee, database, table, column, name, option in rows(
-            connection, f"{statement} WHERE grantee IN ({listed})"
-        ):
-            if grantee not in grantees:  # the comparison there ignores case, account names do not
+        for row in rows(connection, f"{statement} WHERE grantee IN ({listed})"):
+            grantee, database, table, column, name, grant_option = row
+            # The comparison there ignores case, names of users do not.
+            if grantee not in grantees or is_mark(database):
                 continue
-            if is_mark(database):
-                continue
-            level = held[grantees[grantee]][database, table]
+            names = privileges[grantees[grantee]][database, table]
             if is_dynamic(name):
-                level.add(grantable(name) if option == "YES" else name)
+                names.add(grantable(name) if grant_option == "YES" else name)
                 continue
             if name != "USAGE":
-                level.add(name if column is None else column_privilege(name, column))
-            if option == "YES":
-                level.add(GRANT_OPTION)
-    return {key: {lvl: frozenset(names) for lvl, names in levels.items() if names} for key, levels in held.items()}
+                names.add(name if column is None else column_privilege(name, column))
+            if grant_option == "YES":
+                names.add(GRANT_OPTION)
+    return {
+        key: {level: frozenset(names) for level, names in levels.items() if names} for key, levels in privileges.items()
+    }

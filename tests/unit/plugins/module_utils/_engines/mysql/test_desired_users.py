@@ -25,12 +25,12 @@ def dialect(*privileges):
 
 def test_all_is_what_the_server_means_by_it():
     mysql = dialect("Select", "Insert", "Update", "Trigger", "Event", "Process")
-    [item], problems = desired_users.on_server(
+    [item], problems = desired_users.resolve_privileges(
         [want(privileges={"a.*": ["ALL"], "a.t": ["all privileges"]})], mysql, PLACE
     )
     assert problems == []
-    assert item.account.privileges["a", ""] == {"SELECT", "INSERT", "UPDATE", "TRIGGER", "EVENT"}
-    assert item.account.privileges["a", "t"] == {"SELECT", "INSERT", "UPDATE", "TRIGGER"}
+    assert item.user.privileges["a", ""] == {"SELECT", "INSERT", "UPDATE", "TRIGGER", "EVENT"}
+    assert item.user.privileges["a", "t"] == {"SELECT", "INSERT", "UPDATE", "TRIGGER"}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_bad_input_is_refused_offline(user, word):
 
 
 def test_a_name_that_looks_like_one_of_rds_is_anybody_s():
-    assert want(name="rds_app").account.name == "rds_app"
+    assert want(name="rds_app").user.name == "rds_app"
     assert desired_users.is_system("rds_superuser_role") and desired_users.is_system("rdsrepladmin_priv_checks_user")
 
 
@@ -65,5 +65,7 @@ def test_an_account_is_given_once():
 
 
 def test_unknown_privilege_is_refused():
-    _items, [problem] = desired_users.on_server([want(privileges={"app.*": ["SELEKT"]})], dialect("Select"), PLACE)
+    _items, [problem] = desired_users.resolve_privileges(
+        [want(privileges={"app.*": ["SELEKT"]})], dialect("Select"), PLACE
+    )
     assert problem.clause == f"{PLACE} has no privilege SELEKT that can be granted on app.* (asked for 'app'@'%')"

@@ -19,7 +19,7 @@ def levels(given_levels):
 
 
 def sql(before, after, **means):
-    statements = plan.plan_privileges(levels(before), levels(after), plan.Means(**means))
+    statements = plan.plan_privileges(levels(before), levels(after), plan.Capabilities(**means))
     return [statement.sql(WHO) for statement in statements]
 
 

@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import Problem, Refused, listed
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import (
+    PlanRefusedError,
+    Problem,
+    summarize,
+)
 
 FILE = Problem("admin cannot pass on FILE on *.* of orders (asked for 'a'@'%')", "SHOW GRANTS lists what it can")
 TABLE = Problem("orders has no table app.t (asked for 'b'@'%')", "correct the name, or create it first")
@@ -26,11 +30,11 @@ TAKEN = Problem("The account 'c'@'%' of orders logs in with ed25519", "set conve
     ],
 )
 def test_one_sentence(problems, sentence):
-    assert str(Refused(problems, "orders")) == sentence
+    assert str(PlanRefusedError(problems, "orders")) == sentence
 
 
 def test_whether_others_are_in_the_way():
-    assert Refused([FILE, TAKEN], "orders").conflict and not Refused([FILE, TABLE], "orders").conflict
+    assert PlanRefusedError([FILE, TAKEN], "orders").conflict and not PlanRefusedError([FILE, TABLE], "orders").conflict
 
 
 @pytest.mark.parametrize(
@@ -45,4 +49,4 @@ def test_whether_others_are_in_the_way():
     ],
 )
 def test_long_lists_are_cut(things, text):
-    assert listed(things) == text
+    assert summarize(things) == text

@@ -24,7 +24,7 @@ def want(**user):
 
 
 def account(**changes):
-    return database_user.with_privileges(database_user.DatabaseUser("app", "%", **changes), {})
+    return database_user.DatabaseUser("app", "%", **changes)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def account(**changes):
     ],
 )
 def test_who_is_kept(existing, user, words):
-    reason = user_conflicts.why_kept(want(**user), existing)
+    reason = user_conflicts.reason_to_keep(want(**user), existing)
     assert words in reason and bool(words) == bool(reason)
 
 

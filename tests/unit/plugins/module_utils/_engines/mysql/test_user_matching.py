@@ -10,6 +10,7 @@ import itertools
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_matching import (
     ServerKind,
+    candidate_keys,
     candidate_rows,
 )
 
@@ -123,3 +124,44 @@ def test_wildcards_can_be_literal():
 @pytest.mark.parametrize("host", ["2001:db8::5", "2001:db8::%"])
 def test_ipv6(host):
     assert hosts([row(host), row("%")], "2001:db8::5") == (("app", host),)
+
+
+# As the MySQL Reference Manual has them under "Connection Verification", and others like them.
+@pytest.mark.parametrize(
+    ("hosts", "name", "client", "picked"),
+    [
+        (["%:root", "%:jeffrey", "localhost:root", "localhost:"], "jeffrey", "localhost", "localhost:"),
+        (["%:jeffrey", "h1.example.net:"], "jeffrey", "h1.example.net", "h1.example.net:"),
+        (["%:jeffrey", "h1.example.net:"], "jeffrey", "h2.example.net", "%:jeffrey"),
+        (["%:app", "10.%:app", "10.0.%:app"], "app", "10.0.0.1", "10.0.%:app"),
+        (["%:app", "10.%:app", "10.0.%:app"], "app", "10.1.0.1", "10.%:app"),
+        (["%:app", "10.0.0.1:app"], "app", "10.0.0.1", "10.0.0.1:app"),
+        (["%:app", "198.51.100.0/255.255.255.0:app"], "app", "198.51.100.7", "198.51.100.0/255.255.255.0:app"),
+        (["%:app", "198.51.100.0/255.255.255.0:app"], "app", "198.51.101.7", "%:app"),
+        (["%:app", "198.51.100.0/24:app", "198.51.0.0/16:app"], "app", "198.51.100.7", "198.51.100.0/24:app"),
+        (["%:app", "2001:db8::%:app"], "app", "2001:db8::7", "2001:db8::%:app"),
+        (["%:app", "%:"], "app", "10.0.0.1", "%:app"),
+        (["%:app", "%:"], "other", "10.0.0.1", "%:"),
+        ([":app"], "app", "10.0.0.1", ":app"),
+        (["10.%:app"], "app", "11.0.0.1", None),
+        (["%:App"], "app", "11.0.0.1", None),
+    ],
+)
+def test_the_cases_of_the_manual(hosts, name, client, picked):
+    keys = [tuple(reversed(host.rsplit(":", 1))) for host in hosts]
+    found = [key for key in candidate_keys(keys, name, client, MYSQL) if key]
+    assert [f"{host}:{user}" for user, host in found] == ([] if picked is None else [picked])
+
+
+@pytest.mark.parametrize(
+    ("client", "hosts"),
+    [("10.1.0.1", ["web-%.example.org", "10.%"]), ("db.example.com", ["10.0.0.%", "10.%", "%"])],
+)
+def test_only_the_server_resolves_names(client, hosts):
+    keys = [("app", host) for host in ("10.0.0.%", "10.%", "web-%.example.org", "%")]
+    candidates = candidate_keys(keys, "app", client, MYSQL, address_may_have_name=True)
+    assert [key and key[1] for key in candidates] == hosts
+
+
+def test_a_network_that_is_none_matches_nobody():
+    assert candidate_keys([("app", "10.0.0.1/255.0.0.0")], "app", "10.0.0.1", MYSQL) == [None]

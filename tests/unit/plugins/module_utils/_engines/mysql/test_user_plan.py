@@ -28,7 +28,7 @@ def want(**user):
 
 
 def account(**changes):
-    return database_user.with_privileges(database_user.DatabaseUser("app", "%", **changes), {})
+    return database_user.DatabaseUser("app", "%", **changes)
 
 
 def test_new_account():
@@ -82,7 +82,7 @@ def test_an_existing_account_is_repaired(existing, user, statements):
 
 def test_privileges_are_exactly_the_given_ones():
     held = {("app", ""): frozenset({"SELECT", "DROP"}), ("old", ""): frozenset({"SELECT"})}
-    existing = database_user.with_privileges(account(), held)
+    existing = account(privileges=held)
     item = want(privileges={"app.*": ["SELECT", "INSERT"]})
     assert user_plan.plan(item, existing, MYSQL) == [
         "GRANT INSERT ON `app`.* TO 'app'@'%'",
@@ -94,7 +94,7 @@ def test_privileges_are_exactly_the_given_ones():
 
 def test_what_is_given_comes_first_and_what_is_taken_last():
     held = {("app", ""): frozenset({"DROP"})}
-    existing = database_user.with_privileges(account(plugin="mysql_native_password", locked=True), held)
+    existing = account(plugin="mysql_native_password", locked=True, privileges=held)
     item = want(privileges={"app.*": ["SELECT"]}, convert=True, locked=False)
     assert user_plan.plan(item, existing, MYSQL) == [
         "GRANT SELECT ON `app`.* TO 'app'@'%'",
@@ -121,7 +121,7 @@ def test_one_that_this_run_has_made_gets_its_mark():
         (account(locked=True), {"locked": True}, False),
         (account(plugin="mysql_native_password"), {"convert": True}, True),
         (account(), {"privileges": {"app.*": ["SELECT"]}}, False),
-        (database_user.with_privileges(account(), {("app", ""): frozenset({"SELECT"})}), {"privileges": {}}, True),
+        (account(privileges={("app", ""): frozenset({"SELECT"})}), {"privileges": {}}, True),
     ],
 )
 def test_what_open_sessions_would_go_on_with(existing, user, taken):
@@ -137,9 +137,9 @@ def test_neighbours_that_are_alike_share_statements():
             *({"name": "f", "state": "absent"}, {"name": "there3", "state": "absent"}),
         ]
     )
-    current = {item.account.key: item.account for item in items if item.account.name.startswith("there")}
+    current = {item.user.key: item.user for item in items if item.user.name.startswith("there")}
     groups = user_plan.batch(items, current)
-    assert [[item.account.name for item in group] for group in groups] == [
+    assert [[item.user.name for item in group] for group in groups] == [
         *(["a", "b"], ["c"], ["there"], ["there2"], ["d"], ["e"], ["f", "there3"]),
     ]
     assert user_plan.plan_batch(groups[0], MARIADB) == [
