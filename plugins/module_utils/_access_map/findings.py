@@ -196,7 +196,7 @@ def _check_resource(
     principal: Principal, statement: Statement, resource: ResourcePattern, region_databases: list[Database]
 ) -> Iterator[Finding]:
     """Yield a resource that looks like one for logins, and is on no database."""
-    service, region, account = ([*resource.widened.split(":"), *[""] * 5])[2:5]
+    service, region, account = ([*resource.glob.split(":"), *[""] * 5])[2:5]
     is_for_logins = service == "rds-db" or (service == "rds" and _has_login_actions(statement))
     if not is_for_logins or not region_databases:
         return
@@ -212,7 +212,7 @@ def _check_resource(
         return
     record = region_databases[0].record
     is_elsewhere = not glob_matches(region, record["region"]) or not glob_matches(account, record["account_id"])
-    if service == "rds-db" and not databases and (is_elsewhere or ":dbuser:prx-" in resource.widened):
+    if service == "rds-db" and not databases and (is_elsewhere or ":dbuser:prx-" in resource.glob):
         text = f"{subject} names {resource.text}, which is on no database of this map"
         yield Finding("elsewhere", NOTE, principal.name, text, "see whether it is meant, and take it out if it is not")
         return
@@ -228,13 +228,13 @@ def _explain_dangling(resource: ResourcePattern, databases: list[Database], regi
     if databases:
         engine = databases[0].record["engine"]
         return f"names {databases[0].name}, and rds-db:connect is not for its engine {engine}"
-    user = resource.widened.partition("/")[2]
-    mistakes = [find_mistake(database.target(user), resource.widened) for database in region_databases]
+    user = resource.glob.partition("/")[2]
+    mistakes = [find_mistake(database.target(user), resource.glob) for database in region_databases]
     likely_mistakes = [mistake for mistake in mistakes if mistake.means_database] or mistakes
     first = likely_mistakes[0]
     if len({mistake.text for mistake in likely_mistakes}) == 1 and (len(mistakes) > 1 or first.means_database):
         return first.text
-    resource_id = resource.widened.split(":", 6)[-1].partition("/")[0]
+    resource_id = resource.glob.split(":", 6)[-1].partition("/")[0]
     region = region_databases[0].record["region"]
     return (
         f"names the resource id {resource_id}, which no database in {region} has; a database that was restored or made"

@@ -195,16 +195,16 @@ def _compare_with(comparison: Comparison, value: str, pieces: list[patterns.Toke
 
 def _comparison(base: str) -> Comparison | None:
     """Return the comparison of an operator without prefix and suffix; None for one that is not known here."""
-    is_negated, positive = "not" in base, base.replace("not", "")
-    if positive in _TEXT_MATCHES:
-        return Comparison(_TEXT_MATCHES[positive], is_negated, True)
+    is_negated, positive_base = "not" in base, base.replace("not", "")
+    if positive_base in _TEXT_MATCHES:
+        return Comparison(_TEXT_MATCHES[positive_base], is_negated, True)
     if base == "bool":
         return Comparison(_same_bool, False, True)
-    if positive == "ipaddress":
+    if positive_base == "ipaddress":
         return Comparison(_in_network, is_negated, False)
     parsers: dict[str, Callable[[str], float | datetime]] = {"numeric": float, "date": _date}
     for kind, parse in parsers.items():
-        order = positive.removeprefix(kind) if positive.startswith(kind) else ""
+        order = positive_base.removeprefix(kind) if positive_base.startswith(kind) else ""
         if order in _ORDERS and (not is_negated or order == "equals"):
             return Comparison(_ordered(parse, _ORDERS[order]), is_negated, False, order)
     return None

@@ -122,8 +122,10 @@ def remove_resources(document: PolicyDocument, databases: list[DatabaseOption] |
 def _replace_resources(document: PolicyDocument | None, resources: list[str]) -> PolicyDocument | None:
     """Return the document with these resources in its managed statement, which goes where there are none."""
     present_statements = statements(document)
-    managed = find_managed_statement(document) if document else None
-    index = next((i for i, statement in enumerate(present_statements) if statement is managed), len(present_statements))
+    managed_statement = find_managed_statement(document) if document else None
+    index = next(
+        (i for i, statement in enumerate(present_statements) if statement is managed_statement), len(present_statements)
+    )
     replacement = [_managed_statement(resources)] if resources else []
     result = [*present_statements[:index], *replacement, *present_statements[index + 1 :]]
     return {"Version": VERSION, **(document or {}), "Statement": result} if result else None

@@ -57,8 +57,8 @@ def ec2_may_assume(document: PolicyDocument) -> bool | None:
 
 def other_principals(document: PolicyDocument) -> list[str]:
     """Return whom the trust policy lets assume the role besides EC2: services, accounts, ARNs, providers and C(*)."""
-    allowing = (statement for statement in statements(document) if statement.get("Effect") == "Allow")
-    names = dict.fromkeys(name for statement in allowing for _kind, name in principals(statement))
+    allow_statements = (statement for statement in statements(document) if statement.get("Effect") == "Allow")
+    names = dict.fromkeys(name for statement in allow_statements for _kind, name in principals(statement))
     return [name for name in names if name not in EC2_SERVICES]
 
 

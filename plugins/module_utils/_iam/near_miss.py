@@ -81,14 +81,14 @@ def describe_near_miss(target: Target, permissions: Permissions) -> str:
         for statement in permissions.allow_statements
         for pattern in statement.resources.patterns
     ]
-    mistakes_on_user = [(mistake, statement) for mistake, statement in mistakes if mistake.names_user]
+    mistakes_on_user = [pair for pair in mistakes if pair[0].names_user]
     if mistakes_on_user:
         mistake, statement = min(mistakes_on_user, key=lambda pair: (pair[0].count, not pair[0].means_database))
         return f"{statement} {mistake.text}"
-    on_database = [(mistake, statement) for mistake, statement in mistakes if mistake.names_database and mistake.user]
-    users = list(dict.fromkeys(mistake.user for mistake, _statement in on_database))
+    mistakes_on_database = [pair for pair in mistakes if pair[0].names_database and pair[0].user]
+    users = list(dict.fromkeys(mistake.user for mistake, _statement in mistakes_on_database))
     if len(users) == 1:
-        return f"{on_database[0][1]} names the user {users[0]}, and not {target.user}"
+        return f"{mistakes_on_database[0][1]} names the user {users[0]}, and not {target.user}"
     if users:
         listing = list_items(users, limit=_MAX_USERS)
         return f"no statement names the user {target.user}; on this database they name {listing}"
@@ -120,7 +120,7 @@ def _find_mistake_of_pattern(target: Target, pattern: ResourcePattern) -> Mistak
     if pattern.empty_variable:
         reason = f"{pattern.empty_variable} has no value for this principal, so it matches nothing"
         return Mistake(1, f"names {pattern.text}, and {reason}", names_user=True)
-    return find_mistake(target, pattern.widened)
+    return find_mistake(target, pattern.glob)
 
 
 def find_mistake(target: Target, resource: str) -> Mistake:

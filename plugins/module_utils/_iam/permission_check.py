@@ -50,11 +50,11 @@ def check_permissions(
 
 def _check_documents(target: Target, principal: str, permissions: Permissions, decision: Decision) -> Check:
     """Return the check by the documents of the policies alone."""
-    denying = next((effect.statement for effect in decision.deny_effects if effect.truth.value), None)
-    if denying:
-        repair = f"take the database user out of that Deny of {denying.policy}"
-        reason = _explain_never_sent(denying)
-        return _broken(f"{denying} denies {CONNECT} on {target.arn} to {principal}{reason}", repair)
+    denying_statement = next((effect.statement for effect in decision.deny_effects if effect.truth.value), None)
+    if denying_statement:
+        repair = f"take the database user out of that Deny of {denying_statement.policy}"
+        reason = _explain_never_sent(denying_statement)
+        return _broken(f"{denying_statement} denies {CONNECT} on {target.arn} to {principal}{reason}", repair)
     if not decision.is_allowed_by_identity.possible:
         return _explain_missing_permission(target, principal, permissions, decision)
     if not decision.is_allowed_by_boundary.possible:
@@ -98,8 +98,8 @@ def _explain_doubt(principal: str, decision: Decision) -> str:
     if decision.unreadable_policies:
         policies = decision.unreadable_policies
         policy = next((policy for policy in policies if not policy.boundary), policies[0])
-        may = "deny" if decision.is_allowed_by_identity.value or policy.boundary else "allow"
-        return f"{policy} of {principal} may {may} it: {policy.reason or 'its document is not understood'}"
+        verb = "deny" if decision.is_allowed_by_identity.value or policy.boundary else "allow"
+        return f"{policy} of {principal} may {verb} it: {policy.reason or 'its document is not understood'}"
     doubts = [(effect.statement, "may deny it") for effect in decision.deny_effects]
     if decision.is_allowed_by_identity.value is None:
         doubts += [(effect.statement, "may allow it") for effect in decision.allow_effects]
@@ -153,8 +153,8 @@ def _add_permission(target: Target, principal: str, check: Check, decision: Deci
         if check.state == UNKNOWN or decision.is_denied.value is True:
             return check
         missing_keys = ", ".join(simulation.missing_keys)
-        without = f", without values for {missing_keys}" if missing_keys else ""
-        return Check("permission", UNKNOWN, f"{answer}{without}, while {check.text}")
+        addition = f", without values for {missing_keys}" if missing_keys else ""
+        return Check("permission", UNKNOWN, f"{answer}{addition}, while {check.text}")
     if check.state == UNKNOWN:
         return Check("permission", OK, answer)
     return Check("permission", OK, f"{answer} to {principal}, while {check.fact or check.text}")

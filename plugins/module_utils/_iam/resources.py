@@ -73,12 +73,12 @@ class ResourcePattern:
     @cached_property
     def is_exact(self) -> bool:
         """Tell whether it is the whole ARN of a resource, without wildcards or variables that are not known."""
-        *head, last = self._parts
+        *head, resource = self._parts
         is_plain = all(token.kind == TEXT for part in head for token in part)
-        return is_plain and not self._is_short and self.text == self.text.strip() and _has_only_text(last)
+        return is_plain and not self._is_short and self.text == self.text.strip() and _has_only_text(resource)
 
     @cached_property
-    def widened(self) -> str:
+    def glob(self) -> str:
         """Return it with V(*) in place of variables that are not known."""
         return "".join("*" if token.kind in (UNKNOWN_VARIABLE, EMPTY_VARIABLE) else token.text for token in self.pieces)
 
@@ -96,7 +96,7 @@ class ResourcePattern:
             _with_stand_ins(arn) if is_pattern_of_users else arn
         ):
             return YES
-        if patterns.globs_meet(self.widened, arn) if is_pattern_of_users else self._possible_matches.fullmatch(arn):
+        if patterns.globs_meet(self.glob, arn) if is_pattern_of_users else self._possible_matches.fullmatch(arn):
             variables = patterns.unknown_variables(self.pieces)
             return unknown(*variables) if variables else unknown(f"how IAM reads the resource {self.text}")
         return NO
@@ -108,13 +108,13 @@ class ResourcePattern:
         """
         if self.empty_variable:
             return
-        head, slash, user = self.widened.partition("/")
+        head, slash, user = self.glob.partition("/")
         if self.is_exact:
             yield from [user] * bool(slash and head.lower() == prefix.lower())
             return
         if slash and _may_begin_with(head, prefix):
             yield user
-        elif patterns.globs_meet(self.widened, f"{prefix}/*") or self._possible_matches.fullmatch(f"{prefix}/"):
+        elif patterns.globs_meet(self.glob, f"{prefix}/*") or self._possible_matches.fullmatch(f"{prefix}/"):
             yield "*"
 
     @cached_property
@@ -124,21 +124,25 @@ class ResourcePattern:
     @cached_property
     def _certain_matches(self) -> re.Pattern[str] | None:
         """Return an expression for the ARNs that it certainly matches; None if nothing is certain."""
-        *head, last = self._parts
+        *head, resource = self._parts
         is_bare = self.text == self.text.strip() and not any(
             token.kind not in (TEXT, WILDCARD) for part in head for token in part
         )
         has_service = len(self._parts) > _SERVICE and not any(token.kind == WILDCARD for token in self._parts[_SERVICE])
-        if not is_bare or not has_service or any(token.kind in (UNKNOWN_VARIABLE, EMPTY_VARIABLE) for token in last):
+        if (
+            not is_bare
+            or not has_service
+            or any(token.kind in (UNKNOWN_VARIABLE, EMPTY_VARIABLE) for token in resource)
+        ):
             return None
         start = ":".join(patterns.expression(part, _IN_PART) for part in head)
         if self._is_short:
-            if last[-1:] != [Token(WILDCARD, "*")]:
+            if resource[-1:] != [Token(WILDCARD, "*")]:
                 return None
-            return re.compile(f"{start}:{patterns.expression(last[:-1], _IN_PART)}.*", re.S)
-        if not _has_fixed_type(last):
+            return re.compile(f"{start}:{patterns.expression(resource[:-1], _IN_PART)}.*", re.S)
+        if not _has_fixed_type(resource):
             return None
-        return re.compile(f"{start}:{patterns.expression(last, _IN_RESOURCE)}", re.S)
+        return re.compile(f"{start}:{patterns.expression(resource, _IN_RESOURCE)}", re.S)
 
     @cached_property
     def _possible_matches(self) -> re.Pattern[str]:
@@ -189,9 +193,9 @@ class ResourcePatterns:
             if not pattern.is_exact:
                 self._inexact_patterns.append(pattern)
                 continue
-            self._exact_arns.add(pattern.widened)
-            self._exact_patterns.setdefault(pattern.widened.lower(), []).append(pattern)
-            prefix, slash, user = pattern.widened.partition("/")
+            self._exact_arns.add(pattern.glob)
+            self._exact_patterns.setdefault(pattern.glob.lower(), []).append(pattern)
+            prefix, slash, user = pattern.glob.partition("/")
             self._users.setdefault(prefix.lower(), []).extend([user] * bool(slash))
 
     def cover(self, arn: str, is_pattern_of_users: bool = False) -> Truth:

@@ -89,10 +89,10 @@ def _plan_policy(plan: Plan, request: Request, state: State, usage: Usage) -> No
 def _explain_staying_policy(document: PolicyDocument, request: Request, state: State, usage: Usage) -> str | None:
     if not _has_managed_statement(document):
         return _NOT_WRITTEN
-    outside = [instance for instance in usage.instances if instance.instance_id not in request.instance_ids]
+    outside_instances = [instance for instance in usage.instances if instance.instance_id not in request.instance_ids]
     return (
         _explain_unreadable_regions(usage)
-        or _explain_instances(outside, "EC2 instances outside this run use it")
+        or _explain_instances(outside_instances, "EC2 instances outside this run use it")
         or _explain_other_principals(state)
     )
 
@@ -158,8 +158,8 @@ def _explain_staying_profile(profile: InstanceProfileRecord, request: Request, u
     if profile["role_name"] not in ("", request.role_name):
         return f"the role {profile['role_name']} is in it by now"
     instances = _attached_instances(request, usage)
-    of_profile = [instance for instance in instances if instance.profile_arn == profile["arn"]]
-    return _explain_instances(of_profile, "it is attached to EC2 instances")
+    profile_instances = [instance for instance in instances if instance.profile_arn == profile["arn"]]
+    return _explain_instances(profile_instances, "it is attached to EC2 instances")
 
 
 def _plan_role(plan: Plan, request: Request, state: State, reason: str | None) -> None:

@@ -59,16 +59,16 @@ class Trustee:
 
 def trustees(document: PolicyDocument) -> list[Trustee]:
     """Return the principals that may assume a role, or may do so under conditions that are not known here."""
-    allowed: dict[tuple[str, str], Truth] = {}
+    truths: dict[tuple[str, str], Truth] = {}
     for statement in statements(document):
         if statement.get("Effect") != "Allow":
             continue
         for kind, name in principals(statement):
             truth = _is_allowed(statement, kind, name, document)
-            allowed[kind, name] = any_of((allowed.get((kind, name), NO), truth))
+            truths[kind, name] = any_of((truths.get((kind, name), NO), truth))
     deny_statements = [statement for statement in statements(document) if statement.get("Effect") == "Deny"]
     candidates = []
-    for (kind, name), truth in allowed.items():
+    for (kind, name), truth in truths.items():
         if truth.possible:
             denials = (negate(_is_denied(statement, kind, name, document)) for statement in deny_statements)
             candidates.append(Trustee(kind, name, all_of((truth, *denials))))

@@ -41,15 +41,15 @@ def any_of(truths: Iterable[Truth]) -> Truth:
 
 
 def _combine(decisive_value: bool, truths: Iterable[Truth]) -> Truth:
-    undecided = []
+    undecided_truths = []
     for truth in truths:
         if truth.value is decisive_value:
             return truth
         if truth.value is None:
-            undecided.append(truth)
-    if not undecided:
+            undecided_truths.append(truth)
+    if not undecided_truths:
         return NO if decisive_value else YES
-    return Truth(None, tuple(dict.fromkeys(key for truth in undecided for key in truth.missing)))
+    return Truth(None, tuple(dict.fromkeys(key for truth in undecided_truths for key in truth.missing)))
 
 
 def negate(truth: Truth) -> Truth:
