@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sends the modules that take the master password to a host without a file that has it, or does not send them.
+"""Send the modules that take the master password to a host without a file that has it, or do not send them.
 
 Ansible writes a module with its input to a file, on the host and on the controller, unless the connection hands it over
 on the standard input of the Python there (pipelining). That is switched on here, whatever the settings are: without
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
@@ -26,7 +27,7 @@ _DELEGATE = (
 _NO_BECOME = "it needs no root, so set become to false"
 
 
-class Hidden(str):
+class HiddenText(str):
     """A secret that ansible-core writes to a module's input like any text, and to its debug output not at all."""
 
     __slots__ = ()
@@ -36,16 +37,16 @@ class Hidden(str):
 
 
 class ActionModule(ActionBase):
-    """Runs the module of the task with pipelining."""
+    """Run the module of the task with pipelining."""
 
     _supports_async = False  # a module that is left to itself is a file
     _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(None, task_vars)
         arguments = dict(self._task.args)
         if arguments.get(SECRET) is not None:
-            arguments[SECRET] = Hidden(arguments[SECRET])
+            arguments[SECRET] = HiddenText(arguments[SECRET])
         with self._pipelining():
             if not self._is_pipelining_enabled("new"):
                 return {**result, "failed": True, "changed": False, "msg": self._refusal()}  # for failed_when, too
@@ -74,23 +75,23 @@ class ActionModule(ActionBase):
     def _refusal(self) -> str:
         connection, become = self._connection, self._connection.become
         if constants.DEFAULT_KEEP_REMOTE_FILES:
-            why = "ANSIBLE_KEEP_REMOTE_FILES is set"
+            reason = "ANSIBLE_KEEP_REMOTE_FILES is set"
             advice = "unset it (keep_remote_files in ansible.cfg)"
         elif become and not become.pipelining:
-            why, advice = f"the become method {become.name.rpartition('.')[2]} has no pipelining", _NO_BECOME
+            reason, advice = f"the become method {become.name.rpartition('.')[2]} has no pipelining", _NO_BECOME
         elif not connection.has_pipelining:
-            why, advice = f"the connection {connection.transport} has no pipelining", _DELEGATE
+            reason, advice = f"the connection {connection.transport} has no pipelining", _DELEGATE
         else:
-            why = "ssh is told to ask for a terminal"
+            reason = "ssh is told to ask for a terminal"
             advice = "take -t and RequestTTY out of its arguments (ansible_ssh_extra_args, ansible_ssh_common_args)"
         return (
-            f"{SECRET} of {self._task.action} would be in a file on {self._host()}, since {why}, so nothing was sent"
+            f"{SECRET} of {self._task.action} would be in a file on {self._host()}, since {reason}, so nothing was sent"
             f" there; {advice}."
         )
 
     def _host(self) -> str:
         return self._task.delegate_to or self._play_context.remote_addr or "the host"
 
-    def _wants_terminal(self, answer: dict) -> bool:
-        told = f"{answer.get('module_stderr', '')} {answer.get('module_stdout', '')} {answer.get('msg', '')}"
-        return bool(answer.get("failed") and self._connection.become and "must have a tty" in told)
+    def _wants_terminal(self, answer: dict[str, Any]) -> bool:
+        output = f"{answer.get('module_stderr', '')} {answer.get('module_stdout', '')} {answer.get('msg', '')}"
+        return bool(answer.get("failed") and self._connection.become and "must have a tty" in output)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The login of the master user: the options that the modules share."""
+"""Describe the options of the modules that log in as the master user."""
 
 from __future__ import annotations
 

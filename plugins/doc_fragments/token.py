@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a token is signed for, and with: the options that the modules share."""
+"""Describe the options of the modules that sign tokens."""
 
 from __future__ import annotations
 

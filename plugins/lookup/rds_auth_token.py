@@ -65,15 +65,21 @@ _raw:
   elements: str
 """
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import credentials, errors, signer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import region_of
 
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
+
 
 class LookupModule(LookupBase):
-    def run(self, terms, variables=None, **kwargs):
+    def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[str]:
         self.set_options(var_options=variables, direct=kwargs)
         try:
             source = credentials.find_credentials(self.get_option("profile"))
@@ -81,6 +87,6 @@ class LookupModule(LookupBase):
         except (RdsIamError, errors.TokenError) as exc:
             raise AnsibleError(str(exc)) from None
 
-    def _token(self, source, endpoint: str) -> str:
+    def _token(self, source: Credentials, endpoint: str) -> str:
         region = region_of(endpoint, self.get_option("region"))
         return signer.sign(source, endpoint, self.get_option("port"), self.get_option("user"), region)

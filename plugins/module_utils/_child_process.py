@@ -81,9 +81,9 @@ def _limit_memory() -> None:
     with contextlib.suppress(OSError, ValueError):  # without /proc the time is the limit
         with open("/proc/self/statm", encoding="ascii") as stream:
             limit = int(stream.read().split()[0]) * resource.getpagesize() + _MEMORY
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        if hard == resource.RLIM_INFINITY or hard > limit:
-            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+        hard_limit = resource.getrlimit(resource.RLIMIT_AS)[1]
+        if hard_limit == resource.RLIM_INFINITY or hard_limit > limit:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, hard_limit))
 
 
 def _read(reader: int, deadline: float) -> bytes:
@@ -100,7 +100,7 @@ def _read(reader: int, deadline: float) -> bytes:
 
 
 def _end(child: int) -> None:
-    for end in (os.killpg, os.kill):  # the group does not exist before the child has made it
+    for kill in (os.killpg, os.kill):  # the group does not exist before the child has made it
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            end(child, signal.SIGKILL)
+            kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The error that every part of this collection raises. Pure, and private to this collection."""
+"""Define the error that every part of this collection raises. Pure, and private to this collection."""
 
 from __future__ import annotations
 

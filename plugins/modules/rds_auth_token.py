@@ -23,16 +23,11 @@ notes:
 requirements:
   - botocore on the host that runs the module
 attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
   idempotent:
     support: N/A
     description: Changes nothing; the token is another one each second.
 extends_documentation_fragment:
+  - dbops.rds_iam.attributes
   - dbops.rds_iam.token
 seealso:
   - plugin: dbops.rds_iam.rds_auth_token
@@ -85,13 +80,11 @@ user:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import errors
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer as token_signer
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import region_of
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.token_issue import issue_token
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.errors import TokenError
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "endpoint": {"type": "str", "required": True},
@@ -102,17 +95,11 @@ def main():
         },
         supports_check_mode=True,
     )
-    target = {name: module.params[name] for name in ("endpoint", "port", "user")}
     try:
-        target["region"] = region_of(target["endpoint"], module.params["region"])
-        signer = signing_principal.look(module.params["profile"], region=None, expected=None)
-        if not signer.keys:
-            module.fail_json(msg=signer.error)
-        token = token_signer.sign(signer.keys, **target)
-    except (RdsIamError, errors.TokenError) as exc:
+        result = issue_token(module.params)
+    except (RdsIamError, TokenError) as exc:
         module.fail_json(msg=str(exc))
-    expires_at = token_signer.expires_at(signer.keys, token).strftime("%Y-%m-%dT%H:%M:%SZ")
-    module.exit_json(changed=False, token=token, expires_at=expires_at, **target)
+    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

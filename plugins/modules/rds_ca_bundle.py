@@ -197,13 +197,12 @@ uncovered:
   sample: []
 """
 
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client.bundle_installation import install, remove
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "default": "/etc/ssl/rds/global-bundle.pem"},

@@ -57,17 +57,8 @@ notes:
     the map is complete.
   - It costs as many AWS calls as there are pages, that is about one for each hundred databases, roles or users, and
     for each thousand EC2 instances; and one or two for each IAM user that some policy lets connect.
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 extends_documentation_fragment:
+  - dbops.rds_iam.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

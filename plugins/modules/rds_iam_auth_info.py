@@ -31,17 +31,8 @@ notes:
   - One database costs one AWS call, a member of a DB cluster two; all databases cost one call for each 100 DB instances
     and for each 100 DB clusters.
   - The AWS actions needed are C(rds:DescribeDBInstances) and C(rds:DescribeDBClusters).
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 extends_documentation_fragment:
+  - dbops.rds_iam.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

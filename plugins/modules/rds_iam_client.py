@@ -99,15 +99,11 @@ server:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._client.installation import (
-    ClientOptions,
-    Installation,
-    find_server,
-)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._client.installation import install_client
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "client": {"type": "str", "required": True},
@@ -118,22 +114,10 @@ def main():
         },
         supports_check_mode=True,
     )
-
-    def run(command, environment=None):
-        return module.run_command(command, environ_update=environment or {})
-
     try:
-        result = Installation(ClientOptions(**module.params), run, module.check_mode).complete()
+        result = install_client(module)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
-    if result["server"] == "others":
-        module.warn(
-            f"{module.params['client']} has a database server, {find_server()}, that is not of the packages"
-            f" {', '.join(module.params['server_packages'])}, so these were not installed, and it was left as it is."
-        )
-    if result["changed"]:
-        after = [*result["installed"], *filter(None, [result["virtual_environment"]])]
-        result["diff"] = {"before": "", "after": "".join(f"{name}\n" for name in after)}
     module.exit_json(**result)
 
 

@@ -317,39 +317,14 @@ user_rows:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import (
-    admin_login,
-    desired_users,
-    manage_users,
-)
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import (
-    DriverError,
-    MissingPrerequisite,
-)
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.admin_login import ARGUMENTS
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.set_users import set_users
 
 
-def run(module: AnsibleModule, result: dict) -> None:
-    items = desired_users.parse_users(module.params["users"])
-    with admin_login.open_session(module.params) as connection:
-        one_run = manage_users.Run(connection, module.params, result, module.warn)
-        one_run.plan(items, module._diff)
-        if not module.check_mode:
-            one_run.apply()
-        one_run.sessions(module.check_mode)
-
-
-def unread(module: AnsibleModule, missing: Exception) -> dict:
-    """Return what check mode says where earlier tasks would have installed what is missing."""
-    result = manage_users.no_server(desired_users.parse_users(module.params["users"]), module._diff)
-    module.warn(f"{missing} The accounts could not be read; what would change is shown as if none of them existed.")
-    return result
-
-
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **admin_login.ARGUMENTS,
+            **ARGUMENTS,
             "users": {
                 "type": "list",
                 "elements": "dict",
@@ -370,17 +345,9 @@ def main():
         },
         supports_check_mode=True,
     )
-    result = {"changed": False, "users": []}
-    try:
-        run(module, result)
-    except MissingPrerequisite as exc:
-        if not module.check_mode:
-            module.fail_json(msg=str(exc), conflict=False, **result)
-        result = unread(module, exc)
-    except RdsIamError as exc:
-        module.fail_json(msg=str(exc), conflict=getattr(exc, "conflict", False), **result)
-    except DriverError as exc:
-        module.fail_json(msg=admin_login.unreadable(module.params, exc), conflict=False, **result)
+    failure, result = set_users(module)
+    if failure:
+        module.fail_json(msg=failure, **result)
     module.exit_json(**result)
 
 

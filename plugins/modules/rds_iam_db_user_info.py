@@ -16,17 +16,8 @@ description:
     passwords, in one statement. Password hashes are not read.
   - The master password is sent only over TLS, and only after the server has shown a certificate for O(login_host) that
     is issued by an authority in O(ca_file).
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 extends_documentation_fragment:
+  - dbops.rds_iam.attributes
   - dbops.rds_iam.login
 seealso:
   - module: dbops.rds_iam.rds_iam_db_user
@@ -102,40 +93,18 @@ accounts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import (
-    admin_login,
-    database_user,
-    desired_users,
-    session,
-    user_reader,
-)
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_rows import to_row
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.admin_login import ARGUMENTS
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.list_users import list_users
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def record(account: database_user.DatabaseUser) -> dict:
-    return {**to_row(account), "system": desired_users.is_system(account.name)}
-
-
-def run(params: dict) -> dict:
-    with admin_login.open_session(params) as connection:
-        accounts = user_reader.read_accounts(connection, session.prepare(connection, params["login_host"]))
-    return {"changed": False, "accounts": [record(accounts[key]) for key in sorted(accounts) if not accounts[key].role]}
-
-
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=admin_login.ARGUMENTS,
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        result = run(module.params)
+        users = list_users(module.params)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
-    except DriverError as exc:
-        module.fail_json(msg=admin_login.unreadable(module.params, exc))
-    module.exit_json(**result)
+    module.exit_json(changed=False, accounts=users)
 
 
 if __name__ == "__main__":

@@ -100,17 +100,8 @@ notes:
     C(iam:ListRolePolicies), C(iam:GetRolePolicy), C(iam:ListAttachedRolePolicies), C(iam:GetPolicy),
     C(iam:GetPolicyVersion) and C(iam:SimulatePrincipalPolicy), and C(logs:FilterLogEvents) for databases that export
     their log C(iam-db-auth-error) to CloudWatch Logs. What may not be read is reported as unknown.
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 extends_documentation_fragment:
+  - dbops.rds_iam.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -201,39 +192,8 @@ logins:
 """
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import OK
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.collector import EvidenceCollector
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import diagnose, verdict
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.report import diagnose_logins, explain_failures
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-
-
-def named(items: list[dict], kind: str, logins: list[dict]) -> dict[str, dict]:
-    """The items by name; a login that names none of them is refused."""
-    found = {item["name"]: item for item in items}
-    for login in logins:
-        if login[kind] not in found:
-            raise RdsIamError(f"A login names the {kind} {login[kind]}, which is not given; add it to {kind}s.")
-    return found
-
-
-def run(module) -> dict:
-    logins = module.params["logins"]
-    hosts = named(module.params["hosts"], "host", logins)
-    databases = named(module.params["databases"], "database", logins)
-    reader, result = EvidenceCollector(module, hosts, databases, logins), []
-    for login in logins:
-        links = diagnose(reader.case(login))
-        state, reason = verdict(links)
-        result.append(
-            {
-                **{key: login[key] for key in ("host", "database", "user")},
-                "state": state,
-                "reason": reason,
-                "links": [link.to_dict() for link in links],
-            }
-        )
-    return {"changed": False, "logins": result}
-
 
 LOGIN = {
     "host": {"type": "str", "required": True},
@@ -270,14 +230,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = run(module)
+        logins = diagnose_logins(module)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
-    sick = [one for one in result["logins"] if one["state"] != OK]
-    if sick and module.params["fail"]:
-        sentences = [f"{one['user']} on {one['database']} from {one['host']}: {one['reason']}." for one in sick]
-        module.fail_json(msg=" ".join(sentences), **result)
-    module.exit_json(**result)
+    failures = explain_failures(logins)
+    if failures and module.params["fail"]:
+        module.fail_json(msg=failures, changed=False, logins=logins)
+    module.exit_json(changed=False, logins=logins)
 
 
 if __name__ == "__main__":

@@ -25,14 +25,9 @@ requirements:
   - botocore and PyMySQL >= 1.0.2 on the host that runs the module
 attributes:
   check_mode:
-    support: full
     description: Changes nothing in either mode; it logs in in both.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
+extends_documentation_fragment:
+  - dbops.rds_iam.attributes
 options:
   logins:
     description:
@@ -454,15 +449,12 @@ host:
           sample: The server at orders.cabcdefghijk.eu-west-1.rds.amazonaws.com:3306 did not answer in time.
 """
 
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host.description import describe_host
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host.login_test import LoginTest
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.ping import ping
 
 
-def main():
+def main() -> None:
     login = {
         "endpoint": {"type": "str", "required": True},
         "port": {"type": "int", "default": 3306},
@@ -484,20 +476,11 @@ def main():
         supports_check_mode=True,
     )
     try:
-        test = LoginTest(module.params)
+        failure, result = ping(module)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
-    try:
-        for ca_file in {login["ca_file"] or module.params["ca_file"] for login in module.params["logins"]}:
-            connection.check_prerequisites(ca_file)
-    except connection.MissingPrerequisite as exc:
-        test.look()
-        module.fail_json(msg=str(exc), signer=test.signer.shown(), host=describe_host(module, test, []))
-    records = test.run()
-    result = {"logins": records, "signer": test.signer.shown()}
-    reasons = list(dict.fromkeys(record["msg"] for record in records if not record["as_expected"]))
-    if reasons:
-        module.fail_json(msg=" ".join(reasons), host=describe_host(module, test, records), **result)
+    if failure:
+        module.fail_json(msg=failure, **result)
     module.exit_json(changed=False, **result)
 
 

@@ -38,17 +38,8 @@ notes:
   - It costs three AWS calls, and one more for each 200 EC2 instances.
   - The AWS actions needed are C(iam:GetRole), C(iam:GetInstanceProfile), C(iam:GetRolePolicy), and for instances
     C(ec2:DescribeInstances).
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 extends_documentation_fragment:
+  - dbops.rds_iam.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

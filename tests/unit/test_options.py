@@ -51,7 +51,7 @@ def documented(path: Path) -> set[str]:
     for fragment in documentation.get("extends_documentation_fragment", []):
         if fragment.startswith(COLLECTION):
             shared = PLUGINS / "doc_fragments" / f"{fragment.rpartition('.')[2]}.py"
-            names |= flat(yaml.safe_load(part(shared, "DOCUMENTATION"))["options"], "suboptions")
+            names |= flat(yaml.safe_load(part(shared, "DOCUMENTATION")).get("options", {}), "suboptions")
     return names
 
 

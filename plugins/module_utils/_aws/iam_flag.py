@@ -15,7 +15,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_name
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 # Log exports are applied as soon as they are asked for, so an immediate change of something else does not start them.
-_STARTED_ANYWAY = {"PendingCloudwatchLogsExports"}
+_APPLIED_AT_ONCE = {"PendingCloudwatchLogsExports"}
 _CONFIGURING = "configuring-iam-database-auth"  # the status while RDS switches the flag
 _MODIFYING = "modifying"  # the status while RDS applies modifications
 
@@ -59,7 +59,7 @@ def plan(record: DatabaseRecord, enabled: bool, apply_immediately: bool) -> Chan
     """
     if _is_settled(record, enabled):
         return None
-    if _on_its_way(record, enabled) and (not apply_immediately or _is_modified(record)):
+    if _is_pending(record, enabled) and (not apply_immediately or _is_modified(record)):
         return None
     return Change(enabled, apply_immediately)
 
@@ -85,10 +85,10 @@ def is_decided(record: DatabaseRecord, enabled: bool) -> bool:
 
     It does not while RDS applies modifications and the flag is pending: it may be one of them, or wait for the window.
     """
-    return not (_on_its_way(record, enabled) and _is_modified(record))
+    return not (_is_pending(record, enabled) and _is_modified(record))
 
 
-def _on_its_way(record: DatabaseRecord, enabled: bool) -> bool:
+def _is_pending(record: DatabaseRecord, enabled: bool) -> bool:
     return record["iam_auth_enabled"] != enabled and record["pending"].get(FLAG) == enabled
 
 
@@ -112,7 +112,7 @@ def _flushed_values(record: DatabaseRecord, change: Change) -> dict[str, Any]:
     """Return the other pending values that the change sets off: an immediate change to a cluster sets off none."""
     if not change.immediately or record["kind"] != "instance":
         return {}
-    return {name: value for name, value in record["pending"].items() if name not in _STARTED_ANYWAY | {FLAG}}
+    return {name: value for name, value in record["pending"].items() if name not in _APPLIED_AT_ONCE | {FLAG}}
 
 
 def _mask_password(name: str, value: object) -> str:

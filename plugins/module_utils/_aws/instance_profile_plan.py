@@ -76,8 +76,8 @@ def plan(instance_ids: list[str], instances: dict[str, Instance], target: Target
 
 def _step(instance_id: str, instance: Instance | None, target: Target) -> Step:
     before = instance.profile if instance else None
-    detached = None if before == target.profile else before
-    after = target.profile if target.present else detached
+    other_profile = None if before == target.profile else before
+    after = target.profile if target.present else other_profile
     return Step(instance_id, instance.state if instance else None, before, after)
 
 

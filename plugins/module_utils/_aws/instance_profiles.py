@@ -243,8 +243,10 @@ def _incomplete(changes: _Changes) -> str:
     if total == 1:
         return f"Failed to {task} {reasons}."
     count = total - len(changes.failures) - len(untried_ids)
-    untried = f", not tried: {list_items(untried_ids)}" if untried_ids else ""
-    return f"Failed to {task} {reasons}. {count} of {total} instances were changed{untried}; run again for the rest."
+    rest_clause = f", not tried: {list_items(untried_ids)}" if untried_ids else ""
+    return (
+        f"Failed to {task} {reasons}. {count} of {total} instances were changed{rest_clause}; run again for the rest."
+    )
 
 
 def _change_error(step: Step, exc: Exception) -> _ChangeError:

@@ -136,19 +136,19 @@ def check_support(client: BaseClient, record: DatabaseRecord) -> None:
     Raises UnsupportedError where it has not, and RdsIamError where RDS does not say.
     """
     engine, version = record["engine"], record["engine_version"]
-    of_class = {"DBInstanceClass": record["instance_class"]} if record["instance_class"] else {}
-    supported = _supports(client, record, Engine=engine, EngineVersion=version, **of_class)
+    class_filter = {"DBInstanceClass": record["instance_class"]} if record["instance_class"] else {}
+    supported = _supports(client, record, Engine=engine, EngineVersion=version, **class_filter)
     if supported is None:  # a version that runs but is no longer sold: its class tells
-        supported = _supports(client, record, Engine=engine, **of_class)
+        supported = _supports(client, record, Engine=engine, **class_filter)
     if supported:
         return
-    product = f"{engine} {version}" + (f" on {record['instance_class']}" if of_class else "")
+    product = f"{engine} {version}" + (f" on {record['instance_class']}" if class_filter else "")
     if supported is None:
         raise RdsIamError(
             f"RDS in {record['region']} does not offer {product}, so it cannot be known whether the {title(record)}"
             " supports IAM database authentication; nothing was changed, and another instance class is needed."
         )
-    if of_class and _supports(client, record, Engine=engine, EngineVersion=version):
+    if class_filter and _supports(client, record, Engine=engine, EngineVersion=version):
         advice = "other instance classes of this version support it"
     elif _supports(client, record, Engine=engine):
         advice = f"other versions of {engine} support it"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Packages of Debian, Ubuntu and what is made of them. Private to this collection.
+"""Install packages on Debian, Ubuntu and distributions that derive from them. Private to this collection.
 
 ansible.builtin.apt has no option against what C(APT::Get::AutomaticRemove) removes, and takes the time of an empty
 directory for that of the package lists.
@@ -66,44 +66,46 @@ def parse(output: str, errors: str, failed: bool) -> packages.Plan:
         verb = {"Remv": "remove", "Conf": _FINISH, "Inst": "upgrade" if installed else "install"}[step]
         if step != "Conf" or name not in unpacked:
             names[verb].append(name)
-    harm = packages.harm(names)
-    return packages.Plan(sorted(set(names["install"])), harm, failure(output, errors) if failed and not harm else "")
+    harm = packages.find_harm(names)
+    return packages.Plan(
+        sorted(set(names["install"])), harm, explain_failure(output, errors) if failed and not harm else ""
+    )
 
 
-def failure(output: str, errors: str) -> str:
-    """Return why apt-get failed: its errors, and which dependencies are unmet."""
+def explain_failure(output: str, errors: str) -> str:
+    """Return why apt-get failed: its errors, and the dependencies that are unmet."""
     unmet = dict(_SECTION.findall(output)).get(_UNMET, "")
     conflicts = [" ".join(line.split()) for line in unmet.splitlines() if _DEPENDENCY.search(line)]
     broken = [f"dpkg fails with {' '.join(names.split())}" for names in _BROKEN.findall(errors)]
-    said = [line[len("E: ") :] for line in errors.splitlines() if line.startswith("E: ")]
-    return packages.reason("; ".join([*conflicts, *broken, *said] or [errors or output or "apt-get failed"]))
+    messages = [line[len("E: ") :] for line in errors.splitlines() if line.startswith("E: ")]
+    return packages.clean_reason("; ".join([*conflicts, *broken, *messages] or [errors or output or "apt-get failed"]))
 
 
 class Apt:
     """apt of this host."""
 
-    def __init__(self, run: packages.Run, check_mode: bool):
-        self.refreshed = False
+    def __init__(self, run: packages.Run, check_mode: bool) -> None:
+        self.is_refreshed = False
         self._run, self._check_mode = run, check_mode
         self._config: list[str] = []
-        self._directory: tempfile.TemporaryDirectory | None = None
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
 
-    def missing(self, names: list[str]) -> list[str]:
+    def find_missing(self, names: list[str]) -> list[str]:
         """Return those of the packages that are not installed."""
         if not names:
             return []
         form = "${db:Status-Status} ${binary:Package}\n"
         _status, output, _errors = self._run(["dpkg-query", "--show", "--showformat", form, "--", *names], _ENVIRONMENT)
-        found = [line.split() for line in output.splitlines()]
-        installed = {name.partition(":")[0] for status, name in found if status == "installed"}
+        rows = [line.split() for line in output.splitlines()]
+        installed = {name.partition(":")[0] for status, name in rows if status == "installed"}
         return [name for name in names if name not in installed]
 
     def plan(self, names: list[str]) -> packages.Plan:
-        """Return what installing the packages would do, with package lists that are there and not old."""
-        if not self.refreshed and not _lists_are_fresh():
+        """Return the changes that installing the packages would make, with package lists that are there and not old."""
+        if not self.is_refreshed and not _lists_are_fresh():
             self.refresh()
         plan = self._simulate(names)
-        if plan.error and not self.refreshed:
+        if plan.error and not self.is_refreshed:
             self.refresh()
             plan = self._simulate(names)
         return plan
@@ -112,17 +114,17 @@ class Apt:
         """Install the packages; return why that failed, if it did."""
         keep = [part for option in ("confdef", "confold") for part in ("-o", f"Dpkg::Options::=--force-{option}")]
         status, output, errors = self._apt("--no-remove", *keep, *_INSTALL, *names)
-        return failure(output, errors) if status else ""
+        return explain_failure(output, errors) if status else ""
 
     def refresh(self) -> None:
-        """Read the package lists. What is wrong with a repository shows when a package is not found."""
-        self.refreshed = True
+        """Read the package lists. A fault of a repository shows when a package is not found."""
+        self.is_refreshed = True
         if self._check_mode:
             self._directory = tempfile.TemporaryDirectory()
-            place = Path(self._directory.name)
-            (place / "lists/partial").mkdir(parents=True)
-            (place / "apt.conf").write_text(_PRIVATE.format(directory=place))
-            self._config = ["-c", str(place / "apt.conf")]
+            directory = Path(self._directory.name)
+            (directory / "lists/partial").mkdir(parents=True)
+            (directory / "apt.conf").write_text(_PRIVATE.format(directory=directory))
+            self._config = ["-c", str(directory / "apt.conf")]
         end = time.monotonic() + _LOCK_TIMEOUT
         while True:
             status, _output, errors = self._apt("update")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The file of a CA bundle on a client, and whose it is. Private to this collection.
+"""Read, judge, mark and remove the file of a CA bundle on a client. Private to this collection.
 
 A file that this collection created bears a mark: its first line as PEM, where it is a comment to every reader, and an
 extended attribute as PKCS7, which has no comments. The mark has the checksum of what was installed, so that a change by
@@ -27,13 +27,13 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._host import ca_bund
 
 _MARK = re.compile(rb"# ManagedBy=dbops\.rds_iam sha256=([0-9a-f]{64}) new_directories=(\d{1,2})\n")
 _ATTRIBUTE = "user.dbops.rds_iam"
-_NAMED = 3  # other authorities that a refusal names
+_MAX_SUBJECTS = 3  # other authorities that a refusal names
 _OTHER_BLOCK = re.compile(rb"-----BEGIN (?!CERTIFICATE-----|PKCS7-----)")
 
 
 @dataclass(frozen=True)
 class BundleFile:
-    """What is at the path of a bundle.
+    """The file at the path of a bundle.
 
     C(content) is None if nothing is there, and is without the mark; C(new_directories) is None without a mark;
     C(is_intact) tells that the content is what was installed together with the mark.
@@ -51,7 +51,7 @@ class BundleFile:
 
     @property
     def target(self) -> str:
-        """The file itself, where the path is a symbolic link."""
+        """Return the path of the file itself, also where the path is a symbolic link to it."""
         return os.path.realpath(self.path) if self.is_link else self.path
 
 
@@ -85,22 +85,26 @@ def without_mark(content: bytes) -> bytes:
 
 
 def obstacle(file: BundleFile, now: float) -> str:
-    """Say why a file must not be replaced, to go on from "PATH "; empty if it may be."""
+    """Return why a file must not be replaced, to go on from "PATH "; empty if it may be.
+
+    C(now) is in seconds since 1970, as in all functions of this file.
+    """
     if file.is_intact or not file.content:
         return ""
     certificates = ca_bundle.certificates(file.content, file.form)
-    known = [certificate for certificate in certificates if certificate]
-    others = sorted({one.subject for one in known if not one.is_of_rds and one.not_after > now})
-    if others:
-        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        return f"holds live certificates that are not of RDS ({', '.join(others[:_NAMED])}{more})"
+    authorities = [certificate for certificate in certificates if certificate]
+    foreign = [certificate for certificate in authorities if not certificate.is_of_rds]
+    subjects = sorted({certificate.subject for certificate in foreign if certificate.not_after > now})
+    if subjects:
+        excess = f" and {len(subjects) - _MAX_SUBJECTS} more" if len(subjects) > _MAX_SUBJECTS else ""
+        return f"holds live certificates that are not of RDS ({', '.join(subjects[:_MAX_SUBJECTS])}{excess})"
     if (
         _OTHER_BLOCK.search(file.content)
         or len(certificates) >= ca_bundle.MOST
         or ca_bundle.holds_other_kind(file.content, file.form)
     ):
         return "holds more than certificates of RDS"
-    if file.new_directories is None and not any(one.is_of_rds for one in known):
+    if file.new_directories is None and len(foreign) == len(authorities):
         return "is not a bundle of RDS's certificates"
     return ""
 
@@ -116,7 +120,7 @@ def check_replaceable(file: BundleFile, now: float) -> None:
 
 
 def reason_to_stay(file: BundleFile, now: float) -> str:
-    """Say why a file is not removed; empty if it is."""
+    """Return the sentence on why a file is not removed; empty if it is."""
     if file.is_link:
         return f"{file.path} stays: it is a symbolic link, which dbops.rds_iam never makes."
     if file.new_directories is None:
@@ -160,7 +164,7 @@ def remove(file: BundleFile) -> None:
     """Remove a file that bears the mark, and of the directories that were made for it those that are empty now."""
     os.remove(file.path)
     directory = os.path.dirname(os.path.abspath(file.path))
-    for _made in range(file.new_directories or 0):
+    for _level in range(file.new_directories or 0):
         try:
             os.rmdir(directory)
         except OSError:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from typing import Any
 
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client import bundle_file, download
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import ca_bundle, ca_bundle_address
@@ -22,7 +24,7 @@ def _subjects(form: str, content: bytes | None) -> str:
     return "".join(f"{root.subject}\n" for root in ca_bundle.roots(content or b"", form))
 
 
-def _put(module, file: bundle_file.BundleFile, content: bytes) -> None:
+def _write(module: AnsibleModule, file: bundle_file.BundleFile, content: bytes) -> None:
     directory = os.path.dirname(file.target)
     mark = bundle_file.new_mark(file, content)
     if not os.path.isdir(directory):
@@ -44,26 +46,39 @@ def _put(module, file: bundle_file.BundleFile, content: bytes) -> None:
         bundle_file.set_attribute(file.target, mark)
 
 
-def _check_loss(missing: list[dict], in_place: list[ca_bundle.Certificate], url: str) -> None:
-    """Refuse a bundle that would end the logins to a database for which the file in place has a root."""
-    still = ca_bundle.uncovered(missing, in_place)
-    lost = [database["identifier"] for database in missing if database not in still]
-    if lost:
+def _check_loss(missing: list[dict[str, Any]], in_place: list[ca_bundle.Certificate], url: str) -> None:
+    """Raise RdsIamError for a bundle that would end the logins to a database for which the file in place has a root."""
+    uncovered_in_place = ca_bundle.uncovered(missing, in_place)
+    identifiers = [database["identifier"] for database in missing if database not in uncovered_in_place]
+    if identifiers:
         raise RdsIamError(
-            f"{url} has no live root for {', '.join(lost)}, and the file in place has one, so it was kept; install the"
-            " bundle of the Region or the partition of these databases."
+            f"{url} has no live root for {', '.join(identifiers)}, and the file in place has one, so it was kept;"
+            " install the bundle of the Region or the partition of these databases."
         )
 
 
-def _address(module, form: str) -> str:
-    """Return where the bundle comes from. Ansible masks an address in which something may be secret."""
+def _warn_of_uncovered(module: AnsibleModule, missing: list[dict[str, Any]], url: str) -> None:
+    for database in missing:
+        module.warn(
+            f"{url} has no live root for {database['identifier']}, whose server certificate is issued by"
+            f" {database['ca_certificate_identifier']} of {database['region']}, so logins to it will fail; install the"
+            " bundle of its Region or partition, or have RDS issue the certificate with a current authority."
+        )
+
+
+def _address(module: AnsibleModule, form: str) -> str:
+    """Return the address of the bundle. Ansible masks an address in which something may be secret."""
     url = module.params["url"] or ca_bundle_address.address(module.params["bundle"], form)
     if url == download.public_address(url):
         module.no_log_values.discard(url)
     return url
 
 
-def install(module, path: str) -> dict:
+def install(module: AnsibleModule, path: str) -> dict[str, Any]:
+    """Do what the module rds_ca_bundle does with C(state=present), and return its result.
+
+    Raises RdsIamError where the bundle is refused or the file must stay, and OSError where it cannot be written.
+    """
     file, now = bundle_file.read(path), time.time()
     address_of_bundle = _address(module, file.form)
     content = download.fetch(address_of_bundle, module.params["checksum"], module.params["timeout"])
@@ -76,22 +91,17 @@ def install(module, path: str) -> dict:
         in_place = ca_bundle.roots(file.content or b"", file.form)
         _check_loss(missing, [root for root in in_place if root.live(now)], url)
         if not module.check_mode:
-            _put(module, file, content)
+            _write(module, file, content)
     if module.params["mode"] is None:
         module.params["mode"] = "0644"
     if os.path.exists(path):
         file_args = module.load_file_common_arguments(module.params, path=file.target)
         changed = module.set_fs_attributes_if_different(file_args, changed)
-    first = min(live, key=lambda root: root.not_after)
-    not_after = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(first.not_after))
-    if first.not_after < now + _WARNING:
-        module.warn(f"The root {first.subject} of {url} ends on {not_after[:10]}; look for a newer bundle.")
-    for database in missing:
-        module.warn(
-            f"{url} has no live root for {database['identifier']}, whose server certificate is issued by"
-            f" {database['ca_certificate_identifier']} of {database['region']}, so logins to it will fail; install the"
-            " bundle of its Region or partition, or have RDS issue the certificate with a current authority."
-        )
+    first_to_end = min(live, key=lambda root: root.not_after)
+    not_after = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(first_to_end.not_after))
+    if first_to_end.not_after < now + _WARNING:
+        module.warn(f"The root {first_to_end.subject} of {url} ends on {not_after[:10]}; look for a newer bundle.")
+    _warn_of_uncovered(module, missing, url)
     diff = {"before": _subjects(file.form, file.content), "after": _subjects(file.form, content)}
     return {
         **({"diff": diff} if file.content != content else {}),
@@ -103,7 +113,8 @@ def install(module, path: str) -> dict:
     }
 
 
-def remove(module, path: str) -> dict:
+def remove(module: AnsibleModule, path: str) -> dict[str, Any]:
+    """Do what the module rds_ca_bundle does with C(state=absent), and return its result. Raises OSError."""
     file = bundle_file.read(path)
     if file.content is None and not file.is_link:
         return {"changed": False}

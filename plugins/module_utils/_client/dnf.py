@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Packages of Amazon Linux 2023 and the family of Red Hat Enterprise Linux. Private to this collection.
+"""Install packages on Amazon Linux 2023 and the family of Red Hat Enterprise Linux. Private to this collection.
 
 Without C(allowerasing) dnf still lets a new package take the place of one that it obsoletes, also to get around a
 conflict, and still downgrades what a new package needs in an older version. C(protected_packages) names all that are
@@ -38,35 +38,35 @@ def parse(output: str, errors: str, failed: bool) -> packages.Plan:
     protected = _PROTECTED.search(errors)
     if protected:
         names["remove"] += re.split(r",\s*", protected[1].strip())
-    harm = packages.harm(names)
+    harm = packages.find_harm(names)
     explained = _ABORTED in errors or _ABORTED in output or bool(harm)
-    error = failure(output, errors) if failed and not explained else ""
+    error = explain_failure(output, errors) if failed and not explained else ""
     return packages.Plan(sorted(set(names["install"])), harm, error)
 
 
-def failure(output: str, errors: str) -> str:
+def explain_failure(output: str, errors: str) -> str:
     """Return why dnf failed, without its advice to erase what is in the way."""
-    _before, _error, said = errors.rpartition("Error:")
-    return packages.reason(_HINT.sub("", said or errors or output or "dnf failed"))
+    _before, _error, message = errors.rpartition("Error:")
+    return packages.clean_reason(_HINT.sub("", message or errors or output or "dnf failed"))
 
 
 class Dnf:
     """dnf of this host."""
 
-    def __init__(self, run: packages.Run):
-        self.refreshed = False
+    def __init__(self, run: packages.Run) -> None:
+        self.is_refreshed = False
         self._run = run
         self._protected = ""
 
-    def missing(self, names: list[str]) -> list[str]:
+    def find_missing(self, names: list[str]) -> list[str]:
         """Return those of the packages that are not installed."""
         query = ["rpm", "--query", "--whatprovides"]
         return [name for name in names if self._run([*query, name], _ENVIRONMENT)[0]]
 
     def plan(self, names: list[str]) -> packages.Plan:
-        """Return what installing the packages would do, with new metadata if dnf cannot find them in its own."""
+        """Return the changes that installing the packages would make, with new metadata where dnf cannot find them."""
         plan = self._assume_no(names)
-        if plan.error and not self.refreshed:
+        if plan.error and not self.is_refreshed:
             self.refresh()
             plan = self._assume_no(names)
         return plan
@@ -74,11 +74,11 @@ class Dnf:
     def install(self, names: list[str]) -> str:
         """Install the packages; return why that failed, if it did."""
         status, output, errors = self._dnf("--assumeyes", *names)
-        return failure(output, errors) if status else ""
+        return explain_failure(output, errors) if status else ""
 
     def refresh(self) -> None:
         """Have the next commands read the metadata of the repositories anew."""
-        self.refreshed = True
+        self.is_refreshed = True
 
     def _assume_no(self, names: list[str]) -> packages.Plan:
         status, output, errors = self._dnf("--assumeno", *names)
@@ -89,5 +89,5 @@ class Dnf:
             query = ["rpm", "--query", "--all", "--queryformat", "%{NAME},"]
             installed = self._run(query, _ENVIRONMENT)[1].rstrip(",")
             self._protected = f"--setopt=protected_packages={installed}"
-        options = [answer, *(["--refresh"] if self.refreshed else []), self._protected]
+        options = [answer, *(["--refresh"] if self.is_refreshed else []), self._protected]
         return self._run(["dnf", *options, "install", "--", *names], _ENVIRONMENT)

@@ -2,17 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a client needs to log in with IAM: what is there is used, and what is missing is installed. Private."""
+"""Install the packages and libraries that a client lacks to log in with IAM. Private to this collection."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from dataclasses import dataclass, field
+from typing import Any
 
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client import libraries, packages
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client.apt import Apt
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client.dnf import Dnf
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.client_program import find_client_programs
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._venv import VENV
 
@@ -20,9 +23,28 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._venv import VENV
 _SERVER_PATH = "/usr/sbin:/usr/libexec:/usr/local/sbin:/usr/local/mysql/bin"
 
 
+def install_client(module: AnsibleModule) -> dict[str, Any]:
+    """Do what the module rds_iam_client does, and return its result. Raises RdsIamError."""
+
+    def run(command: list[str], environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+        return module.run_command(command, environ_update=environment or {})
+
+    options = ClientOptions(**module.params)
+    result = Installation(options, run, module.check_mode).complete()
+    if result["server"] == "others":
+        module.warn(
+            f"{options.client} has a database server, {find_server()}, that is not of the packages"
+            f" {', '.join(options.server_packages)}, so these were not installed, and it was left as it is."
+        )
+    if result["changed"]:
+        additions = [*result["installed"], *filter(None, [result["virtual_environment"]])]
+        result["diff"] = {"before": "", "after": "".join(f"{name}\n" for name in additions)}
+    return result
+
+
 def find_client() -> str:
     """Return the client program that rds-mysql finds, or an empty string."""
-    return shutil.which("mariadb") or shutil.which("mysql") or ""
+    return next(iter(find_client_programs()), "")
 
 
 def find_server() -> str:
@@ -33,7 +55,7 @@ def find_server() -> str:
 
 @dataclass(frozen=True)
 class ClientOptions:
-    """The options of the module rds_iam_client."""
+    """The options of the module rds_iam_client, which documents them."""
 
     client: str
     client_packages: list[str]
@@ -53,17 +75,17 @@ class Installation:
     installed: list[str] = field(default_factory=list)
     makes_venv: bool = False
 
-    def complete(self) -> dict:
-        """Install what is missing; return what the module returns. Raises RdsIamError."""
+    def complete(self) -> dict[str, Any]:
+        """Install all that is missing, and return the result of the module but for the diff. Raises RdsIamError."""
         self.inspect_libraries()
-        server = self.server()
+        server = self.server_origin()
         is_lacking = self.state.is_lacking
-        self.install(self.wanted(server))
+        self.install(self.missing_packages(server))
         if is_lacking:
             self.complete_libraries()
         if not self.check_mode:
             self.check()
-            server = self.server()
+            server = self.server_origin()
         return {
             "changed": bool(self.installed or self.makes_venv),
             "client": find_client(),
@@ -80,35 +102,35 @@ class Installation:
                 " later in its place, or remove it."
             )
 
-    def server(self) -> str:
-        """Say where the server comes from: packages, others, none."""
+    def server_origin(self) -> str:
+        """Return C(packages) for a server of the packages in the options, C(others) for another one, or C(none)."""
         if not self.options.server_packages:
             return "none"
-        if not self.manager().missing(self.options.server_packages):
+        if not self.manager().find_missing(self.options.server_packages):
             return "packages"
         return "others" if find_server() else "none"
 
-    def wanted(self, server: str) -> dict[str, list[str]]:
-        """Return the packages to install, by what they are for."""
-        wanted = {}
+    def missing_packages(self, server: str) -> dict[str, list[str]]:
+        """Return the packages to install, by their purpose."""
+        requirements = {}
         if not find_client():
-            wanted["client"] = self.options.client_packages
-            if not wanted["client"]:
+            requirements["client"] = self.options.client_packages
+            if not requirements["client"]:
                 raise RdsIamError(
                     f"There is no mysql or mariadb client on {self.options.client}, and dbops.rds_iam.mysql_client does"
                     " not know the packages of its distribution: set mysql_client_packages to those of a client, and"
                     " mysql_client_python_packages to those of PyMySQL and botocore if it has them."
                 )
         if self.state.is_lacking:
-            of_system = libraries.is_of_the_system() and self.options.library_packages
-            wanted["libraries"] = of_system or libraries.venv_packages()
+            system_packages = libraries.is_of_the_system() and self.options.library_packages
+            requirements["libraries"] = system_packages or libraries.venv_packages()
         if server == "none":
-            wanted["server"] = self.options.server_packages
-        return {purpose: names for purpose, names in wanted.items() if names}
+            requirements["server"] = self.options.server_packages
+        return {purpose: names for purpose, names in requirements.items() if names}
 
-    def install(self, wanted: dict[str, list[str]]) -> None:
-        if wanted:
-            self.installed += packages.install(self.manager(), wanted, self.options.client, self.check_mode)
+    def install(self, requirements: dict[str, list[str]]) -> None:
+        if requirements:
+            self.installed += packages.install(self.manager(), requirements, self.options.client, self.check_mode)
 
     def complete_libraries(self) -> None:
         """Make the virtual environment where no packages have given the libraries to the Python that Ansible uses."""
@@ -134,7 +156,7 @@ class Installation:
         )
 
     def check(self) -> None:
-        """Raise RdsIamError where something is still missing."""
+        """Raise RdsIamError where a client or a library is still missing."""
         if not find_client():
             raise RdsIamError(
                 f"There is no mysql or mariadb client on {self.options.client}, although"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""PyMySQL and botocore for the Pythons of a client that need them. Private to this collection.
+"""Find and install PyMySQL and botocore for the Pythons of a client that need them. Private to this collection.
 
 These are the Python that Ansible uses, which runs the modules, and the one that runs rds-mysql and needs botocore only.
 Both also look into the virtual environment of _venv, which the former makes where no packages give it the libraries.
@@ -17,12 +17,14 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from typing import Any
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._client.packages import Run, reason
+from ansible_collections.dbops.rds_iam.plugins.module_utils._client.packages import Run, clean_reason
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._venv import VENV
 
 REQUIREMENTS = ["botocore>=1.29", "PyMySQL>=1.0.2"]
+_LIBRARIES = ("botocore.session", "pymysql")
 _OLDEST_DRIVER = (1, 0, 2)
 _VENV_PYTHON = f"{VENV}/bin/python3"
 # Looks where the modules and rds-mysql look, and imports for real, since a package may be damaged. Its arguments are
@@ -30,33 +32,33 @@ _VENV_PYTHON = f"{VENV}/bin/python3"
 _PROBE = """\
 import importlib, json, sys
 sys.path.append("%s/lib/python%d.%d/site-packages" % ((sys.argv[1],) + sys.version_info[:2]))
-found = {}
+libraries = {}
 for name in sys.argv[2:]:
     try:
         module = importlib.import_module(name)
-        found[name] = [module.__file__, list(getattr(module, "VERSION", ()))]
+        libraries[name] = [module.__file__, list(getattr(module, "VERSION", ()))]
     except Exception:
         pass
-print(json.dumps(found))
+print(json.dumps(libraries))
 """
 
 
 @dataclass(frozen=True)
 class LibraryState:
-    """Whether the libraries are lacking, and a driver that is too old and comes before any other."""
+    """The state of the libraries on a client."""
 
     is_lacking: bool
-    old_driver: str = ""
+    old_driver: str = ""  # version and place of a PyMySQL that is too old and comes before any other
 
 
 def inspect(run: Run, program_python: str) -> LibraryState:
-    """Return whether the Python of this process has both libraries, and that of rds-mysql has botocore."""
-    found = _probe(run, sys.executable, "botocore.session", "pymysql")
-    driver, version = found.get("pymysql", ["", []])
+    """Return whether the Python of this process lacks one of the libraries, or that of rds-mysql lacks botocore."""
+    libraries = _probe(run, sys.executable, *_LIBRARIES)
+    driver, version = libraries.get("pymysql", ["", []])
     if driver and tuple(version[:3]) < _OLDEST_DRIVER and not driver.startswith(f"{VENV}/"):
         return LibraryState(True, f"PyMySQL {'.'.join(map(str, version[:3]))} in {os.path.dirname(driver)}")
-    is_whole = len(found) == 2 and tuple(version[:3]) >= _OLDEST_DRIVER
-    if is_whole and any(file.startswith(f"{VENV}/") for file, _version in found.values()):
+    is_whole = len(libraries) == len(_LIBRARIES) and tuple(version[:3]) >= _OLDEST_DRIVER
+    if is_whole and any(file.startswith(f"{VENV}/") for file, _version in libraries.values()):
         is_whole = os.access(_VENV_PYTHON, os.X_OK)
     if is_whole and not _is_this_python(program_python):
         pythons = [program_python, _VENV_PYTHON]  # rds-mysql goes on with the other one, if it has to
@@ -64,7 +66,7 @@ def inspect(run: Run, program_python: str) -> LibraryState:
     return LibraryState(not is_whole)
 
 
-def _probe(run: Run, python: str, *names: str) -> dict[str, list]:
+def _probe(run: Run, python: str, *names: str) -> dict[str, list[Any]]:
     """Return file and version of each of the libraries that this Python can import for every user."""
     if not os.access(python, os.X_OK):
         return {}
@@ -73,13 +75,12 @@ def _probe(run: Run, python: str, *names: str) -> dict[str, list]:
 
 
 def _is_this_python(python: str) -> bool:
-    """Whether it is the same program in the same place: one in a virtual environment has libraries of its own."""
-    here, there = sys.executable, python
-    return os.path.dirname(here) == os.path.dirname(there) and os.path.realpath(here) == os.path.realpath(there)
+    """Return whether it is the program of this process in its place: a virtual environment has its own libraries."""
+    return all(part(sys.executable) == part(python) for part in (os.path.dirname, os.path.realpath))
 
 
 def is_of_the_system() -> bool:
-    """Whether packages of the distribution give their libraries to the Python of this process."""
+    """Return whether packages of the distribution give their libraries to the Python of this process."""
     return sys.prefix == "/usr"
 
 
@@ -93,25 +94,35 @@ def venv_packages() -> list[str]:
 def make_venv(run: Run, client: str) -> None:
     """Make the virtual environment with the libraries beside the one that is there, and put it in its place.
 
-    Its interpreter and its libraries work in any place, and nothing else of it is used. Raises RdsIamError.
+    Its interpreter and its libraries work in any place, and nothing else of it is used. C(client) is the name of the
+    host for messages. Raises RdsIamError.
     """
-    new, old = f"{VENV}.new", f"{VENV}.old"
-    install = [f"{new}/bin/python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS]
+    new_venv, old_venv = f"{VENV}.new", f"{VENV}.old"
+    install = [
+        f"{new_venv}/bin/python3",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        *REQUIREMENTS,
+    ]
     umask = os.umask(0o022)  # it is for all users
     try:
-        for command in ([sys.executable, "-m", "venv", "--clear", new], install):
+        for command in ([sys.executable, "-m", "venv", "--clear", new_venv], install):
             status, output, errors = run(command)
             if status:
+                cause = clean_reason(errors or output)
                 raise RdsIamError(
-                    f"PyMySQL and botocore could not be installed in {VENV} on {client}: {reason(errors or output)};"
-                    " let pip on this host reach a Python package index, or set mysql_client_python_packages to"
-                    " packages that hold them."
+                    f"PyMySQL and botocore could not be installed in {VENV} on {client}: {cause}; let pip on this"
+                    " host reach a Python package index, or set mysql_client_python_packages to packages that hold"
+                    " them."
                 )
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(old_venv, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
-            os.rename(VENV, old)
-        os.rename(new, VENV)
+            os.rename(VENV, old_venv)
+        os.rename(new_venv, VENV)
     finally:
         os.umask(umask)
-        for place in (new, old):
-            shutil.rmtree(place, ignore_errors=True)
+        for directory in (new_venv, old_venv):
+            shutil.rmtree(directory, ignore_errors=True)

@@ -24,7 +24,7 @@ Run = Callable[..., tuple[int, str, str]]
 _SERVER = re.compile(r"(mysql|mariadb|percona)[\w.+-]*server|mysqld|mariadbd", re.I)
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _LONGEST_REASON = 600  # characters
-WAYS_OUT = {
+REMEDIES = {
     "client": (
         "install the mysql or mariadb client that goes with the packages on this host, which is then used as it is, or"
         " set mysql_client_packages to one that does"
@@ -36,26 +36,23 @@ WAYS_OUT = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What a package manager would do.
+    """The changes that a package manager would make."""
 
-    The names of new packages, the names of those that it harms by verb, and why it can do nothing at all.
-    """
-
-    new: list[str] = field(default_factory=list)
-    harm: dict[str, list[str]] = field(default_factory=dict)
-    error: str = ""
+    new: list[str] = field(default_factory=list)  # names of packages
+    harm: dict[str, list[str]] = field(default_factory=dict)  # names of packages by the verb, such as remove
+    error: str = ""  # why it can do nothing at all, a part of a sentence
 
 
 class Manager(Protocol):
     """A package manager of a client."""
 
-    refreshed: bool
+    is_refreshed: bool  # whether it has read anew what the repositories offer
 
-    def missing(self, names: list[str]) -> list[str]:
+    def find_missing(self, names: list[str]) -> list[str]:
         """Return those of the packages that are not installed."""
 
     def plan(self, names: list[str]) -> Plan:
-        """Return what installing the packages would do."""
+        """Return the changes that installing the packages would make."""
 
     def install(self, names: list[str]) -> str:
         """Install the packages; return why that failed, if it did."""
@@ -64,55 +61,56 @@ class Manager(Protocol):
         """Read anew what the repositories offer."""
 
 
-def harm(names: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return what of a plan is harm, from its packages by verb: of the upgraded ones only the database servers."""
-    found = {verb: packages for verb, packages in names.items() if verb not in ("install", "upgrade")}
-    found["upgrade the database server"] = [name for name in names["upgrade"] if _SERVER.search(name)]
-    return {verb: sorted(set(packages)) for verb, packages in found.items() if packages}
+def find_harm(names: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return those of the packages in a plan that it harms, by verb: of the upgraded ones only the database servers."""
+    harm = {verb: packages for verb, packages in names.items() if verb not in ("install", "upgrade")}
+    harm["upgrade the database server"] = [name for name in names["upgrade"] if _SERVER.search(name)]
+    return {verb: sorted(set(packages)) for verb, packages in harm.items() if packages}
 
 
-def reason(text: str) -> str:
-    """Return what a package manager says as a part of a sentence."""
+def clean_reason(text: str) -> str:
+    """Return the output of a package manager as a part of a sentence, short and without credentials in addresses."""
     return one_line(_CREDENTIALS.sub("", text)[:_LONGEST_REASON])
 
 
-def install(manager: Manager, wanted: dict[str, list[str]], client: str, check_mode: bool) -> list[str]:
-    """Install the packages that are missing, given by what they are for (C(WAYS_OUT)).
+def install(manager: Manager, requirements: dict[str, list[str]], client: str, check_mode: bool) -> list[str]:
+    """Install those of the packages that are missing.
 
-    Returns the names of all new packages; in check mode of those that would be new. Raises RdsIamError, before anything
-    is changed, where that cannot be done without harm.
+    C(requirements) are names of packages by their purpose, a key of C(REMEDIES); C(client) is the name of the host for
+    messages. Returns the names of all new packages; in check mode of those that would be new. Raises RdsIamError,
+    before anything is changed, where that cannot be done without harm.
     """
-    wanted = {purpose: manager.missing(names) for purpose, names in wanted.items()}
-    wanted = {purpose: names for purpose, names in wanted.items() if names}
-    names = [name for names in wanted.values() for name in names]
+    missing = {purpose: manager.find_missing(names) for purpose, names in requirements.items()}
+    missing = {purpose: names for purpose, names in missing.items() if names}
+    names = [name for names in missing.values() for name in names]
     if not names:
         return []
     error = ""
     while True:
         plan = manager.plan(names)
-        _check(plan, wanted, client)
+        _check(plan, missing, client)
         if check_mode or not (plan.new or error):
             return plan.new
         error = manager.install(names)
         if not error:
             return plan.new
-        if manager.refreshed:
-            raise _refusal(Plan(error=error), wanted, client)
+        if manager.is_refreshed:
+            raise _refusal(Plan(error=error), missing, client)
         manager.refresh()  # the lists of an old image name files that the repository has no more
 
 
-def _check(plan: Plan, wanted: dict[str, list[str]], client: str) -> None:
+def _check(plan: Plan, missing: dict[str, list[str]], client: str) -> None:
     if plan.harm or plan.error:
-        raise _refusal(plan, wanted, client)
+        raise _refusal(plan, missing, client)
 
 
-def _refusal(plan: Plan, wanted: dict[str, list[str]], client: str) -> RdsIamError:
-    names = ", ".join(name for names in wanted.values() for name in names)
-    ways = "; or ".join(WAYS_OUT[purpose] for purpose in wanted)
+def _refusal(plan: Plan, missing: dict[str, list[str]], client: str) -> RdsIamError:
+    names = ", ".join(name for names in missing.values() for name in names)
+    remedies = "; or ".join(REMEDIES[purpose] for purpose in missing)
     if plan.harm:
         verbs = " and ".join(f"{verb} {', '.join(packages)}" for verb, packages in plan.harm.items())
         return RdsIamError(
             f"Installing {names} on {client} would {verbs}, which dbops.rds_iam does not do, so nothing was installed;"
-            f" {ways}."
+            f" {remedies}."
         )
-    return RdsIamError(f"{names} could not be installed on {client}: {plan.error}; {ways}.")
+    return RdsIamError(f"{names} could not be installed on {client}: {plan.error}; {remedies}.")

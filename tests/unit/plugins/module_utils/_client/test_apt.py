@@ -105,7 +105,7 @@ def test_what_does_not_go_together_is_named():
     ],
 )
 def test_why_it_failed(output, errors, words):
-    said = apt.failure(output, errors)
+    said = apt.explain_failure(output, errors)
     assert words in said and "s3cret" not in said and "\n" not in said
 
 
@@ -127,8 +127,8 @@ def test_only_what_is_not_installed_is_missing():
     shown = "installed python3-pymysql\nconfig-files mysql-client\ninstalled libmariadb3:amd64\nhalf-configured x\n"
     manager = apt.Apt(Run(**{"dpkg-query": (1, shown, "dpkg-query: no packages found matching y\n")}), False)
     names = ["python3-pymysql", "mysql-client", "libmariadb3", "x", "y"]
-    assert manager.missing(names) == ["mysql-client", "x", "y"]
-    assert manager.missing([]) == []
+    assert manager.find_missing(names) == ["mysql-client", "x", "y"]
+    assert manager.find_missing([]) == []
 
 
 @pytest.mark.parametrize("check_mode", [True, False])

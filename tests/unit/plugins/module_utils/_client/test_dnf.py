@@ -125,4 +125,4 @@ def test_all_that_is_installed_is_protected_and_metadata_are_read_anew_once():
 
 def test_what_something_provides_is_not_missing():
     manager = dnf.Dnf(lambda command, environment: (0 if command[-1] == "mysql" else 1, "", ""))
-    assert manager.missing(["mysql", "mysql-server"]) == ["mysql-server"]
+    assert manager.find_missing(["mysql", "mysql-server"]) == ["mysql-server"]

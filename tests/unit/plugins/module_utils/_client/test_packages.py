@@ -18,11 +18,11 @@ GOOD = packages.Plan(["mysql-client", "mysql-common"])
 class Manager:
     """Has these plans, one after the other, and these outcomes of its installations."""
 
-    def __init__(self, *plans, errors=(), refreshed=False):
-        self.plans, self.errors, self.refreshed = list(plans), list(errors), refreshed
+    def __init__(self, *plans, errors=(), is_refreshed=False):
+        self.plans, self.errors, self.is_refreshed = list(plans), list(errors), is_refreshed
         self.done = []
 
-    def missing(self, names):
+    def find_missing(self, names):
         return [name for name in names if name != "python3-pymysql"]
 
     def plan(self, names):
@@ -35,7 +35,7 @@ class Manager:
 
     def refresh(self):
         self.done.append("refresh")
-        self.refreshed = True
+        self.is_refreshed = True
 
 
 def refused(manager, check_mode=False):
@@ -90,4 +90,4 @@ def test_a_failure_after_the_package_is_there_stays_one():
 def test_database_servers_are_known(name):
     others = ["mysql-common", "libmysqlclient21", "mariadb-client", "libc6"]
     names = {"upgrade": [name, *others], "install": ["mysql-server"]}
-    assert packages.harm(names) == {"upgrade the database server": [name]}
+    assert packages.find_harm(names) == {"upgrade the database server": [name]}
