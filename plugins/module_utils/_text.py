@@ -14,7 +14,7 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split()).rstrip(" .")
 
 
-def list_items(items: list[str], separator: str = ", ") -> str:
-    """Return the first ten items in one line, and the number of those that it leaves out."""
-    excess = f" and {len(items) - _MAX_ITEMS} more" if len(items) > _MAX_ITEMS else ""
-    return separator.join(items[:_MAX_ITEMS]) + excess
+def list_items(items: list[str], separator: str = ", ", limit: int = _MAX_ITEMS) -> str:
+    """Return the first items in one line, at most C(limit), and the number of those that it leaves out."""
+    excess = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return separator.join(items[:limit]) + excess

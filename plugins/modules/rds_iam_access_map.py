@@ -154,6 +154,7 @@ map:
 """
 
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Callable
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map import databases, reader, report
@@ -161,31 +162,35 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import rds
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
 
-def run(module) -> dict:
-    client = connect(module, "rds")
-    records, unseen = rds.describe_all(client), []
 
-    def seen(read, service):
-        """What AWS says, or None and a word on why not."""
+def run(module: AnsibleAWSModule) -> dict[str, Any]:
+    client, unread = connect(module, "rds"), []
+    records = rds.describe_all(client)
+
+    def read(read_all: Callable[[BaseClient], list[Any]], service: str) -> list[Any] | None:
+        """Return what AWS answers, or None and a sentence in C(unread)."""
         try:
-            return read(connect(module, service))
+            return read_all(connect(module, service))
         except RdsIamError as exc:
-            unseen.append(str(exc))
+            unread.append(str(exc))
             return None
 
-    principals = seen(reader.read_principals, "iam")
+    principals = read(reader.read_principals, "iam")
     if principals is not None:
         principals = reader.read_credentials(connect(module, "iam"), principals)
-    hosts = seen(reader.read_hosts, "ec2")
-    params = module.params
-    known, missing = databases.match_databases(records, params["databases"])
-    asked = [one for one in known if one.given] if params["only_databases"] else known
+    instances = read(reader.read_instances, "ec2")
+    region_databases, missing_databases = databases.match_databases(records, module.params["databases"])
+    map_databases = region_databases
+    if module.params["only_databases"]:
+        map_databases = [database for database in region_databases if database.is_requested]
     result = {
         "version": 1,
         "generated_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": client.meta.region_name,
-        **report.build_report(asked, known, principals, hosts, unseen + missing),
+        **report.build_report(map_databases, region_databases, principals, instances, unread + missing_databases),
     }
     return {"changed": False, "map": result}
 

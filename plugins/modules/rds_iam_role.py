@@ -212,6 +212,8 @@ policy:
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
@@ -225,8 +227,11 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import (
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_state import Request, State
 
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
 
-def request_of(params: dict) -> Request:
+
+def make_request(params: Mapping[str, Any]) -> Request:
     return Request(
         role_name=params["role_name"],
         instance_profile_name=params["instance_profile_name"] or params["role_name"],
@@ -241,7 +246,7 @@ def request_of(params: dict) -> Request:
     )
 
 
-def make_plan(module, client, request: Request, state: State) -> role_plan.Plan:
+def make_plan(module: AnsibleAWSModule, client: BaseClient, request: Request, state: State) -> role_plan.Plan:
     if module.params["state"] == "absent":
         usage = role_state.Usage()
         if role_removal.needs_usage(request, state):
@@ -253,25 +258,25 @@ def make_plan(module, client, request: Request, state: State) -> role_plan.Plan:
     return plan
 
 
-def connect_ec2(module, region: str | None):
+def connect_ec2(module: AnsibleAWSModule, region: str | None) -> BaseClient:
     """Return a client for EC2; that of another Region gives up sooner, since not every network reaches all Regions."""
     return connect(module, "ec2", region, tries=8 if region is None else 3)
 
 
-def run(module) -> dict:
-    client, request = connect(module, "iam"), request_of(module.params)
+def run(module: AnsibleAWSModule) -> dict[str, Any]:
+    client, request = connect(module, "iam"), make_request(module.params)
     state = role_reader.read_state(client, request)
     plan = make_plan(module, client, request, state)
     if plan.refusals:
-        kept = [part for part in plan.changed_parts if part not in plan.refusals]
+        changed_parts = [part for part in plan.changed_parts if part not in plan.refusals]
         message = " ".join(plan.refusals.values())
-        module.fail_json(msg=message, refusals=plan.refusals, changed_parts=kept)
+        module.fail_json(msg=message, refusals=plan.refusals, changed_parts=changed_parts)
     if not module.check_mode:
         role_writer.apply(client, request, plan)
     return {
         "changed": bool(plan.changed_parts),
         "changed_parts": plan.changed_parts,
-        "outcomes": [dataclasses.asdict(outcome) for outcome in plan.outcomes],
+        "outcomes": [outcome.to_dict() for outcome in plan.outcomes],
         "notes": plan.notes,
         **dataclasses.asdict(plan.after),
         "diff": {"before": dataclasses.asdict(state), "after": dataclasses.asdict(plan.after)},
@@ -303,7 +308,7 @@ def main() -> None:
     try:
         result = run(module)
     except RdsIamError as exc:
-        module.fail_json(msg=str(exc), changed=getattr(exc, "changed", False))
+        module.fail_json(msg=str(exc), changed=exc.changed)
     module.exit_json(**result)
 
 

@@ -183,6 +183,8 @@ instances:
       sample: app-rds
 """
 
+from typing import Any
+
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import ec2
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
@@ -190,34 +192,32 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import role_reader
 
 
-def run(module) -> dict:
+def run(module: AnsibleAWSModule) -> dict[str, Any]:
     client = connect(module, "iam")
     role, policy = module.params["role_name"], module.params["policy_name"]
-    profile = module.params["instance_profile_name"] or role
     result = {
         "changed": False,
         "role": role_reader.read_role(client, role),
-        "instance_profile": role_reader.read_instance_profile(client, profile),
+        "instance_profile": role_reader.read_instance_profile(client, module.params["instance_profile_name"] or role),
     }
     document = role_reader.read_policy(client, role, policy)
     return {
         **result,
         "policy": document and {"name": policy, "document": document},
-        "instances": instances(module, list(dict.fromkeys(module.params["instance_ids"]))),
+        "instances": read_instances(module, list(dict.fromkeys(module.params["instance_ids"]))),
     }
 
 
-def instances(module, ids: list[str]) -> list[dict]:
-    if not ids:
+def read_instances(module: AnsibleAWSModule, instance_ids: list[str]) -> list[dict[str, str | None]]:
+    if not instance_ids:
         return []
-    found = ec2.read(connect(module, "ec2"), ids)
     return [
         {
             "instance_id": instance.instance_id,
             "state": instance.state,
             "instance_profile_name": instance.profile,
         }
-        for instance in found.values()
+        for instance in ec2.read(connect(module, "ec2"), instance_ids).values()
     ]
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Collect what a reviewer of logins should look at. Pure, and private to this collection."""
+"""Collect the findings that a reviewer of logins should look at. Pure, and private to this collection."""
 
 from __future__ import annotations
 
@@ -10,22 +10,30 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import Database, Grant, Principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import (
+    Database,
+    Grant,
+    Principal,
+    UserRecord,
+    user_title,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import title
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import OK, UNKNOWN
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import find_mistake
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.patterns import glob_matches
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Statement, texts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import texts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Statement
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import NEVER_SENT
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.resources import ResourcePattern, is_pattern
 
 RISK, BROKEN, NOTE = "risk", "broken", "note"
+_SEVERITIES = (RISK, BROKEN, NOTE)  # the worst first
 _TAG_VARIABLE = re.compile(r"\$\{(aws:PrincipalTag/[^,}]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to look at: what it is about, what was found, and what to do."""
+    """A thing to look at. C(subject) is the database or the principal; C(text) and C(repair) are parts of sentences."""
 
     kind: str
     severity: str
@@ -33,177 +41,215 @@ class Finding:
     text: str
     repair: str
 
-    def shown(self) -> dict:
+    def to_dict(self) -> dict[str, str]:
+        """Return the finding as the map has it."""
         return asdict(self)
 
 
 def collect_findings(
-    principals: list[Principal], databases: list[Database], known: list[Database], grants: list[Grant], all_read: bool
+    principals: list[Principal],
+    databases: list[Database],
+    region_databases: list[Database],
+    grants: list[Grant],
+    are_all_policies_read: bool,
 ) -> list[Finding]:
-    """Return the worst first. C(known) are all databases of the region, C(databases) those that are asked about.
+    """Return the findings, the worst first.
 
-    C(principals) are those that some statement lets connect. Nothing is said of accounts that nobody may use unless
-    C(all_read): a policy that could not be read may be for them.
+    C(principals) are those that some statement lets connect, C(databases) those that are asked about, and
+    C(region_databases) all of the region. Nothing is said of database users that nobody may connect as unless
+    C(are_all_policies_read): a policy that could not be read may be for them.
     """
-    found = [finding for database in databases for finding in _of_database(database, grants, all_read)]
-    found += [finding for principal in principals for finding in _of_principal(principal, databases, known)]
-    order = (RISK, BROKEN, NOTE)
-    return sorted(found, key=lambda one: (order.index(one.severity), one.kind, one.subject, one.text))
-
-
-def _of_database(database: Database, grants: list[Grant], all_read: bool) -> Iterator[Finding]:
-    if not database.takes_iam_logins:
-        return
-    wanted = [
-        grant for grant in grants if grant.database is database and grant.link("permission").state in (OK, UNKNOWN)
+    findings = [
+        finding for database in databases for finding in _check_database(database, grants, are_all_policies_read)
     ]
-    off = not database.record["iam_auth_enabled"]
-    if off and (database.iam_users or any(_names_logins(grant) for grant in wanted)):
-        why = f"IAM database authentication of the {title(database.record)} is off, and accounts or policies are for it"
-        kind, identifier = database.record["kind"], database.record["identifier"]
-        command = f"aws rds modify-db-{kind} --db-{kind}-identifier {identifier} --enable-iam-database-authentication"
-        repair = f"switch it on ({command}), or remove them"
-        if database.is_managed:
-            repair = (
-                "let the role dbops.rds_iam.iam_auth switch it on (dbops.rds_iam.site --tags step1), or remove them"
-            )
-        yield Finding("flag_off", BROKEN, database.name, why, repair)
-    used = {grant.user for grant in wanted}
-    for account in database.accounts or []:
-        yield from _of_account(database, account, used if all_read else None)
-
-
-def _names_logins(grant: Grant) -> bool:
-    """Whether a statement for it is about logins, and not about all that an administrator may do."""
-    return any(
-        _is_for_logins(statement) and any(True for _user in statement.resources.users(grant.database.prefix))
-        for statement in grant.principal.connecting
+    findings += [
+        finding for principal in principals for finding in _check_principal(principal, databases, region_databases)
+    ]
+    return sorted(
+        findings,
+        key=lambda finding: (_SEVERITIES.index(finding.severity), finding.kind, finding.subject, finding.text),
     )
 
 
-def _is_for_logins(statement: Statement) -> bool:
+def _check_database(database: Database, grants: list[Grant], are_all_policies_read: bool) -> Iterator[Finding]:
+    if not database.takes_iam_logins:
+        return
+    possible_grants = [
+        grant for grant in grants if grant.database is database and grant.check("permission").state in (OK, UNKNOWN)
+    ]
+    is_off = not database.record["iam_auth_enabled"]
+    if is_off and (database.iam_users or any(_is_for_logins(grant) for grant in possible_grants)):
+        yield _flag_off(database)
+    usable_names = {grant.user for grant in possible_grants}
+    for user in database.users or []:
+        yield from _check_user(database, user, usable_names if are_all_policies_read else None)
+
+
+def _flag_off(database: Database) -> Finding:
+    subject = f"IAM database authentication of the {title(database.record)}"
+    if database.is_managed:
+        switch = "let the role dbops.rds_iam.iam_auth switch it on (dbops.rds_iam.site --tags step1)"
+    else:
+        kind, identifier = database.record["kind"], database.record["identifier"]
+        command = f"aws rds modify-db-{kind} --db-{kind}-identifier {identifier} --enable-iam-database-authentication"
+        switch = f"switch it on ({command})"
+    text, repair = f"{subject} is off, and accounts or policies are for it", f"{switch}, or remove them"
+    return Finding("flag_off", BROKEN, database.name, text, repair)
+
+
+def _is_for_logins(grant: Grant) -> bool:
+    """Tell whether a statement for it is about logins, and not about all that an administrator may do."""
+    return any(
+        _has_login_actions(statement) and _names_users(statement, grant.database)
+        for statement in grant.principal.connect_statements
+    )
+
+
+def _names_users(statement: Statement, database: Database) -> bool:
+    return any(True for _user in statement.resources.users(database.prefix))
+
+
+def _has_login_actions(statement: Statement) -> bool:
     actions = texts(statement.raw, "Action")
     return bool(actions) and all(action.lower().startswith("rds-db:") for action in actions)
 
 
-def _of_account(database: Database, account: dict, used: set[str] | None) -> Iterator[Finding]:
-    name, who = account["name"], f"'{account['name']}'@'{account['host']}'"
-    if account["system"]:
+def _check_user(database: Database, user: UserRecord, usable_names: set[str] | None) -> Iterator[Finding]:
+    name = user_title(user)
+    if user["system"]:
         return
-    if not account["iam"]:
-        if name != database.record["master_username"] and not account["locked"]:
-            text = f"the account {who} logs in with {account['plugin']}"
+    if not user["iam"]:
+        if user["name"] != database.record["master_username"] and not user["locked"]:
+            text = f"the account {name} logs in with {user['plugin']}"
             repair = "let the role dbops.rds_iam.db_users convert it (convert: true), or drop it if nobody needs it"
             yield Finding("password", NOTE, database.name, text, repair)
         return
-    if account["require"] == "NONE":
-        text, repair = f"the account {who} does not require TLS", "let the role dbops.rds_iam.db_users repair it"
+    if user["require"] == "NONE":
+        text, repair = f"the account {name} does not require TLS", "let the role dbops.rds_iam.db_users repair it"
         yield Finding("no_tls", NOTE, database.name, text, repair)
-    if account["locked"]:
-        text = f"the account {who} is locked"
+    if user["locked"]:
+        text = f"the account {name} is locked"
         repair = "let the role dbops.rds_iam.db_users unlock it, or drop it if nobody needs it"
         yield Finding("locked", NOTE, database.name, text, repair)
-    if used is not None and name not in used:
-        text = f"no IAM role or user of this account may connect as {who}"
+    if usable_names is not None and user["name"] not in usable_names:
+        text = f"no IAM role or user of this account may connect as {name}"
         repair = "add it to iam_role_users, or drop it with state: absent if nobody needs it"
         yield Finding("unused", NOTE, database.name, text, repair)
 
 
-def _of_principal(principal: Principal, databases: list[Database], known: list[Database]) -> Iterator[Finding]:
-    databases = [one for one in databases if one.takes_iam_logins]
-    for statement in principal.connecting:
-        what = f"{statement} of {principal}"
-        yield from _of_condition(what, principal, statement)
-        wide = _wide(statement, databases)
-        if wide:
-            text = f"{what} allows {' and '.join(wide)}"
+def _check_principal(
+    principal: Principal, databases: list[Database], region_databases: list[Database]
+) -> Iterator[Finding]:
+    databases = [database for database in databases if database.takes_iam_logins]
+    for statement in principal.connect_statements:
+        yield from _check_conditions(principal, statement)
+        excesses = _list_excesses(statement, databases)
+        if excesses:
+            text = f"{statement} of {principal} allows {' and '.join(excesses)}"
             repair = "name the databases by resource id and the users by name, as the role dbops.rds_iam.iam_role does"
             yield Finding("wide", RISK, principal.name, text, repair)
-        for resource in statement.resources.all:
-            yield from _of_resource(what, principal, statement, resource, known)
+        for resource in statement.resources.patterns:
+            yield from _check_resource(principal, statement, resource, region_databases)
             for database in databases:
-                yield from _missing_accounts(what, principal, resource, database)
+                yield from _check_users_exist(principal, statement, resource, database)
 
 
-def _of_condition(what: str, principal: Principal, statement: Statement) -> Iterator[Finding]:
-    """Conditions on keys that RDS does not send with a login: they keep out everybody, or nobody."""
-    unsent = [part for part in statement.conditions if part.key.lower() in NEVER_SENT]
-    for state, severity, effect in ((False, BROKEN, "so it allows no login"), (True, RISK, "so it keeps out no login")):
-        keys = dict.fromkeys(part.key for part in unsent if part.truth.value is state)
+def _check_conditions(principal: Principal, statement: Statement) -> Iterator[Finding]:
+    """Yield conditions on keys that RDS does not send with a login: they keep out everybody, or nobody."""
+    unsent_parts = [part for part in statement.conditions if part.key.lower() in NEVER_SENT]
+    for value, severity, effect in ((False, BROKEN, "so it allows no login"), (True, RISK, "so it keeps out no login")):
+        keys = dict.fromkeys(part.key for part in unsent_parts if part.truth.value is value)
         if keys:
-            text = f"{what} has a condition on {', '.join(keys)}, which RDS does not support for logins, {effect}"
+            condition = f"a condition on {', '.join(keys)}, which RDS does not support for logins"
+            text = f"{statement} of {principal} has {condition}, {effect}"
             yield Finding("condition", severity, principal.name, text, "take the condition out")
 
 
-def _wide(statement: Statement, databases: list[Database]) -> list[str]:
-    """In what a statement is wider than a list of users on databases, if it reaches a database of the map at all."""
-    reaching = [one for one in statement.resources.all if any(_reaches(one, each) for each in databases)]
-    if not reaching and "NotResource" not in statement.raw:
+def _list_excesses(statement: Statement, databases: list[Database]) -> list[str]:
+    """Return in what a statement is wider than a list of users on databases, if it reaches one of the databases."""
+    resources = [
+        resource
+        for resource in statement.resources.patterns
+        if any(_reaches(resource, database) for database in databases)
+    ]
+    if not resources and "NotResource" not in statement.raw:
         return []
-    wide = [f"the actions {one}" for one in texts(statement.raw, "Action") if is_pattern(one)]
-    wide += ["all actions but some"] * ("NotAction" in statement.raw)
-    wide += ["all resources but some"] * ("NotResource" in statement.raw)
-    wildcards = [one.text for one in reaching if one.has_wildcards]
-    wide += [f"connections to whatever matches {', '.join(wildcards)}"] if wildcards else []
-    tags = {tag: None for one in reaching if statement.variables for tag in _TAG_VARIABLE.findall(one.text)}
-    return wide + ([f"connections to what {', '.join(tags)} says, which is up to who may tag it"] if tags else [])
+    excesses = [f"the actions {action}" for action in texts(statement.raw, "Action") if is_pattern(action)]
+    if "NotAction" in statement.raw:
+        excesses.append("all actions but some")
+    if "NotResource" in statement.raw:
+        excesses.append("all resources but some")
+    wildcards = [resource.text for resource in resources if resource.has_wildcards]
+    if wildcards:
+        excesses.append(f"connections to whatever matches {', '.join(wildcards)}")
+    tags = {tag: None for resource in resources for tag in _TAG_VARIABLE.findall(resource.text)}
+    if tags and statement.has_variables:
+        excesses.append(f"connections to what {', '.join(tags)} says, which is up to who may tag it")
+    return excesses
 
 
 def _reaches(resource: ResourcePattern, database: Database) -> bool:
     return any(True for _user in resource.users(database.prefix))
 
 
-def _of_resource(
-    what: str, principal: Principal, statement: Statement, resource: ResourcePattern, known: list[Database]
+def _check_resource(
+    principal: Principal, statement: Statement, resource: ResourcePattern, region_databases: list[Database]
 ) -> Iterator[Finding]:
-    """A resource that looks like one for logins, and is on no database."""
-    service, region, account = ([*resource.widened.split(":"), *[""] * 5])[2:5]
-    if not (service == "rds-db" or (service == "rds" and _is_for_logins(statement))) or not known:
+    """Yield a resource that looks like one for logins, and is on no database."""
+    service, region, account = ([*resource.glob.split(":"), *[""] * 5])[2:5]
+    is_for_logins = service == "rds-db" or (service == "rds" and _has_login_actions(statement))
+    if not is_for_logins or not region_databases:
         return
+    subject = f"{statement} of {principal}"
     repair = "take it out, or let the role dbops.rds_iam.iam_role write the policy (dbops.rds_iam.site --tags step5)"
-    if resource.void_variable:
-        why = f"{resource.void_variable} has no value for {principal}, so it matches nothing"
-        text = f"{what} names {resource.text}, and {why}"
+    if resource.empty_variable:
+        reason = f"{resource.empty_variable} has no value for {principal}, so it matches nothing"
+        text = f"{subject} names {resource.text}, and {reason}"
         yield Finding("dangling", BROKEN, principal.name, text, repair)
         return
-    reached = [database for database in known if _reaches(resource, database)]
-    if any(database.takes_iam_logins for database in reached):
+    databases = [database for database in region_databases if _reaches(resource, database)]
+    if any(database.takes_iam_logins for database in databases):
         return
-    here = known[0].record
-    elsewhere = not glob_matches(region, here["region"]) or not glob_matches(account, here["account_id"])
-    if service == "rds-db" and not reached and (elsewhere or ":dbuser:prx-" in resource.widened):
-        text = f"{what} names {resource.text}, which is on no database of this map"
+    record = region_databases[0].record
+    is_elsewhere = not glob_matches(region, record["region"]) or not glob_matches(account, record["account_id"])
+    if service == "rds-db" and not databases and (is_elsewhere or ":dbuser:prx-" in resource.glob):
+        text = f"{subject} names {resource.text}, which is on no database of this map"
         yield Finding("elsewhere", NOTE, principal.name, text, "see whether it is meant, and take it out if it is not")
         return
-    yield Finding("dangling", BROKEN, principal.name, f"{what} {_why_dangling(resource, reached, known)}", repair)
+    text = f"{subject} {_explain_dangling(resource, databases, region_databases)}"
+    yield Finding("dangling", BROKEN, principal.name, text, repair)
 
 
-def _why_dangling(resource: ResourcePattern, reached: list[Database], known: list[Database]) -> str:
-    """What is wrong with it, with a database that was meant only where one alone is the likeliest."""
-    if reached:
-        database = reached[0]
-        return f"names {database.name}, and rds-db:connect is not for its engine {database.record['engine']}"
-    user = resource.widened.partition("/")[2]
-    mistakes = [find_mistake(database.target(user), resource.widened) for database in known]
-    meant = [one for one in mistakes if one.means_database] or mistakes
-    if len({one.text for one in meant}) == 1 and (len(mistakes) > 1 or meant[0].means_database):
-        return meant[0].text
-    resource_id = resource.widened.split(":", 6)[-1].partition("/")[0]
-    region = known[0].record["region"]
+def _explain_dangling(resource: ResourcePattern, databases: list[Database], region_databases: list[Database]) -> str:
+    """Explain the mistake of a resource, for the database that it means only where one alone is the likeliest.
+
+    C(databases) are those that it reaches, whose engines have no IAM logins.
+    """
+    if databases:
+        engine = databases[0].record["engine"]
+        return f"names {databases[0].name}, and rds-db:connect is not for its engine {engine}"
+    user = resource.glob.partition("/")[2]
+    mistakes = [find_mistake(database.target(user), resource.glob) for database in region_databases]
+    likely_mistakes = [mistake for mistake in mistakes if mistake.means_database] or mistakes
+    first = likely_mistakes[0]
+    if len({mistake.text for mistake in likely_mistakes}) == 1 and (len(mistakes) > 1 or first.means_database):
+        return first.text
+    resource_id = resource.glob.split(":", 6)[-1].partition("/")[0]
+    region = region_databases[0].record["region"]
     return (
         f"names the resource id {resource_id}, which no database in {region} has; a database that was restored or made"
         " again has another one than before"
     )
 
 
-def _missing_accounts(
-    what: str, principal: Principal, resource: ResourcePattern, database: Database
+def _check_users_exist(
+    principal: Principal, statement: Statement, resource: ResourcePattern, database: Database
 ) -> Iterator[Finding]:
-    if database.accounts is None:
+    if database.users is None:
         return
-    names = {one["name"] for one in database.accounts}
+    names = {user["name"] for user in database.users}
     for user in resource.users(database.prefix):
         if not is_pattern(user) and user not in names:
-            text = f"{what} names the user {user} on {database.name}, which has no such account"
+            text = f"{statement} of {principal} names the user {user} on {database.name}, which has no such account"
             repair = "let the role dbops.rds_iam.db_users create it (dbops.rds_iam.site --tags step3), or take it out"
             yield Finding("no_account", BROKEN, principal.name, text, repair)

@@ -2,14 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Principals, EC2 hosts, databases, and what a grant is. Pure, and private to this collection."""
+"""Describe principals, EC2 instances, databases, and grants. Pure, and private to this collection."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypedDict
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import DatabaseRecord
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Check
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import (
     has_iam_logins,
@@ -26,11 +27,11 @@ _STATES = {OK: "open", BROKEN: "closed", UNKNOWN: "unknown"}
 
 @dataclass(frozen=True)
 class Credentials:
-    """With what an IAM user can sign. A thing is None where it was not read, for the reason in C(unread)."""
+    """The credentials of an IAM user. A field is None where it was not read, for the reason in C(unread_reason)."""
 
     active_keys: int | None = None
     console_password: bool | None = None
-    unread: str = "its access keys were not read"
+    unread_reason: str = "its access keys were not read"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Principal:
     arn: str
     policies: list[Policy]
     trustees: list[Trustee] | None = field(default_factory=list)  # who may assume the role; None: not read
-    profiles: list[str] = field(default_factory=list)
+    instance_profiles: list[str] = field(default_factory=list)
     credentials: Credentials = Credentials()
     context: RequestContext | None = None
 
@@ -54,23 +55,39 @@ class Principal:
         return Permissions(self.policies, self.context or login_context(self.kind, self.name, self.arn))
 
     @property
-    def connecting(self) -> list[Statement]:
-        """The statements that let it connect as some database user, whatever takes that away again."""
-        return self.permissions.allowing
-
-    @property
-    def trusts(self) -> list[str]:
-        return [one.name for one in self.trustees or []]
+    def connect_statements(self) -> list[Statement]:
+        """Return the statements that let it connect as some database user, whatever takes that away again."""
+        return self.permissions.allow_statements
 
 
 @dataclass(frozen=True)
-class Host:
+class Instance:
     """An EC2 instance that has an instance profile."""
 
     instance_id: str
-    name: str
+    name: str  # the tag Name, or the id
     state: str
-    profile: str
+    instance_profile: str
+
+
+class _UserFields(TypedDict):
+    name: str
+    host: str
+    iam: bool  # it takes IAM logins
+    plugin: str
+    require: str
+    locked: bool
+    system: bool
+
+
+class UserRecord(_UserFields, total=False):
+    """A database user, as the module rds_iam_db_user_info returns and documents it."""
+
+    expired: bool
+
+
+def user_title(user: UserRecord) -> str:
+    return f"'{user['name']}'@'{user['host']}'"
 
 
 @dataclass(frozen=True)
@@ -78,61 +95,65 @@ class Database:
     """A DB cluster, or a DB instance that is in none."""
 
     name: str
-    record: dict
-    members: tuple[str, ...] = ()  # the resource ids of the instances in a cluster
-    accounts: list[dict] | None = None  # None: not seen, for this reason
-    unseen: str = "the inventory does not have this database"
-    given: bool = False  # whether the user named it
+    record: DatabaseRecord
+    member_resource_ids: tuple[str, ...] = ()  # of the instances in a cluster
+    users: list[UserRecord] | None = None  # None: not read, for this reason
+    unread_reason: str = "the inventory does not have this database"
+    is_requested: bool = False  # whether the options of the module name it
 
     @property
     def prefix(self) -> str:
+        """Return what the ARNs of its users begin with, without the slash."""
         return self.record["connect_arn_prefix"]
 
     @property
     def takes_iam_logins(self) -> bool:
-        """Whether rds-db:connect is for its engine."""
+        """Tell whether rds-db:connect is for its engine."""
         return has_iam_logins(self.record["engine"])
 
     @property
     def is_managed(self) -> bool:
-        """Whether the collection handles its engine."""
+        """Tell whether the collection handles its engine."""
         return has_readable_users(self.record["engine"])
 
     @cached_property
     def iam_users(self) -> list[str]:
-        return list(dict.fromkeys(one["name"] for one in self.accounts or [] if one["iam"]))
+        return list(dict.fromkeys(user["name"] for user in self.users or [] if user["iam"]))
 
-    def target(self, user: str, known: Mapping[str, str] | None = None) -> Target:
-        pattern = self.accounts is None and is_pattern(user)
-        return Target(f"{self.prefix}/{user}", self.record["identifier"], self.members, known or {}, pattern)
+    def target(self, user: str) -> Target:
+        """Return a user of it as a target of logins. C(user) may be a pattern where the users were not read."""
+        is_user_pattern = self.users is None and is_pattern(user)
+        identifier = self.record["identifier"]
+        return Target(f"{self.prefix}/{user}", identifier, self.member_resource_ids, is_pattern=is_user_pattern)
 
 
 @dataclass(frozen=True)
 class Grant:
-    """That some statement lets a principal connect as a database user, and what the other links say."""
+    """The permission of a principal to connect as a database user, and all checks of such a login."""
 
     principal: Principal
     database: Database
-    user: str  # or a pattern with * and ?, where the accounts were not seen
-    links: list[Check]
+    user: str  # or a pattern with * and ?, where the users were not read
+    checks: list[Check]
 
     @property
     def state(self) -> str:
-        states = {link.state for link in self.links}
+        states = {check.state for check in self.checks}
         return _STATES[next((state for state in (BROKEN, UNKNOWN) if state in states), OK)]
 
-    def link(self, name: str) -> Check:
-        return next(link for link in self.links if link.name == name)
+    def check(self, name: str) -> Check:
+        return next(check for check in self.checks if check.name == name)
 
-    def shown(self) -> dict:
-        # Where all hold, the holder says who can log in.
-        deciding = (link for link in self.links if link.state != OK and _STATES[link.state] == self.state)
-        decisive = next(deciding, self.link("holder"))
+    def to_dict(self) -> dict[str, Any]:
+        """Return the grant as the map has it."""
+        # Where all checks pass, the holder says who can log in.
+        failed_checks = (check for check in self.checks if check.state != OK and _STATES[check.state] == self.state)
+        decisive_check = next(failed_checks, self.check("holder"))
         return {
             "principal": self.principal.arn,
             "database": self.database.name,
             "user": self.user,
             "state": self.state,
-            "reason": decisive.text,
-            "links": [{"name": link.name, "state": link.state, "text": link.text} for link in self.links],
+            "reason": decisive_check.text,
+            "links": [{"name": check.name, "state": check.state, "text": check.text} for check in self.checks],
         }

@@ -7,80 +7,92 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import Credentials, Host, Principal
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import Credentials, Instance, Principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import iam
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.botocore_errors import AWS_ERRORS
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import profile_name
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.tags import tag_values
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import PolicyDocument
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import login_context
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import role_context, trustees
 
-try:
-    from botocore.exceptions import BotoCoreError, ClientError
-except ImportError:
-    BotoCoreError = ClientError = None  # AnsibleAWSModule says so when it starts
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
 
 _LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
 _NO_DOCUMENT = "IAM did not return its document"
 
-
-def read_principals(client) -> list[Principal]:
-    """Return all roles and users; IAM answers with a hundred at a time, their policies included."""
-    found = {name: [] for name in _LISTS}
-    try:
-        for page in client.get_paginator("get_account_authorization_details").paginate():
-            for name in _LISTS:
-                found[name] += page.get(name, [])
-    except (ClientError, BotoCoreError) as exc:
-        raise aws_error("read the roles, users and policies of the account", exc, "iam") from None
-    managed = {one["Arn"]: _default_version(one) for one in found["Policies"]}
-    groups = {one["GroupName"]: one for one in found["GroupDetailList"]}
-    roles = [_role(raw, managed) for raw in found["RoleDetailList"]]
-    return roles + [_user(raw, groups, managed) for raw in found["UserDetailList"]]
+_ManagedPolicies = dict[str, Any]  # the documents by ARN
 
 
-def _default_version(raw: dict) -> dict | None:
+def read_principals(client: BaseClient) -> list[Principal]:
+    """Return all roles and users; IAM answers with a hundred at a time, their policies included.
+
+    Raises RdsIamError where the call fails.
+    """
+    task = "read the roles, users and policies of the account"
+    pages = iam.get_pages(client, "get_account_authorization_details", task)
+    details = {name: [raw for page in pages for raw in page.get(name, [])] for name in _LISTS}
+    managed_policies = {raw["Arn"]: _default_version(raw) for raw in details["Policies"]}
+    groups = {raw["GroupName"]: raw for raw in details["GroupDetailList"]}
+    roles = [_role(raw, managed_policies) for raw in details["RoleDetailList"]]
+    return roles + [_user(raw, groups, managed_policies) for raw in details["UserDetailList"]]
+
+
+def _default_version(raw: dict[str, Any]) -> PolicyDocument | None:
     versions = raw.get("PolicyVersionList") or []
-    return next((one.get("Document") for one in versions if one.get("IsDefaultVersion")), None)
+    return next((version.get("Document") for version in versions if version.get("IsDefaultVersion")), None)
 
 
-def _role(raw: dict, managed: dict) -> Principal:
-    policies = _policies(raw, "RolePolicyList", managed) + _boundary(raw, managed)
-    profiles = [one["InstanceProfileName"] for one in raw.get("InstanceProfileList") or []]
-    trust = raw.get("AssumeRolePolicyDocument")
-    trusting = trustees(trust) if isinstance(trust, dict) else None
-    return Principal("role", raw["RoleName"], raw["Arn"], policies, trusting, profiles, context=role_context(raw))
+def _role(raw: dict[str, Any], managed_policies: _ManagedPolicies) -> Principal:
+    document = raw.get("AssumeRolePolicyDocument")
+    return Principal(
+        "role",
+        raw["RoleName"],
+        raw["Arn"],
+        _policies(raw, "RolePolicyList", managed_policies) + _boundary(raw, managed_policies),
+        trustees(document) if isinstance(document, dict) else None,
+        [profile["InstanceProfileName"] for profile in raw.get("InstanceProfileList") or []],
+        context=role_context(raw),
+    )
 
 
-def _user(raw: dict, groups: dict, managed: dict) -> Principal:
-    policies = _policies(raw, "UserPolicyList", managed)
+def _user(raw: dict[str, Any], groups: dict[str, dict[str, Any]], managed_policies: _ManagedPolicies) -> Principal:
+    policies = _policies(raw, "UserPolicyList", managed_policies)
     for name in raw.get("GroupList") or []:
         if name in groups:
-            policies += _policies(groups[name], "GroupPolicyList", managed, f" of the group {name}")
+            policies += _policies(groups[name], "GroupPolicyList", managed_policies, f" of the group {name}")
         else:
             policies.append(Policy(f"of the group {name}", None, reason="IAM did not return the group"))
-    tags = None if raw.get("Tags") is None else _tags(raw["Tags"])
+    policies += _boundary(raw, managed_policies)
+    tags = None if raw.get("Tags") is None else tag_values(raw["Tags"])
     context = login_context("user", raw["UserName"], raw["Arn"], raw.get("UserId"), tags)
-    return Principal("user", raw["UserName"], raw["Arn"], policies + _boundary(raw, managed), context=context)
+    return Principal("user", raw["UserName"], raw["Arn"], policies, context=context)
 
 
-def _tags(tags: list[dict]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in tags}
+def _policies(
+    raw: dict[str, Any], inline_list: str, managed_policies: _ManagedPolicies, name_suffix: str = ""
+) -> list[Policy]:
+    inline_policies = [
+        _policy(policy["PolicyName"] + name_suffix, policy.get("PolicyDocument"))
+        for policy in raw.get(inline_list) or []
+    ]
+    arns = [policy["PolicyArn"] for policy in raw.get("AttachedManagedPolicies") or []]
+    return inline_policies + [_policy(_policy_name(arn) + name_suffix, managed_policies.get(arn)) for arn in arns]
 
 
-def _policies(raw: dict, inline: str, managed: dict, where: str = "") -> list[Policy]:
-    own = [_policy(one["PolicyName"] + where, one.get("PolicyDocument")) for one in raw.get(inline) or []]
-    attached = raw.get("AttachedManagedPolicies") or []
-    return own + [_managed(one["PolicyArn"], managed, where=where) for one in attached]
-
-
-def _boundary(raw: dict, managed: dict) -> list[Policy]:
+def _boundary(raw: dict[str, Any], managed_policies: _ManagedPolicies) -> list[Policy]:
     arn = (raw.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
-    return [_managed(arn, managed, boundary=True)] if arn else []
+    return [_policy(_policy_name(arn), managed_policies.get(arn), boundary=True)] if arn else []
 
 
-def _managed(arn: str, managed: dict, boundary: bool = False, where: str = "") -> Policy:
-    return _policy(arn.rsplit("/", 1)[-1] + where, managed.get(arn), boundary)
+def _policy_name(arn: str) -> str:
+    return arn.rsplit("/", 1)[-1]
 
 
 def _policy(name: str, document: object, boundary: bool = False) -> Policy:
@@ -89,59 +101,60 @@ def _policy(name: str, document: object, boundary: bool = False) -> Policy:
     return Policy(name, None, boundary, "its document is not understood" if document else _NO_DOCUMENT)
 
 
-def read_credentials(client, principals: list[Principal]) -> list[Principal]:
-    """Return the principals, and with what the IAM users that some statement lets connect can sign."""
+def read_credentials(client: BaseClient, principals: list[Principal]) -> list[Principal]:
+    """Return the principals, with the credentials of the IAM users that some statement lets connect.
+
+    Raises nothing: credentials say why they could not be read.
+    """
     return [
-        replace(one, credentials=_credentials(client, one.name)) if one.kind == "user" and one.connecting else one
-        for one in principals
+        replace(principal, credentials=_read_credentials_of(client, principal.name))
+        if principal.kind == "user" and principal.connect_statements
+        else principal
+        for principal in principals
     ]
 
 
-def _credentials(client, user: str) -> Credentials:
-    """The active access keys of a user, and only without any of them whether it has a console password."""
-    keys = None
+def _read_credentials_of(client: BaseClient, user: str) -> Credentials:
+    """Return the active access keys of a user, and only without any of them whether it has a console password."""
+    active_keys = None
     try:
-        doing = f"list the access keys of the IAM user {user}"
-        pages = _asked(doing, lambda: list(client.get_paginator("list_access_keys").paginate(UserName=user)))
-        keys = sum(key["Status"] == "Active" for page in pages for key in page["AccessKeyMetadata"])
-        if keys:
-            return Credentials(keys, None, "")
-        doing = f"ask whether the IAM user {user} has a console password"
-        return Credentials(keys, _asked(doing, lambda: _has_password(client, user)), "")
+        task = f"list the access keys of the IAM user {user}"
+        keys = iam.get_items(client, "list_access_keys", "AccessKeyMetadata", task, UserName=user)
+        active_keys = sum(key["Status"] == "Active" for key in keys)
+        has_password = None if active_keys else _has_password(client, user)
     except RdsIamError as exc:
-        return Credentials(keys, None, str(exc).rstrip("."))
+        return Credentials(active_keys, None, str(exc).rstrip("."))
+    return Credentials(active_keys, has_password, "")
 
 
-def _asked(doing: str, ask):
+def _has_password(client: BaseClient, user: str) -> bool:
     try:
-        return ask()
-    except (ClientError, BotoCoreError) as exc:
-        raise aws_error(doing, exc, "iam") from None
-
-
-def _has_password(client, user: str) -> bool:
-    try:
-        client.get_login_profile(UserName=user)
-    except ClientError as exc:
-        if error_code(exc) == "NoSuchEntity":
-            return False
-        raise
+        task = f"ask whether the IAM user {user} has a console password"
+        iam.get(client, "get_login_profile", task, UserName=user)
+    except iam.NoSuchEntityError:
+        return False
     return True
 
 
-def read_hosts(client) -> list[Host]:
-    """Return the EC2 instances of the region that are there and have an instance profile."""
-    found = []
+def read_instances(client: BaseClient) -> list[Instance]:
+    """Return the EC2 instances of the region that are not terminated and have an instance profile.
+
+    Raises RdsIamError where the call fails.
+    """
     try:
-        for page in client.get_paginator("describe_instances").paginate(PaginationConfig={"PageSize": 1000}):
-            for reservation in page["Reservations"]:
-                found += [_host(raw) for raw in reservation["Instances"] if raw.get("IamInstanceProfile")]
-    except (ClientError, BotoCoreError) as exc:
+        pages = client.get_paginator("describe_instances").paginate(PaginationConfig={"PageSize": 1000})
+        reservations = [reservation for page in pages for reservation in page["Reservations"]]
+    except AWS_ERRORS as exc:
         raise aws_error("read the EC2 instances", exc, "ec2") from None
-    return [host for host in found if host.state not in ("shutting-down", "terminated")]
+    return [
+        _instance(raw)
+        for reservation in reservations
+        for raw in reservation["Instances"]
+        if raw.get("IamInstanceProfile") and raw["State"]["Name"] not in ("shutting-down", "terminated")
+    ]
 
 
-def _host(raw: dict) -> Host:
-    tags = {tag["Key"]: tag["Value"] for tag in raw.get("Tags") or []}
-    profile = raw["IamInstanceProfile"]["Arn"].rsplit("/", 1)[-1]
-    return Host(raw["InstanceId"], tags.get("Name") or raw["InstanceId"], raw["State"]["Name"], profile)
+def _instance(raw: dict[str, Any]) -> Instance:
+    name = tag_values(raw.get("Tags")).get("Name") or raw["InstanceId"]
+    profile = profile_name(raw["IamInstanceProfile"]["Arn"]) or ""
+    return Instance(raw["InstanceId"], name, raw["State"]["Name"], profile)

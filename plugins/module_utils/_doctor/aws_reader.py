@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import ec2, rds
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import ec2, iam, rds
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import auth_log
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Role, Unreadable
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import ACTION, Policy
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.ec2_trust import trusts_ec2
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import CONNECT
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import RequestContext
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation import Simulation, read_results
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import role_context, trusts_ec2
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import role_context
 
 try:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -82,34 +84,24 @@ class Roles:
         """The role in an instance profile, with what IAM says of these database users; None for no role."""
         try:
             doing = f"read the instance profile {profile}"
-            roles = self._call(doing, "get_instance_profile", InstanceProfileName=profile)["InstanceProfile"]["Roles"]
+            answer = iam.get(self.client, "get_instance_profile", doing, InstanceProfileName=profile)
+            roles = answer["InstanceProfile"]["Roles"]
             if not roles:
                 return None
             name = roles[0]["RoleName"]
-            raw = self._call(f"read the IAM role {name}", "get_role", RoleName=name)["Role"]
+            raw = iam.get(self.client, "get_role", f"read the IAM role {name}", RoleName=name)["Role"]
         except RdsIamError as exc:
             return Unreadable(_reason(exc))
         context = role_context(raw)
         simulated = self._simulated(raw, arns, context)
         return Role(name, trusts_ec2(raw["AssumeRolePolicyDocument"]), self._policies(raw), simulated, context)
 
-    def _call(self, doing: str, operation: str, **arguments) -> dict:
-        try:
-            return getattr(self.client, operation)(**arguments)
-        except (ClientError, BotoCoreError) as exc:
-            raise aws_error(doing, exc, "iam") from None
-
-    def _all(self, doing: str, operation: str, key: str, **arguments) -> list:
-        try:
-            return [item for page in self.client.get_paginator(operation).paginate(**arguments) for item in page[key]]
-        except (ClientError, BotoCoreError) as exc:
-            raise aws_error(doing, exc, "iam") from None
-
     def _policies(self, role: dict) -> list[Policy] | Unreadable:
         name, doing = role["RoleName"], f"list the policies of the IAM role {role['RoleName']}"
         try:
-            inline = self._all(doing, "list_role_policies", "PolicyNames", RoleName=name)
-            attached = self._all(doing, "list_attached_role_policies", "AttachedPolicies", RoleName=name)
+            inline = iam.get_items(self.client, "list_role_policies", "PolicyNames", doing, RoleName=name)
+            operation, key = "list_attached_role_policies", "AttachedPolicies"
+            attached = iam.get_items(self.client, operation, key, doing, RoleName=name)
         except RdsIamError as exc:
             return Unreadable(_reason(exc))
         policies = [self._inline(name, one) for one in inline]
@@ -120,7 +112,7 @@ class Roles:
     def _inline(self, role: str, name: str) -> Policy:
         doing = f"read the policy {name} of the IAM role {role}"
         try:
-            found = self._call(doing, "get_role_policy", RoleName=role, PolicyName=name)
+            found = iam.get(self.client, "get_role_policy", doing, RoleName=role, PolicyName=name)
         except RdsIamError as exc:
             return Policy(name, None, reason=_reason(exc))
         return Policy(name, found["PolicyDocument"])
@@ -128,8 +120,8 @@ class Roles:
     def _managed(self, arn: str, boundary: bool = False) -> Policy:
         name, doing = arn.rsplit("/", 1)[-1], f"read the policy {arn}"
         try:
-            version = self._call(doing, "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
-            found = self._call(doing, "get_policy_version", PolicyArn=arn, VersionId=version)
+            version = iam.get(self.client, "get_policy", doing, PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            found = iam.get(self.client, "get_policy_version", doing, PolicyArn=arn, VersionId=version)
         except RdsIamError as exc:
             return Policy(name, None, boundary, _reason(exc))
         return Policy(name, found["PolicyVersion"]["Document"], boundary)
@@ -146,12 +138,13 @@ class Roles:
         for name in dict.fromkeys(arn.split(":")[3] for arn in arns):
             given = [*context.entries(), {**region, "ContextKeyValues": [name]}]
             try:
-                results = self._all(
-                    "simulate",
+                results = iam.get_items(
+                    self.client,
                     "simulate_principal_policy",
                     "EvaluationResults",
+                    "simulate",
                     PolicySourceArn=role["Arn"],
-                    ActionNames=[ACTION],
+                    ActionNames=[CONNECT],
                     ResourceArns=[arn for arn in arns if arn.split(":")[3] == name],
                     ContextEntries=given,
                 )

@@ -2,60 +2,55 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The IAM policy that lets a role connect as database users. Pure, and private to this collection."""
+"""Write the IAM policy that lets a role connect as database users. Pure, and private to this collection."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.user_names import check_user_name
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import (
+    CONNECT,
+    VERSION,
+    PolicyDocument,
+    StatementElement,
+    statements,
+)
 
-SID, ACTION = "RdsIamConnect", "rds-db:connect"  # of the statement that this collection writes
+SID = "RdsIamConnect"  # of the statement that this collection manages
 INLINE_LIMIT = 10_240  # characters of all inline policies of a role together, white space not counted
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html, pattern of PolicyDocument. Whether IAM
 # reads others that are escaped in JSON is not documented.
 _NOT_IN_POLICIES = re.compile(r"[^\t\n\r -\xff]")
 _PREFIX = re.compile(r"arn:aws[a-z-]*:rds-db:[a-z0-9-]+:\d{12}:dbuser:(?:db|cluster|prx)-[A-Za-z0-9]+")
 
-
-def _check_name_in_policy(name: str) -> None:
-    check_user_name(name)
-    other = _NOT_IN_POLICIES.search(name)
-    if other:
-        raise RdsIamError(
-            f"The database user name {name} has {other[0]!a} in it, and IAM documents no characters for a policy but"
-            " those of Latin-1; give the user another name."
-        )
+# A database as a user gives it, unchecked: identifier, connect_arn_prefix, and users.
+DatabaseOption = dict[str, Any]
 
 
-def connect_policy(databases: list[dict], users: list[str] | None = None) -> dict:
-    """The smallest policy that lets its holder connect to the databases as the users, the same for the same input."""
-    resources = sorted({f"{prefix}/{user}" for prefix, names in _pairs(databases, users) for user in names})
-    document = {
-        "Version": "2012-10-17",
-        "Statement": [
-            _statement(resources),
-        ],
-    }
+def connect_policy(databases: list[DatabaseOption], users: list[str] | None = None) -> PolicyDocument:
+    """Return the smallest policy that lets a role connect to the databases as the users.
+
+    Without C(users) each database has its own list C(users). The same input has the same result. Raises RdsIamError
+    where the input cannot be in a policy, or the policy is too long.
+    """
+    pairs = [(_arn_prefix(database), _database_users(database, users)) for database in _check_databases(databases)]
+    resources = sorted({f"{prefix}/{user}" for prefix, names in pairs for user in names})
+    document = {"Version": VERSION, "Statement": [_managed_statement(resources)]}
     check_size(document)
     return document
 
 
-def _statement(resources: list[str]) -> dict:
-    return {"Sid": SID, "Effect": "Allow", "Action": ACTION, "Resource": resources}
+def _managed_statement(resources: object) -> StatementElement:
+    return {"Sid": SID, "Effect": "Allow", "Action": CONNECT, "Resource": resources}
 
 
-def statements(document: dict) -> list[dict]:
-    """Return the statements of a policy document, of which IAM also takes a single one without a list."""
-    found = document.get("Statement", [])
-    return found if isinstance(found, list) else [found]
-
-
-def our_statement(document: dict) -> dict | None:
-    """Return the statement that this collection wrote; None where there is none, or somebody has changed its form.
+def find_managed_statement(document: PolicyDocument) -> StatementElement | None:
+    """Return the statement that this collection manages; None where there is none, or its form was changed.
 
     It allows to connect, without a condition, and only its list of resources differs from run to run. A statement that
     somebody narrowed, by a condition for example, is theirs: to write it anew would widen it.
@@ -63,89 +58,90 @@ def our_statement(document: dict) -> dict | None:
     for statement in statements(document):
         if statement.get("Sid") != SID:
             continue
-        resources = statement.get("Resource")
-        whole = _statement(resources) == {**statement, "Action": _only(statement.get("Action"))}
-        return statement if whole and _texts(resources) is not None else None
+        action = statement.get("Action")
+        action = action[0] if isinstance(action, list) and len(action) == 1 else action
+        is_managed = _managed_statement(statement.get("Resource")) == {**statement, "Action": action}
+        return statement if is_managed and all(isinstance(arn, str) for arn in _resources(statement)) else None
     return None
 
 
-def _only(value: object) -> object:
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
+def managed_resources(document: PolicyDocument | None) -> list[str]:
+    """Return the resources of the statement that this collection manages."""
+    statement = find_managed_statement(document) if document else None
+    return _resources(statement) if statement else []
 
 
-def _texts(value: object) -> list[str] | None:
-    texts = value if isinstance(value, list) else [value]
-    return texts if all(isinstance(text, str) for text in texts) else None
+def _resources(statement: StatementElement) -> list[Any]:
+    value = statement.get("Resource")
+    return value if isinstance(value, list) else [value]
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergedPolicy:
     """An inline policy as a run leaves it.
 
-    C(document) is None where nothing is left of it; C(unaccounted) are the resources in it that are of no database of
-    the run, C(pairs) is the number of all its resources.
+    C(document) is None where nothing is left of it; C(other_resources) are those in its managed statement that are of
+    no database of the run.
     """
 
-    document: dict | None
-    unaccounted: list[str]
-    pairs: int
+    document: PolicyDocument | None
+    other_resources: list[str]
 
 
-def merge(document: dict | None, databases: list[dict], purge: bool) -> Merged:
+def merge_policy(document: PolicyDocument | None, databases: list[DatabaseOption], purge: bool) -> MergedPolicy:
     """Return the inline policy for the databases of a run.
 
-    C(document) is that which is there, with a statement of this collection, or None. Of that statement only the
-    resources of these databases change: those of databases that the run does not see, in other accounts, Regions and
-    inventories, stay, unless C(purge). Statements of others stay as they are. Each database has a list C(users), which
-    may be empty.
+    C(document) is the present one, with a managed statement, or None. Of that statement only the resources of these
+    databases change: those of databases that the run does not see, in other accounts, Regions and inventories, stay,
+    unless C(purge). Statements of others stay as they are. Each database has a list C(users), which may be empty.
+    Raises RdsIamError where the databases cannot be in a policy.
     """
-    prefixes = tuple(f"{_prefix(database)}/" for database in _listed(databases))
-    wanted = {f"{prefix}{user}" for prefix, database in zip(prefixes, databases) for user in _users_of(database)}
-    ours = our_statement(document) if document else None
-    there = _texts(ours["Resource"]) if ours else []
-    unaccounted = [] if purge else sorted({arn for arn in there if not arn.startswith(prefixes)})
-    resources = sorted(wanted.union(unaccounted))
-    if ours and sorted(there) == resources:
-        return Merged(document, unaccounted, len(resources))
-    return Merged(_replaced(document, ours, resources), unaccounted, len(resources))
+    prefixes = tuple(f"{_arn_prefix(database)}/" for database in _check_databases(databases))
+    run_resources = {
+        f"{prefix}{user}" for prefix, database in zip(prefixes, databases) for user in _own_users(database)
+    }
+    present_resources = managed_resources(document)
+    other_resources = [] if purge else sorted({arn for arn in present_resources if not arn.startswith(prefixes)})
+    resources = sorted(run_resources.union(other_resources))
+    if document and find_managed_statement(document) and sorted(present_resources) == resources:
+        return MergedPolicy(document, other_resources)
+    return MergedPolicy(_replace_resources(document, resources), other_resources)
 
 
-def without_ours(document: dict, databases: list[dict] | None = None) -> dict | None:
-    """Return the policy without the statement of this collection; None where nothing is left of it.
+def remove_resources(document: PolicyDocument, databases: list[DatabaseOption] | None = None) -> PolicyDocument | None:
+    """Return a policy without the resources of these databases, or without the managed statement if there are none.
 
-    With C(databases) only their resources go, and those of others stay in the statement.
+    It is None where nothing is left of it. The document has a managed statement.
     """
-    ours = our_statement(document)
-    prefixes = tuple(f"{_prefix(database)}/" for database in databases or ())
-    there = _texts(ours["Resource"])
-    kept = [arn for arn in there if not arn.startswith(prefixes)] if prefixes else []
-    return document if prefixes and kept == there else _replaced(document, ours, kept)
+    prefixes = tuple(f"{_arn_prefix(database)}/" for database in databases or ())
+    present_resources = managed_resources(document)
+    resources = [arn for arn in present_resources if not arn.startswith(prefixes)] if prefixes else []
+    return document if prefixes and resources == present_resources else _replace_resources(document, resources)
 
 
-def _replaced(document: dict | None, ours: dict | None, resources: list[str]) -> dict | None:
-    """Return the document with these resources in the statement of this collection, which goes where it has none."""
-    there = statements(document) if document else []
-    new = [_statement(resources)] if resources else []
-    place = next((number for number, statement in enumerate(there) if statement is ours), len(there))
-    left = [*there[:place], *new, *there[place + 1 :]]
-    return {"Version": "2012-10-17", **(document or {}), "Statement": left} if left else None
+def _replace_resources(document: PolicyDocument | None, resources: list[str]) -> PolicyDocument | None:
+    """Return the document with these resources in its managed statement, which goes where there are none."""
+    present_statements = statements(document)
+    managed_statement = find_managed_statement(document) if document else None
+    index = next(
+        (i for i, statement in enumerate(present_statements) if statement is managed_statement), len(present_statements)
+    )
+    replacement = [_managed_statement(resources)] if resources else []
+    result = [*present_statements[:index], *replacement, *present_statements[index + 1 :]]
+    return {"Version": VERSION, **(document or {}), "Statement": result} if result else None
 
 
-def _listed(databases: object) -> list[dict]:
+def _check_databases(databases: object) -> list[DatabaseOption]:
     if not isinstance(databases, list) or not databases:
         raise RdsIamError("There are no databases to write a policy for; give a list of database records.")
     return databases
 
 
-def _pairs(databases: list[dict], users: list[str] | None) -> list[tuple[str, list[str]]]:
-    return [(_prefix(database), _users(database, users)) for database in _listed(databases)]
-
-
-def _prefix(database: dict) -> str:
+def _arn_prefix(database: object) -> str:
     prefix = database.get("connect_arn_prefix") if isinstance(database, dict) else None
     if not prefix:
         raise RdsIamError(
-            f"A database has no connect_arn_prefix ({_shown(database)}); give the records that the module"
+            f"A database has no connect_arn_prefix ({_title(database)}); give the records that the module"
             " dbops.rds_iam.rds_iam_auth or dbops.rds_iam.rds_iam_auth_info returns."
         )
     if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
@@ -156,48 +152,54 @@ def _prefix(database: dict) -> str:
     return prefix
 
 
-def _users(database: dict, users: list[str] | None) -> list[str]:
+def _database_users(database: DatabaseOption, users: list[str] | None) -> list[str]:
+    """Return the users, or else those in the list of the database itself."""
     names = database.get("users") if users is None else users
     if not isinstance(names, list) or not names:
-        raise _no_users(database)
+        raise RdsIamError(
+            f"There are no users to write a policy for ({_title(database)}); give a list of names, or each database its"
+            " own list as users."
+        )
     for name in names:
-        _check_name_in_policy(name)
+        _check_user_name(name)
     return names
 
 
-def _users_of(database: dict) -> list[str]:
+def _own_users(database: DatabaseOption) -> list[str]:
     """Return the list of a database itself, which is empty where nobody may connect to it."""
-    return [] if database.get("users") == [] else _users(database, None)
+    return [] if database.get("users") == [] else _database_users(database, None)
 
 
-def _no_users(database: dict) -> RdsIamError:
-    return RdsIamError(
-        f"There are no users to write a policy for ({_shown(database)}); give a list of names, or each database its"
-        " own list as users."
-    )
+def _check_user_name(name: str) -> None:
+    check_user_name(name)
+    match = _NOT_IN_POLICIES.search(name)
+    if match:
+        raise RdsIamError(
+            f"The database user name {name} has {match[0]!a} in it, and IAM documents no characters for a policy but"
+            " those of Latin-1; give the user another name."
+        )
 
 
-def _shown(database: object) -> str:
+def _title(database: object) -> str:
     name = database.get("identifier") if isinstance(database, dict) else database
     return f"database {name}" if isinstance(name, str) else "no identifier"
 
 
-def size(document: dict) -> int:
+def size(document: PolicyDocument) -> int:
     """Return the number of characters of a policy as IAM counts them, which is without white space."""
     return len(re.sub(r"\s", "", json.dumps(document)))
 
 
-def check_size(document: dict) -> None:
+def check_size(document: PolicyDocument) -> None:
     """Refuse a policy that is longer than IAM takes for all inline policies of a role together."""
-    counted = size(document)
-    if counted <= INLINE_LIMIT:
+    characters = size(document)
+    if characters <= INLINE_LIMIT:
         return
-    ours = our_statement(document)
-    pairs = len(ours["Resource"]) if ours else 0
-    fit = pairs * INLINE_LIMIT // counted
+    pairs = len(managed_resources(document))
+    fitting_pairs = pairs * INLINE_LIMIT // characters
     raise RdsIamError(
-        f"The policy for {pairs} pairs of database and user has {counted} characters without white space, and IAM"
-        f" takes {INLINE_LIMIT} for all inline policies of a role together (about {fit} such pairs); split the"
-        " hosts over several roles that each connect only to the databases they need, use fewer users, or attach a"
+        f"The policy for {pairs} pairs of database and user has {characters} characters without white space, and IAM"
+        f" takes {INLINE_LIMIT} for all inline policies of a role together (about {fitting_pairs} such pairs); split"
+        " the hosts over several roles that each connect only to the databases they need, use fewer users, or attach a"
         " managed policy of your own that names a user on all databases (...:dbuser:*/NAME)."
     )

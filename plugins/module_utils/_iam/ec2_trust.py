@@ -2,71 +2,76 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who may assume a role, by its trust policy. Pure, and private to this collection."""
+"""Write a trust policy for EC2, and tell whether another one trusts EC2. Pure, and private to this collection."""
 
 from __future__ import annotations
 
-import fnmatch
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import (
+    VERSION,
+    PolicyDocument,
+    StatementElement,
+    statements,
+    texts,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import has_action
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import principals, trustees
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.truth import (
+    NO,
+    YES,
+    Truth,
+    all_of,
+    any_of,
+    negate,
+    unknown,
+)
 
 # AWS documents the second one for the Regions in China.
-EC2 = ("ec2.amazonaws.com", "ec2.amazonaws.com.cn")
-ACTION = "sts:assumerole"
+EC2_SERVICES = ("ec2.amazonaws.com", "ec2.amazonaws.com.cn")
 
-TRUST_POLICY = {
-    "Version": "2012-10-17",
+TRUST_POLICY: PolicyDocument = {
+    "Version": VERSION,
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 
 
-def ec2_may_assume(document: dict) -> bool | None:
-    """Return whether the trust policy lets EC2 assume the role; None where that depends on more than the policy.
+def trusts_ec2(document: PolicyDocument) -> bool:
+    """Tell whether the trust policy of a role lets EC2 assume it, or may do so under conditions.
 
-    So it does with conditions, NotPrincipal and NotAction. A Deny outweighs an Allow, as IAM evaluates them.
+    Conditions are evaluated. A statement for C(*) is not taken as one for EC2.
     """
-    found = document.get("Statement", [])
-    verdicts = {"Allow": [], "Deny": []}
-    for statement in found if isinstance(found, list) else [found]:
-        verdicts.get(statement.get("Effect"), []).append(_applies(statement))
-    if True in verdicts["Deny"]:
-        return False
-    if True in verdicts["Allow"]:
-        return None if None in verdicts["Deny"] else True
-    return None if None in verdicts["Allow"] else False
+    return any(trustee.kind == "Service" and trustee.name in EC2_SERVICES for trustee in trustees(document))
 
 
-def other_principals(document: dict) -> list[str]:
+def ec2_may_assume(document: PolicyDocument) -> bool | None:
+    """Tell whether a trust policy lets EC2 assume the role; None where that depends on more than the policy.
+
+    So it does with conditions, which are not evaluated, and with C(*), NotPrincipal and NotAction. A Deny outweighs an
+    Allow, as IAM evaluates them.
+    """
+    truths = {
+        effect: any_of(_is_about_ec2(raw) for raw in statements(document) if raw.get("Effect") == effect)
+        for effect in ("Allow", "Deny")
+    }
+    return all_of((truths["Allow"], negate(truths["Deny"]))).value
+
+
+def other_principals(document: PolicyDocument) -> list[str]:
     """Return whom the trust policy lets assume the role besides EC2: services, accounts, ARNs, providers and C(*)."""
-    found = document.get("Statement", [])
-    principals = []
-    for statement in found if isinstance(found, list) else [found]:
-        if statement.get("Effect") == "Allow":
-            named = statement.get("Principal", "*")
-            for value in named.values() if isinstance(named, dict) else [named]:
-                principals += _texts(value)
-    return [principal for principal in dict.fromkeys(principals) if principal not in EC2]
+    allow_statements = (statement for statement in statements(document) if statement.get("Effect") == "Allow")
+    names = dict.fromkeys(name for statement in allow_statements for _kind, name in principals(statement))
+    return [name for name in names if name not in EC2_SERVICES]
 
 
-def _applies(statement: dict) -> bool | None:
-    """Return whether a statement is about EC2 and sts:AssumeRole; None where that cannot be told."""
-    matches = [_names_ec2(statement), _names_action(statement)]
-    if False in matches:
-        return False
-    return None if None in matches or statement.get("Condition") else True
+def _is_about_ec2(statement: StatementElement) -> Truth:
+    """Tell whether a statement is about EC2 and sts:AssumeRole."""
+    action = has_action(statement, "sts:assumerole") if "Action" in statement else unknown("NotAction")
+    condition = unknown("Condition") if statement.get("Condition") else YES
+    return all_of((_names_ec2(statement), action, condition))
 
 
-def _names_ec2(statement: dict) -> bool | None:
+def _names_ec2(statement: StatementElement) -> Truth:
     principal = statement.get("Principal")
     if principal is None or principal == "*":
-        return None
-    services = _texts(principal.get("Service", []) if isinstance(principal, dict) else [])
-    return not set(EC2).isdisjoint(services)
-
-
-def _names_action(statement: dict) -> bool | None:
-    if "Action" not in statement:
-        return None
-    return any(fnmatch.fnmatchcase(ACTION, action.lower()) for action in _texts(statement["Action"]))
-
-
-def _texts(value: object) -> list[str]:
-    return [str(text) for text in (value if isinstance(value, list) else [value])]
+        return unknown("Principal")
+    services = texts(principal, "Service") if isinstance(principal, dict) else []
+    return NO if set(EC2_SERVICES).isdisjoint(services) else YES

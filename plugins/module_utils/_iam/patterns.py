@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Patterns of policies with their wildcards and variables. Pure, and private to this collection."""
+"""Read patterns of policies with their wildcards and variables. Pure, and private to this collection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context
 _TOKEN = re.compile(r"\$\{(?P<literal>[*?$])\}|\$\{(?P<variable>[^}]*)\}|(?P<wildcard>[*?])|(?P<text>[^$*?]+|\$)")
 _DEFAULT = re.compile(r"(?P<name>.*?), '(?P<value>.*)'")
 TEXT, WILDCARD, VALUE = "text", "wildcard", "value of a variable"
-OPEN, VOID = "variable that is not known", "variable without a value"
+UNKNOWN_VARIABLE, EMPTY_VARIABLE = "variable that is not known", "variable without a value"
 
 
 @dataclass(frozen=True)
@@ -30,54 +30,51 @@ class Token:
 
 
 @lru_cache(maxsize=4096)
-def _pieces(pattern: str, variables: bool) -> tuple[tuple[str, str], ...]:
+def _split(pattern: str, with_variables: bool) -> tuple[tuple[str, str], ...]:
     """Return the kinds and texts of the pieces of a pattern, before values stand in for variables."""
-    if not variables:
+    if not with_variables:
         return tuple(("wildcard" if text in "*?" else "text", text) for text in re.split(r"([*?])", pattern) if text)
-    return tuple((piece.lastgroup, piece[piece.lastgroup]) for piece in _TOKEN.finditer(pattern))
+    return tuple((piece.lastgroup or "", piece[piece.lastgroup or 0]) for piece in _TOKEN.finditer(pattern))
 
 
-def tokens(pattern: str, context: RequestContext, variables: bool = True) -> list[Token]:
+def tokens(pattern: str, context: RequestContext, with_variables: bool = True) -> list[Token]:
     """Return the pieces of a pattern, with the values that the context knows in place of variables.
 
-    Without C(variables), as in documents of an earlier version than 2012-10-17, C(${...}) is text as any other.
+    Without C(with_variables), as in documents of an earlier version than 2012-10-17, C(${...}) is text as any other.
     """
-    result = []
-    for kind, text in _pieces(pattern, variables):
-        if kind == "variable":
-            result.append(_substituted(text, context))
-        else:
-            result.append(Token(WILDCARD if kind == "wildcard" else TEXT, text))
-    return result
+    return [
+        _substitute(text, context) if kind == "variable" else Token(WILDCARD if kind == "wildcard" else TEXT, text)
+        for kind, text in _split(pattern, with_variables)
+    ]
 
 
-def _substituted(variable: str, context: RequestContext) -> Token:
+def _substitute(variable: str, context: RequestContext) -> Token:
     default = _DEFAULT.fullmatch(variable)
     name = (default["name"] if default else variable).strip()
     value = context.get(name) if name else ABSENT
     if isinstance(value, Values) and len(value.values) == 1 and value.values[0]:
         return Token(VALUE, value.values[0])
     if value is ABSENT or value == Values(("",)):
-        return Token(VALUE, default["value"]) if default else Token(VOID, name)
-    return Token(OPEN, name)
+        return Token(VALUE, default["value"]) if default else Token(EMPTY_VARIABLE, name)
+    return Token(UNKNOWN_VARIABLE, name)
 
 
-def open_variables(pieces: list[Token]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(token.text for token in pieces if token.kind == OPEN))
+def unknown_variables(pieces: list[Token]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(token.text for token in pieces if token.kind == UNKNOWN_VARIABLE))
 
 
-def is_void(pieces: list[Token]) -> bool:
-    """Tell whether a variable has no value, so that the pattern equals nothing and is like nothing."""
-    return any(token.kind == VOID for token in pieces)
+def empty_variable(pieces: list[Token]) -> str:
+    """Return a variable that has no value, so that the pattern equals nothing and is like nothing; empty if none is."""
+    return next((token.text for token in pieces if token.kind == EMPTY_VARIABLE), "")
 
 
-_WILD = {"*", "?"}
+_WILDCARDS = {"*", "?"}
 ARN_PARTS = 6  # the last one may have colons in it
 
 
 def split_arn(pieces: list[Token]) -> list[list[Token]]:
     """Return the pieces of each part of a pattern of ARNs. Colons in values of variables part nothing."""
-    parts = [[]]
+    parts: list[list[Token]] = [[]]
     for token in pieces:
         if token.kind != TEXT:
             parts[-1].append(token)
@@ -90,20 +87,26 @@ def split_arn(pieces: list[Token]) -> list[list[Token]]:
     return parts
 
 
-ANY = {"*": ".*", "?": "."}
+ANY_CHARACTERS = {"*": ".*", "?": "."}
 
 
 def expression(pieces: list[Token], wildcards: dict[str, str]) -> str:
-    """Return a regular expression for a pattern, with these for V(*) and V(?), and anything for an open variable."""
-    return "".join(
-        wildcards[token.text] if token.kind == WILDCARD else ".*" if token.kind == OPEN else re.escape(token.text)
-        for token in pieces
-    )
+    """Return a regular expression for a pattern, in which a variable without a known value stands for any text.
+
+    C(wildcards) has the expressions for V(*) and V(?).
+    """
+    return "".join(_token_expression(token, wildcards) for token in pieces)
+
+
+def _token_expression(token: Token, wildcards: dict[str, str]) -> str:
+    if token.kind == UNKNOWN_VARIABLE:
+        return ".*"
+    return wildcards[token.text] if token.kind == WILDCARD else re.escape(token.text)
 
 
 @lru_cache(maxsize=4096)
-def _glob(pattern: str) -> re.Pattern:
-    return re.compile("".join(ANY.get(character) or re.escape(character) for character in pattern), re.S)
+def _glob(pattern: str) -> re.Pattern[str]:
+    return re.compile("".join(ANY_CHARACTERS.get(character) or re.escape(character) for character in pattern), re.S)
 
 
 def glob_matches(pattern: str, text: str) -> bool:
@@ -112,35 +115,38 @@ def glob_matches(pattern: str, text: str) -> bool:
 
 
 def globs_meet(first: str, second: str) -> bool:
-    """Tell whether some text has the form of both patterns."""
+    """Tell whether some text has the form of both patterns.
+
+    It is a search over places, which are pairs of an index into each pattern, from the beginning of both to their end.
+    """
     if "*" in (first, second):
         return True
-    start = _common(first, second)
-    if min(len(first), len(second)) > start and not _WILD & {first[start], second[start]}:
+    start = _count_common(first, second)
+    if min(len(first), len(second)) > start and not _WILDCARDS & {first[start], second[start]}:
         return False
-    reached = {(start, start)}
-    todo = [(start, start)]
-    while todo:
-        place = todo.pop()
+    visited = {(start, start)}
+    pending = [(start, start)]
+    while pending:
+        place = pending.pop()
         if place == (len(first), len(second)):
             return True
         for step in _steps(first, second, *place):
-            if step not in reached:
-                reached.add(step)
-                todo.append(step)
+            if step not in visited:
+                visited.add(step)
+                pending.append(step)
     return False
 
 
-def _common(first: str, second: str) -> int:
+def _count_common(first: str, second: str) -> int:
     """Count the characters that both begin with, before the first wildcard."""
-    same = takewhile(lambda pair: pair[0] == pair[1] and pair[0] not in _WILD, zip(first, second))
-    return sum(1 for _pair in same)
+    equal_pairs = takewhile(lambda pair: pair[0] == pair[1] and pair[0] not in _WILDCARDS, zip(first, second))
+    return sum(1 for _pair in equal_pairs)
 
 
 def _steps(first: str, second: str, i: int, j: int) -> list[tuple[int, int]]:
     """Return the places that come next: a star may end, or take in a character of the other pattern."""
-    left, right = first[i : i + 1], second[j : j + 1]
-    steps = [(i + 1, j)] * (left == "*") + [(i, j + 1)] * (right == "*")
-    if left and right and (left == right or left in "*?" or right in "*?"):
-        steps.append((i + (left != "*"), j + (right != "*")))
+    a, b = first[i : i + 1], second[j : j + 1]
+    steps = [(i + 1, j)] * (a == "*") + [(i, j + 1)] * (b == "*")
+    if a and b and (a == b or a in "*?" or b in "*?"):
+        steps.append((i + (a != "*"), j + (b != "*")))
     return steps

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the policies of a principal say of rds-db:connect, as far as it can be known. Pure, private to this collection.
+"""Evaluate the policies of a principal for rds-db:connect, as far as they can be. Pure, private to this collection.
 
 The order is that of https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html: a Deny
 anywhere denies; else one of the identity policies must allow, and the permissions boundary, if there is one, too.
@@ -10,29 +10,40 @@ anywhere denies; else one of the identity policies must allow, and the permissio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import conditions
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import (
+    CONNECT,
+    PolicyDocument,
+    StatementElement,
+    has_variables,
+    statements,
+    texts,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import RequestContext
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.resources import (
     ResourcePattern,
     ResourcePatterns,
     matches_action,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.truth import NO, Truth, every, negated, some, unknown
-
-ACTION = "rds-db:connect"
-_WITH_VARIABLES = "2012-10-17"  # the version of the language that knows them
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.truth import (
+    NO,
+    Truth,
+    all_of,
+    any_of,
+    negate,
+    unknown,
+)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy of the principal; without a document it could not be read, and C(reason) says why."""
+    """A policy of the principal. Where it could not be read C(document) is None, and C(reason) says why."""
 
     name: str
-    document: dict | None
+    document: PolicyDocument | None
     boundary: bool = False
     reason: str = ""
 
@@ -40,72 +51,66 @@ class Policy:
         return f"the permissions boundary {self.name}" if self.boundary else f"the policy {self.name}"
 
 
-def statements(policy: Policy) -> list[dict]:
-    """Return the statements of a document, which may have one that is no list."""
-    listed = policy.document.get("Statement", []) if isinstance(policy.document, dict) else []
-    return [raw for raw in (listed if isinstance(listed, list) else [listed]) if isinstance(raw, dict)]
-
-
-def texts(statement: dict, key: str) -> list[str]:
-    value = statement.get(key, [])
-    return [str(text) for text in (value if isinstance(value, list) else [value])]
-
-
-def about(statement: dict, actions: Iterable[str]) -> Truth:
-    """Tell whether the C(Action) or C(NotAction) of a statement has one of these actions, given in lower case."""
+def has_action(statement: StatementElement, action: str) -> Truth:
+    """Tell whether a statement is about an action, in lower case, by its C(Action) or C(NotAction)."""
     if "NotAction" in statement:
-        excluded = texts(statement, "NotAction")
-        return some(negated(some(matches_action(text, action) for text in excluded)) for action in actions)
-    return some(matches_action(text, action) for action in actions for text in texts(statement, "Action"))
+        return negate(any_of(matches_action(text, action) for text in texts(statement, "NotAction")))
+    return any_of(matches_action(text, action) for text in texts(statement, "Action"))
+
+
+def describe(policy: Policy, statement: StatementElement) -> str:
+    """Return a statement as sentences name it."""
+    sid = statement.get("Sid")
+    return f"the statement {sid} of {policy}" if sid else f"a statement of {policy}"
 
 
 class Statement:
     """A statement that is, or may be, about rds-db:connect."""
 
-    def __init__(self, policy: Policy, raw: dict, action: Truth, context: RequestContext):
+    def __init__(self, policy: Policy, raw: StatementElement, action: Truth, context: RequestContext) -> None:
         self.policy, self.raw, self.action = policy, raw, action
         self.is_deny = raw.get("Effect") == "Deny"
-        self.variables = policy.document.get("Version") == _WITH_VARIABLES
+        self.has_variables = has_variables(policy.document or {})
         self._context = context
 
     def __str__(self) -> str:
-        sid = self.raw.get("Sid")
-        return f"the statement {sid} of {self.policy}" if sid else f"a statement of {self.policy}"
+        return describe(self.policy, self.raw)
 
     @cached_property
     def resources(self) -> ResourcePatterns:
         return self._patterns("Resource")
 
     @cached_property
-    def _excluded(self) -> ResourcePatterns:
+    def _excluded_resources(self) -> ResourcePatterns:
         return self._patterns("NotResource")
 
     def _patterns(self, key: str) -> ResourcePatterns:
-        return ResourcePatterns([ResourcePattern(text, self._context, self.variables) for text in texts(self.raw, key)])
+        variables = self.has_variables
+        return ResourcePatterns([ResourcePattern(text, self._context, variables) for text in texts(self.raw, key)])
 
     @cached_property
     def conditions(self) -> list[conditions.Part]:
-        return conditions.evaluate(self.raw.get("Condition"), self._context, self.variables)
+        return conditions.evaluate(self.raw.get("Condition"), self._context, self.has_variables)
 
     @cached_property
     def condition(self) -> Truth:
-        return every(part.truth for part in self.conditions)
+        return all_of(part.truth for part in self.conditions)
 
     def covers(self, arn: str, is_pattern: bool = False) -> Truth:
         """Tell whether it is about connecting as this database user, under whatever conditions."""
         if "NotResource" in self.raw:
-            resource = negated(self._excluded.cover(arn, is_pattern))
+            resource = negate(self._excluded_resources.cover(arn, is_pattern))
         elif "Resource" in self.raw:
             resource = self.resources.cover(arn, is_pattern)
         else:
             resource = unknown("a statement without a Resource")
-        return every((self.action, resource))
+        return all_of((self.action, resource))
 
     def applies(self, arn: str, is_pattern: bool = False) -> Truth:
         """Tell whether it takes effect on connecting as this database user."""
         if self.condition.value is False:
             return NO
-        return every((self.covers(arn, is_pattern), self.condition))
+        return all_of((self.covers(arn, is_pattern), self.condition))
 
 
 @dataclass(frozen=True)
@@ -118,80 +123,88 @@ class Effect:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the policies of a principal say of one database user.
+    """The decision of the policies of a principal on one database user.
 
-    C(denying), C(allowing) and C(bounding) are the statements that have, or may have, an effect; C(barred) those that
-    name the user and allow nothing because of their conditions.
+    The effects are those of the statements that do, or may, apply to it: C(deny_effects) of all policies,
+    C(allow_effects) of identity policies, C(boundary_effects) of each boundary. C(unmet_statements) name the user, and
+    allow nothing because of their conditions.
     """
 
-    denying: list[Effect]
-    allowing: list[Effect]
-    bounding: list[tuple[Policy, list[Effect]]]
-    barred: list[Statement]
-    unread: list[Policy]
+    deny_effects: list[Effect]
+    allow_effects: list[Effect]
+    boundary_effects: list[tuple[Policy, list[Effect]]]
+    unmet_statements: list[Statement]
+    unreadable_policies: list[Policy]
 
     @property
-    def denied(self) -> Truth:
-        return some((*(effect.truth for effect in self.denying), *(_unread(policy) for policy in self.unread)))
+    def is_denied(self) -> Truth:
+        return any_of((*(effect.truth for effect in self.deny_effects), *self._doubts(self.unreadable_policies)))
 
     @property
-    def allowed_by_identity(self) -> Truth:
-        unread = (_unread(policy) for policy in self.unread if not policy.boundary)
-        return some((*(effect.truth for effect in self.allowing), *unread))
+    def is_allowed_by_identity(self) -> Truth:
+        doubts = self._doubts([policy for policy in self.unreadable_policies if not policy.boundary])
+        return any_of((*(effect.truth for effect in self.allow_effects), *doubts))
 
     @property
-    def allowed_by_boundary(self) -> Truth:
-        read = (some(effect.truth for effect in effects) for _policy, effects in self.bounding)
-        return every((*read, *(_unread(policy) for policy in self.unread if policy.boundary)))
+    def is_allowed_by_boundary(self) -> Truth:
+        truths = (any_of(effect.truth for effect in effects) for _policy, effects in self.boundary_effects)
+        doubts = self._doubts([policy for policy in self.unreadable_policies if policy.boundary])
+        return all_of((*truths, *doubts))
 
     @property
-    def allowed(self) -> Truth:
-        return every((self.allowed_by_identity, self.allowed_by_boundary, negated(self.denied)))
+    def is_allowed(self) -> Truth:
+        return all_of((self.is_allowed_by_identity, self.is_allowed_by_boundary, negate(self.is_denied)))
 
-
-def _unread(policy: Policy) -> Truth:
-    return unknown(f"{policy}: {policy.reason}")
+    @staticmethod
+    def _doubts(policies: list[Policy]) -> list[Truth]:
+        return [unknown(f"{policy}: {policy.reason}") for policy in policies]
 
 
 class Permissions:
-    """The policies of one principal, read once for all database users."""
+    """The policies of one principal, parsed once for all database users."""
 
-    def __init__(self, policies: list[Policy], context: RequestContext):
+    def __init__(self, policies: list[Policy], context: RequestContext) -> None:
         self.policies = policies
         self.context = context
-        self.unread = [policy for policy in policies if not isinstance(policy.document, dict)]
+        self.unreadable_policies = [policy for policy in policies if not isinstance(policy.document, dict)]
         self.statements = [
             Statement(policy, raw, action, context)
             for policy in policies
-            if isinstance(policy.document, dict)
-            for raw in statements(policy)
-            for action in (about(raw, (ACTION,)),)
+            for raw in statements(policy.document)
+            for action in (has_action(raw, CONNECT),)
             if action.possible and raw.get("Effect") in ("Allow", "Deny")
         ]
-        self.allowing = [
+        self.allow_statements = [
             statement for statement in self.statements if not (statement.is_deny or statement.policy.boundary)
         ]
-        self._denying = [statement for statement in self.statements if statement.is_deny]
-        self._bounding = [
-            (policy, [each for each in self.statements if each.policy is policy and not each.is_deny])
+        self._deny_statements = [statement for statement in self.statements if statement.is_deny]
+        self._boundaries = [
+            (
+                policy,
+                [statement for statement in self.statements if statement.policy is policy and not statement.is_deny],
+            )
             for policy in policies
             if policy.boundary and isinstance(policy.document, dict)
         ]
 
     def reach(self, arn: str, is_pattern: bool = False) -> bool:
         """Tell whether a statement that allows is, or may be, about this database user, under whatever conditions."""
-        return any(statement.covers(arn, is_pattern).possible for statement in self.allowing)
+        return any(statement.covers(arn, is_pattern).possible for statement in self.allow_statements)
 
     def decide(self, arn: str, is_pattern: bool = False) -> Decision:
-        """Judge connecting as this database user, or as all those of a pattern."""
-        allowing = _effects(self.allowing, arn, is_pattern)
-        bounding = [(policy, _effects(candidates, arn, is_pattern)) for policy, candidates in self._bounding]
-        barred = [
+        """Judge connecting as the database user of this ARN, or with C(is_pattern) as all those of a pattern."""
+        unmet_statements = [
             statement
-            for statement in self.allowing
+            for statement in self.allow_statements
             if statement.condition.value is False and statement.covers(arn, is_pattern).possible
         ]
-        return Decision(_effects(self._denying, arn, is_pattern), allowing, bounding, barred, self.unread)
+        return Decision(
+            _effects(self._deny_statements, arn, is_pattern),
+            _effects(self.allow_statements, arn, is_pattern),
+            [(policy, _effects(candidates, arn, is_pattern)) for policy, candidates in self._boundaries],
+            unmet_statements,
+            self.unreadable_policies,
+        )
 
 
 def _effects(candidates: list[Statement], arn: str, is_pattern: bool) -> list[Effect]:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The actions and resources of statements, as IAM reads them. Pure, and private to this collection."""
+"""Match the actions and resources of statements as IAM does. Pure, and private to this collection."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from functools import cached_property, lru_cache
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import patterns
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.patterns import (
-    OPEN,
+    EMPTY_VARIABLE,
     TEXT,
+    UNKNOWN_VARIABLE,
     VALUE,
-    VOID,
     WILDCARD,
     Token,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import RequestContext
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.truth import NO, YES, Truth, some, unknown
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.truth import NO, YES, Truth, any_of, unknown
 
-_SERVICE = 2
-# What stands for the wildcards of a pattern of users, where a pattern is held against it: only * is as wide as *.
-_STAR, _ONE = "\ue000", "\ue001"
+_SERVICE = 2  # the index of the service among the parts of an ARN
+# The characters for the wildcards of a pattern of users, where it is matched as text: only * is as wide as *.
+_STAR, _QUESTION_MARK = "\ue000", "\ue001"
 _IN_PART = {"*": "[^:]*", "?": "[^:]"}
 _IN_RESOURCE = {"*": ".*", "?": f"[^{_STAR}]"}
 
@@ -60,27 +60,27 @@ class ResourcePattern:
     before the fifth colon, case in what comes before it.
     """
 
-    def __init__(self, text: str, context: RequestContext, variables: bool):
+    def __init__(self, text: str, context: RequestContext, with_variables: bool) -> None:
         self.text = text
-        self.pieces = patterns.tokens(text.strip(), context, variables)
+        self.pieces = patterns.tokens(text.strip(), context, with_variables)
         self._parts = patterns.split_arn(self.pieces)
 
     @cached_property
-    def void_variable(self) -> str:
-        """Return a variable in it that has no value, so that it matches no resource; empty without any."""
-        return next((token.text for token in self.pieces if token.kind == VOID), "")
+    def empty_variable(self) -> str:
+        """Return a variable in it that has no value, so that it matches no resource; empty if none is."""
+        return patterns.empty_variable(self.pieces)
 
     @cached_property
     def is_exact(self) -> bool:
         """Tell whether it is the whole ARN of a resource, without wildcards or variables that are not known."""
-        *head, last = self._parts
-        plain = all(token.kind == TEXT for part in head for token in part)
-        return plain and not self._is_short and self.text == self.text.strip() and _has_only_text(last)
+        *head, resource = self._parts
+        is_plain = all(token.kind == TEXT for part in head for token in part)
+        return is_plain and not self._is_short and self.text == self.text.strip() and _has_only_text(resource)
 
     @cached_property
-    def widened(self) -> str:
+    def glob(self) -> str:
         """Return it with V(*) in place of variables that are not known."""
-        return "".join("*" if token.kind in (OPEN, VOID) else token.text for token in self.pieces)
+        return "".join("*" if token.kind in (UNKNOWN_VARIABLE, EMPTY_VARIABLE) else token.text for token in self.pieces)
 
     @cached_property
     def has_wildcards(self) -> bool:
@@ -88,28 +88,33 @@ class ResourcePattern:
 
     def covers(self, arn: str, is_pattern_of_users: bool = False) -> Truth:
         """Tell whether it has the ARN of a database user, or all that the ARN has, if its user is a pattern."""
-        if self.void_variable:
+        if self.empty_variable:
             return NO
         if self.text == "*":
             return YES
-        if self._sure and self._sure.fullmatch(_with_stand_ins(arn) if is_pattern_of_users else arn):
+        if self._certain_matches and self._certain_matches.fullmatch(
+            _with_stand_ins(arn) if is_pattern_of_users else arn
+        ):
             return YES
-        if patterns.globs_meet(self.widened, arn) if is_pattern_of_users else self._maybe.fullmatch(arn):
-            variables = patterns.open_variables(self.pieces)
+        if patterns.globs_meet(self.glob, arn) if is_pattern_of_users else self._possible_matches.fullmatch(arn):
+            variables = patterns.unknown_variables(self.pieces)
             return unknown(*variables) if variables else unknown(f"how IAM reads the resource {self.text}")
         return NO
 
     def users(self, prefix: str) -> Iterator[str]:
-        """Yield the user, or the pattern of users, that it names on the database whose user ARNs begin so."""
-        if self.void_variable:
+        """Yield the user, or the pattern of users, that it names on a database.
+
+        C(prefix) is what the ARNs of the users of the database begin with, without the slash.
+        """
+        if self.empty_variable:
             return
-        head, slash, user = self.widened.partition("/")
+        head, slash, user = self.glob.partition("/")
         if self.is_exact:
             yield from [user] * bool(slash and head.lower() == prefix.lower())
             return
-        if slash and _may_be(head, prefix):
+        if slash and _may_begin_with(head, prefix):
             yield user
-        elif patterns.globs_meet(self.widened, f"{prefix}/*") or self._maybe.fullmatch(f"{prefix}/"):
+        elif patterns.globs_meet(self.glob, f"{prefix}/*") or self._possible_matches.fullmatch(f"{prefix}/"):
             yield "*"
 
     @cached_property
@@ -117,31 +122,35 @@ class ResourcePattern:
         return len(self._parts) < patterns.ARN_PARTS
 
     @cached_property
-    def _sure(self) -> re.Pattern | None:
-        """Return an expression for what it certainly matches; None if nothing is certain."""
-        *head, last = self._parts
-        bare = self.text == self.text.strip() and not any(
+    def _certain_matches(self) -> re.Pattern[str] | None:
+        """Return an expression for the ARNs that it certainly matches; None if nothing is certain."""
+        *head, resource = self._parts
+        is_bare = self.text == self.text.strip() and not any(
             token.kind not in (TEXT, WILDCARD) for part in head for token in part
         )
-        fixed = len(self._parts) > _SERVICE and not any(token.kind == WILDCARD for token in self._parts[_SERVICE])
-        if not bare or not fixed or any(token.kind in (OPEN, VOID) for token in last):
+        has_service = len(self._parts) > _SERVICE and not any(token.kind == WILDCARD for token in self._parts[_SERVICE])
+        if (
+            not is_bare
+            or not has_service
+            or any(token.kind in (UNKNOWN_VARIABLE, EMPTY_VARIABLE) for token in resource)
+        ):
             return None
         start = ":".join(patterns.expression(part, _IN_PART) for part in head)
         if self._is_short:
-            if last[-1:] != [Token(WILDCARD, "*")]:
+            if resource[-1:] != [Token(WILDCARD, "*")]:
                 return None
-            return re.compile(f"{start}:{patterns.expression(last[:-1], _IN_PART)}.*", re.S)
-        if not _has_fixed_type(last):
+            return re.compile(f"{start}:{patterns.expression(resource[:-1], _IN_PART)}.*", re.S)
+        if not _has_fixed_type(resource):
             return None
-        return re.compile(f"{start}:{patterns.expression(last, _IN_RESOURCE)}", re.S)
+        return re.compile(f"{start}:{patterns.expression(resource, _IN_RESOURCE)}", re.S)
 
     @cached_property
-    def _maybe(self) -> re.Pattern:
-        """Return an expression for what it may match."""
+    def _possible_matches(self) -> re.Pattern[str]:
+        """Return an expression for the ARNs that it may match."""
         expressions = []
         for index, part in enumerate(self._parts):
             if index == patterns.ARN_PARTS - 1:
-                expressions.append(patterns.expression(part, patterns.ANY))
+                expressions.append(patterns.expression(part, patterns.ANY_CHARACTERS))
             elif part[-1:] == [Token(WILDCARD, "*")]:
                 expressions.append(f"(?i:{patterns.expression(part[:-1], _IN_PART)}).*")
             else:
@@ -163,40 +172,43 @@ def _has_fixed_type(resource: list[Token]) -> bool:
 
 
 def _with_stand_ins(arn: str) -> str:
-    return arn.replace("*", _STAR).replace("?", _ONE)
+    return arn.replace("*", _STAR).replace("?", _QUESTION_MARK)
 
 
 @lru_cache(maxsize=4096)
-def _may_be(head: str, prefix: str) -> bool:
+def _may_begin_with(head: str, prefix: str) -> bool:
     return patterns.globs_meet(head.lower(), prefix.lower())
 
 
 class ResourcePatterns:
-    """All patterns in one C(Resource) or C(NotResource). The exact ones among them are looked up, however many."""
+    """The patterns in one C(Resource) or C(NotResource). The exact ones among them are looked up, however many."""
 
-    def __init__(self, resources: list[ResourcePattern]):
-        self.all = resources
-        self._exact, self._exact_in_lower_case, self._users, self._others = set(), {}, {}, []
+    def __init__(self, resources: list[ResourcePattern]) -> None:
+        self.patterns = resources
+        self._exact_arns: set[str] = set()
+        self._exact_patterns: dict[str, list[ResourcePattern]] = {}  # by ARN in lower case
+        self._users: dict[str, list[str]] = {}  # by prefix in lower case
+        self._inexact_patterns = []
         for pattern in resources:
             if not pattern.is_exact:
-                self._others.append(pattern)
+                self._inexact_patterns.append(pattern)
                 continue
-            self._exact.add(pattern.widened)
-            self._exact_in_lower_case.setdefault(pattern.widened.lower(), []).append(pattern)
-            prefix, slash, user = pattern.widened.partition("/")
+            self._exact_arns.add(pattern.glob)
+            self._exact_patterns.setdefault(pattern.glob.lower(), []).append(pattern)
+            prefix, slash, user = pattern.glob.partition("/")
             self._users.setdefault(prefix.lower(), []).extend([user] * bool(slash))
 
     def cover(self, arn: str, is_pattern_of_users: bool = False) -> Truth:
         """Tell whether one of them has the ARN of a database user, or all of it, if its user is a pattern."""
         if is_pattern_of_users:
-            return some(pattern.covers(arn, True) for pattern in self.all)
-        if arn in self._exact:
+            return any_of(pattern.covers(arn, True) for pattern in self.patterns)
+        if arn in self._exact_arns:
             return YES
-        near = self._exact_in_lower_case.get(arn.lower(), [])
-        return some(pattern.covers(arn) for pattern in (*near, *self._others))
+        candidates = (*self._exact_patterns.get(arn.lower(), []), *self._inexact_patterns)
+        return any_of(pattern.covers(arn) for pattern in candidates)
 
     def users(self, prefix: str) -> Iterator[str]:
-        """Yield the users, or patterns of users, that they name on the database whose user ARNs begin so."""
+        """Yield the users, or patterns of users, that they name on a database, as C(ResourcePattern.users) does."""
         yield from self._users.get(prefix.lower(), [])
-        for pattern in self._others:
+        for pattern in self._inexact_patterns:
             yield from pattern.users(prefix)

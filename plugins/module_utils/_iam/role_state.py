@@ -2,19 +2,26 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a role, its instance profile and its policies are, and who uses them. Private to this collection."""
+"""Describe a role with its instance profile and policies, and their users. Pure, and private to this collection."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.managed_by import managed_by
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.tags import tag_values
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.connect_policy import DatabaseOption
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import PolicyDocument
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for. C(parts) has "role", for the role and its instance profile, or "policy", or both.
+    """The role that a user asks for.
 
-    C(instance_ids) are those of the EC2 instances that a removal is for, C(detached_ids) those from which the instance
-    profile has been taken already, or would have been in check mode.
+    C(parts) has "role", for the role and its instance profile, or "policy", or both. C(instance_ids) are those of the
+    EC2 instances that a removal is for, C(detached_ids) those from which the instance profile has been taken already,
+    or would have been in check mode.
     """
 
     role_name: str
@@ -23,28 +30,47 @@ class Request:
     parts: frozenset[str]
     path: str = "/"
     permissions_boundary: str = ""
-    databases: list[dict] = field(default_factory=list)
+    databases: list[DatabaseOption] = field(default_factory=list)
     policy_purge: bool = False
     instance_ids: frozenset[str] = frozenset()
     detached_ids: frozenset[str] = frozenset()
 
 
+class RoleRecord(TypedDict):
+    """A role as GetRole has it, and modules return it."""
+
+    name: str
+    arn: str | None  # None before it is created
+    path: str
+    trust_policy: PolicyDocument
+    permissions_boundary: str  # the ARN of a policy; empty without one
+    tags: dict[str, str]
+    managed_by: str | None  # the value of the tag ManagedBy
+
+
+class InstanceProfileRecord(TypedDict):
+    """An instance profile as GetInstanceProfile has it, and modules return it."""
+
+    name: str
+    arn: str | None  # None before it is created
+    path: str
+    role_name: str  # empty without a role
+    tags: dict[str, str]
+    managed_by: str | None  # the value of the tag ManagedBy
+
+
 @dataclass(frozen=True)
 class State:
-    """The role, the instance profile and the inline policy as IAM returns them; None for what does not exist.
+    """The role, the instance profile and the document of the inline policy; None for what does not exist."""
 
-    C(role) has name, arn, path, trust_policy, permissions_boundary, tags and managed_by; C(instance_profile) has name,
-    arn, path, role_name, tags and managed_by; C(policy) is the document of the inline policy.
-    """
-
-    role: dict | None
-    instance_profile: dict | None
-    policy: dict | None
+    role: RoleRecord | None
+    instance_profile: InstanceProfileRecord | None
+    policy: PolicyDocument | None
 
 
 @dataclass(frozen=True)
-class Carrier:
-    """An EC2 instance that has an instance profile."""
+class AttachedInstance:
+    """An EC2 instance to which an instance profile is attached."""
 
     instance_id: str
     region: str
@@ -56,40 +82,35 @@ class Carrier:
 
 @dataclass(frozen=True)
 class Usage:
-    """Who else uses a role: names of its other policies, the instance profiles that hold it, and their instances.
-
-    C(unseen) has the reason for each Region whose instances could not be read.
-    """
+    """The users of a role: its policies by name, the instance profiles that hold it, and their instances."""
 
     inline_policies: list[str] = field(default_factory=list)
     managed_policies: list[str] = field(default_factory=list)
     instance_profiles: dict[str, str] = field(default_factory=dict)  # ARN by name
-    carriers: list[Carrier] = field(default_factory=list)
-    unseen: dict[str, str] = field(default_factory=dict)
+    instances: list[AttachedInstance] = field(default_factory=list)
+    unreadable_regions: dict[str, str] = field(default_factory=dict)  # the reason by Region
 
 
-def record_role(raw: dict, managed_by: str | None) -> dict:
+def role_record(raw: dict[str, Any]) -> RoleRecord:
+    """Return the record of a C(Role) in an answer of IAM."""
     return {
         "name": raw["RoleName"],
         "arn": raw["Arn"],
         "path": raw["Path"],
         "trust_policy": raw["AssumeRolePolicyDocument"],
         "permissions_boundary": raw.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""),
-        "tags": tags(raw),
-        "managed_by": managed_by,
+        "tags": tag_values(raw.get("Tags")),
+        "managed_by": managed_by(raw.get("Tags")),
     }
 
 
-def record_instance_profile(raw: dict, managed_by: str | None) -> dict:
+def instance_profile_record(raw: dict[str, Any]) -> InstanceProfileRecord:
+    """Return the record of an C(InstanceProfile) in an answer of IAM."""
     return {
         "name": raw["InstanceProfileName"],
         "arn": raw["Arn"],
         "path": raw["Path"],
         "role_name": raw["Roles"][0]["RoleName"] if raw["Roles"] else "",
-        "tags": tags(raw),
-        "managed_by": managed_by,
+        "tags": tag_values(raw.get("Tags")),
+        "managed_by": managed_by(raw.get("Tags")),
     }
-
-
-def tags(raw: dict) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in raw.get("Tags", [])}

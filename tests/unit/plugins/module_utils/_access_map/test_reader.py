@@ -57,7 +57,7 @@ def test_what_may_not_be_read_is_not_claimed(stubbed, denied):
         ("AccessDenied", "User x is not authorized to perform: iam:It on resource: y"),
     )
     [read] = read_credentials(stubbed("iam", *allowed, refusal), [user("jane")])
-    assert read.credentials.console_password is None and "not allowed iam:It" in read.credentials.unread
+    assert read.credentials.console_password is None and "not allowed iam:It" in read.credentials.unread_reason
 
 
 def test_only_users_that_a_statement_lets_connect_are_asked_about(stubbed):
@@ -102,4 +102,4 @@ def test_policies_without_a_document_stay(stubbed):
     assert [policy.reason for policy in role.policies] == ["IAM did not return its document"] * 3
     assert [policy.boundary for policy in role.policies] == [False, False, True]
     assert [policy.reason for policy in jane.policies] == ["IAM did not return the group"]
-    assert role.connecting == jane.connecting == []
+    assert role.connect_statements == jane.connect_statements == []

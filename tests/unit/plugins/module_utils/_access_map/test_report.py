@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.databases import match_databases
-from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import Credentials, Host, Principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import Credentials, Instance, Principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.report import build_report
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import login_context
@@ -77,13 +77,13 @@ def policy(resource, effect="Allow", action="rds-db:connect", name="connect", bo
 
 
 GOOD = policy([f"{PREFIX}db-ORDERS/app", f"{PREFIX}db-ORDERS/report"])
-HOSTS = (Host("i-1", "app1", "running", "app-rds"),)
+HOSTS = (Instance("i-1", "app1", "running", "app-rds"),)
 
 
 def drawn(principals, given=(SEEN,), hosts=HOSTS, records=RECORDS, only=False):
     """The map, which always keeps to its schema."""
     known, missing = match_databases(records, [{"name": None, **one} for one in given])
-    asked = [one for one in known if one.given] if only else known
+    asked = [one for one in known if one.is_requested] if only else known
     found = {"version": 1, "generated_at": "2026-11-25T09:00:00Z", "region": "eu-west-1"}
     found.update(build_report(asked, known, principals, hosts, missing))
     jsonschema.validate(found, SCHEMA)
@@ -418,7 +418,8 @@ def test_with_what_a_user_signs(case):
     found = drawn([user(GOOD, credentials=credentials)], hosts=[])
     assert set(logins(found).values()) == {state}
     assert words in found["grants"][0]["links"][1]["text"]
-    assert bool(credentials.unread) == any(credentials.unread in one for one in found["unseen"] if credentials.unread)
+    reason = credentials.unread_reason
+    assert bool(reason) == any(reason in one for one in found["unseen"] if reason)
 
 
 def test_which_of_several_accounts_counts_depends_on_the_client():

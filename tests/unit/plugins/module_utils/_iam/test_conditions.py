@@ -15,7 +15,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context
     RequestContext,
     Values,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.truth import every
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.truth import all_of
 
 CONTEXT = RequestContext(
     {
@@ -132,9 +132,9 @@ def test_operators(operator, key, values, holds):
 def test_all_parts_must_hold():
     both = {"StringEquals": {"text": "orders", "bool": "true"}, "Null": {"absent": "true"}}
     assert len(evaluate(both, CONTEXT)) == 3
-    assert every(part.truth for part in evaluate(both, CONTEXT)).value is True
+    assert all_of(part.truth for part in evaluate(both, CONTEXT)).value is True
     both["Null"]["text"] = "true"
-    assert every(part.truth for part in evaluate(both, CONTEXT)).value is False
+    assert all_of(part.truth for part in evaluate(both, CONTEXT)).value is False
     assert evaluate({}, CONTEXT) == evaluate(None, CONTEXT) == evaluate({"StringEquals": {}}, CONTEXT) == []
 
 
@@ -144,5 +144,5 @@ def test_a_condition_of_another_form_is_unknown(condition):
 
 
 def test_without_variables_they_are_text():
-    [part] = evaluate({"StringEquals": {"text": "${text}"}}, CONTEXT, variables=False)
+    [part] = evaluate({"StringEquals": {"text": "${text}"}}, CONTEXT, with_variables=False)
     assert part.truth.value is False

@@ -12,9 +12,9 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.connect_policy import (
     INLINE_LIMIT,
     connect_policy,
-    merge,
-    our_statement,
-    without_ours,
+    find_managed_statement,
+    merge_policy,
+    remove_resources,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -157,11 +157,11 @@ def document(*found):
 
 def test_only_the_databases_of_the_run_change():
     there = document(ours(f"{ARN}/report", f"{ARN}/*", f"{OTHER}/app", ACCOUNT_2, REGION_2, LONGER))
-    merged = merge(there, [record(ARN, users=["app"])], purge=False)
-    assert merged.unaccounted == sorted([f"{OTHER}/app", ACCOUNT_2, REGION_2, LONGER])
-    assert resources(merged.document) == sorted([f"{ARN}/app", *merged.unaccounted])
-    purged = merge(there, [record(ARN, users=["app"])], purge=True)
-    assert (resources(purged.document), purged.unaccounted) == ([f"{ARN}/app"], [])
+    merged = merge_policy(there, [record(ARN, users=["app"])], purge=False)
+    assert merged.other_resources == sorted([f"{OTHER}/app", ACCOUNT_2, REGION_2, LONGER])
+    assert resources(merged.document) == sorted([f"{ARN}/app", *merged.other_resources])
+    purged = merge_policy(there, [record(ARN, users=["app"])], purge=True)
+    assert (resources(purged.document), purged.other_resources) == ([f"{ARN}/app"], [])
 
 
 @given(
@@ -171,29 +171,29 @@ def test_only_the_databases_of_the_run_change():
 def test_what_a_run_does_not_see_is_as_before(there, users):
     databases = [record(ARN, users=users)]
     before = document(ours(*there)) if there else None
-    after = merge(before, databases, purge=False)
+    after = merge_policy(before, databases, purge=False)
     kept = set(resources(after.document)) if after.document else set()
     assert {arn for arn in kept if arn.startswith(f"{ARN}/")} == {f"{ARN}/{user}" for user in users}
     assert {arn for arn in kept if not arn.startswith(f"{ARN}/")} == {
         arn for arn in there if not arn.startswith(f"{ARN}/")
     }
-    again = merge(after.document, databases, purge=False)
+    again = merge_policy(after.document, databases, purge=False)
     assert again.document == after.document
 
 
 def test_statements_of_others_stay_as_they_are():
     theirs = [{"Effect": "Allow", "Action": "rds-db:connect", "Resource": "*"}, {"Sid": "X", "Effect": "Deny"}]
     there = document(theirs[0], ours(f"{ARN}/report"), theirs[1])
-    merged = merge(there, [record(ARN, users=["app"])], purge=True)
+    merged = merge_policy(there, [record(ARN, users=["app"])], purge=True)
     assert merged.document == document(theirs[0], ours(f"{ARN}/app"), theirs[1])
-    assert without_ours(there) == document(*theirs) and without_ours(document(ours())) is None
-    assert merge(there, [record(ARN, users=["report"])], purge=False).document is there
+    assert remove_resources(there) == document(*theirs) and remove_resources(document(ours())) is None
+    assert merge_policy(there, [record(ARN, users=["report"])], purge=False).document is there
 
 
 def test_a_single_statement_without_a_list():
     there = {"Version": "2012-10-17", "Statement": ours(Resource=f"{ARN}/app", Action=["rds-db:connect"])}
-    assert our_statement(there) == there["Statement"]
-    assert merge(there, [record(ARN, users=["app"])], purge=False).document is there
+    assert find_managed_statement(there) == there["Statement"]
+    assert merge_policy(there, [record(ARN, users=["app"])], purge=False).document is there
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_single_statement_without_a_list():
 )
 def test_what_is_no_statement_of_ours(changes):
     """To write it anew would widen what somebody has narrowed."""
-    assert our_statement(document(ours(f"{ARN}/app", **changes))) is None
+    assert find_managed_statement(document(ours(f"{ARN}/app", **changes))) is None
 
 
 @pytest.mark.parametrize(
@@ -226,10 +226,10 @@ def test_what_is_no_statement_of_ours(changes):
 )
 def test_refusals_of_a_merge(databases, word):
     with pytest.raises(RdsIamError, match=word):
-        merge(None, databases, purge=False)
+        merge_policy(None, databases, purge=False)
 
 
 def test_nobody_may_connect_any_more():
     databases = [record(ARN, users=[]), record(OTHER, users=[])]
-    assert merge(document(ours(f"{ARN}/app", f"{OTHER}/app")), databases, purge=False).document is None
-    assert merge(None, databases, purge=False).document is None
+    assert merge_policy(document(ours(f"{ARN}/app", f"{OTHER}/app")), databases, purge=False).document is None
+    assert merge_policy(None, databases, purge=False).document is None

@@ -8,6 +8,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.ec2_trust impor
     TRUST_POLICY,
     ec2_may_assume,
     other_principals,
+    trusts_ec2,
 )
 
 EC2 = {"Service": "ec2.amazonaws.com"}
@@ -53,6 +54,26 @@ ACCOUNT = {"AWS": "arn:aws:iam::123456789012:root"}
 )
 def test_whether_ec2_may_assume_a_role(statements, expected):
     assert ec2_may_assume({"Version": "2012-10-17", "Statement": statements}) is expected
+
+
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        ([trust()], True),
+        ([trust(Principal={"Service": "ec2.amazonaws.com.cn"})], True),
+        ([trust(Principal={"Service": "lambda.amazonaws.com"})], False),
+        ([trust(Action="sts:TagSession")], False),
+        ([trust(Action=["sts:TagSession", "sts:Assume*"])], True),
+        ([trust(), DENY], False),
+        ([trust(Condition={"StringEquals": {"aws:SourceAccount": "1"}})], True),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_whether_ec2_is_trusted(statements, expected):
+    """As long as it may: the doctor does not call it broken on a condition that it cannot judge."""
+    document = {} if statements is None else {"Version": "2012-10-17", "Statement": statements}
+    assert trusts_ec2(document) is expected
 
 
 def test_the_trust_policy_of_this_collection():

@@ -107,7 +107,7 @@ def test_a_mistake_about_this_user_comes_before_the_right_database_of_another():
 def test_a_database_of_the_same_run_is_named():
     """That a database was added since the policy was written is commoner than that one was restored."""
     other = ARN.replace("db-ABC", "db-XYZ")
-    known = Target(ARN, "billing", known={"db-XYZDEFGHIJKLMNOPQRSTUVWXYZ": "orders"})
+    known = Target(ARN, "billing", database_names={"db-XYZDEFGHIJKLMNOPQRSTUVWXYZ": "orders"})
     link = found(Policy("connect", document(other)), target=known)
     assert "names the database orders (db-XYZ" in link.text and "restored" not in link.text
 
@@ -316,7 +316,7 @@ def test_what_the_simulator_of_iam_says(name):
     policies, simulated, state = SIMULATED[name]
     link = found(*policies, simulated=simulated)
     assert link.state == state
-    assert all(key in link.text for key in simulated.missing) or state == BROKEN
+    assert all(key in link.text for key in simulated.missing_keys) or state == BROKEN
 
 
 def test_a_disagreement_with_the_simulator_is_said_with_both_facts():

@@ -8,7 +8,12 @@ from dataclasses import replace
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.ec2_trust import TRUST_POLICY
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_removal import needs_usage, plan_absent
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_state import Carrier, Request, State, Usage
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.role_state import (
+    AttachedInstance,
+    Request,
+    State,
+    Usage,
+)
 
 OURS = "dbops.rds_iam"
 REQUEST = Request("app", "app", "connect", frozenset(["role", "policy"]), instance_ids=frozenset(["i-1", "i-2"]))
@@ -40,11 +45,11 @@ USAGE = Usage(inline_policies=["connect"], instance_profiles={"app": "arn:app"})
 
 
 def carried(*instance_ids, region="eu-west-1", arn="arn:app", **more):
-    return replace(USAGE, carriers=[Carrier(one, region, arn) for one in instance_ids], **more)
+    return replace(USAGE, instances=[AttachedInstance(one, region, arn) for one in instance_ids], **more)
 
 
 def seen(plan):
-    return {outcome.kind: (outcome.outcome, outcome.why) for outcome in plan.outcomes}
+    return {outcome.kind: (outcome.outcome, outcome.reason) for outcome in plan.outcomes}
 
 
 def stays(plan):
@@ -177,11 +182,11 @@ def test_a_profile_of_ours_that_holds_another_role_by_now():
 def test_where_a_region_cannot_be_seen_nothing_is_deleted():
     unseen = dict.fromkeys(["us-east-1", "ap-south-1"], DENIED)
     for state in (STATE, State(role(None), profile(), POLICY), State(role(), None, POLICY)):
-        plan = plan_absent(REQUEST, state, replace(USAGE, unseen=unseen))
+        plan = plan_absent(REQUEST, state, replace(USAGE, unreadable_regions=unseen))
         assert plan.calls == []
         words = "an EC2 instance in the Regions ap-south-1, us-east-1, which could not be seen, may use it"
         assert f"{words} ({DENIED})." in plan.notes[0]
-    plan = plan_absent(REQUEST, STATE, replace(USAGE, unseen={"us-east-1": DENIED}))
+    plan = plan_absent(REQUEST, STATE, replace(USAGE, unreadable_regions={"us-east-1": DENIED}))
     assert "in the Region us-east-1, which could not be seen" in plan.notes[0]
 
 

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import ABSENT, UNKNOWN, Values
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import role_context, trustees, trusts_ec2
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import role_context, trustees
 
 
 def trust(*statements):
@@ -41,25 +40,6 @@ def test_a_deny_under_a_condition_leaves_it_unknown():
     assert [one.truth.value for one in trustees(trust(allow(), deny))] == [None]
     chosen = {**allow(), "Effect": "Deny", "Condition": {"StringEquals": {"sts:ExternalId": "x"}}}
     assert [one.truth.value for one in trustees(trust(allow(), chosen))] == [True], "another one can be given"
-
-
-@pytest.mark.parametrize(
-    ("document", "trusted"),
-    [
-        (trust(allow()), True),
-        (trust(allow("ec2.amazonaws.com.cn")), True),
-        (trust(allow("lambda.amazonaws.com")), False),
-        (trust(allow(action="sts:TagSession")), False),
-        (trust(allow(action=["sts:TagSession", "sts:Assume*"])), True),
-        (trust(allow(), {**allow(), "Effect": "Deny"}), False),
-        (trust(allow(Condition={"StringEquals": {"aws:SourceAccount": "1"}})), True),
-        (trust(), False),
-        ({}, False),
-    ],
-)
-def test_whether_ec2_may_assume_it(document, trusted):
-    """As long as it may: the doctor does not call it broken on a condition that it cannot judge."""
-    assert trusts_ec2(document) is trusted
 
 
 def test_tags_of_a_role_are_known_unless_sessions_may_have_others():
