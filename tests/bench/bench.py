@@ -55,10 +55,12 @@ def questions() -> int:
     database = INFO["databases"][0]
     login = {"user": database["master_username"], "password": database["master_password"]}
     context = ssl.create_default_context(cafile=INFO["ca_file"])
-    with pymysql.connect(host=database["endpoint"], port=database["port"], ssl=context, **login) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
-            return int(cursor.fetchone()[1])
+    with (
+        pymysql.connect(host=database["endpoint"], port=database["port"], ssl=context, **login) as admin,
+        admin.cursor() as cursor,
+    ):
+        cursor.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
+        return int(cursor.fetchone()[1])
 
 
 def calls(since: int) -> int:

@@ -121,9 +121,9 @@ class Install:
         settings = {"_ansible_check_mode": check, "_ansible_remote_tmp": "/tmp"}
         self.capsys.readouterr()
         self.warned.clear()
-        with patch_module_args({**self.arguments(content, status, short, options), **settings}):
-            with pytest.raises(SystemExit):
-                rds_ca_bundle.main()
+        arguments = {**self.arguments(content, status, short, options), **settings}
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            rds_ca_bundle.main()
         return {**json.loads(self.capsys.readouterr().out), "warned": " ".join(self.warned)}
 
     def by_ansible(self, content, *more, status=200, **options):

@@ -38,13 +38,12 @@ TAG = "aws:PrincipalTag/"
 
 @dataclass(frozen=True)
 class Difference:
-    """Which cases it explains, by what they are about; whether the statement applies, None for unknown; why, and where
-    AWS says so."""
+    """A reason why both evaluators may differ."""
 
-    about: frozenset[str]
-    applies: bool | None
+    about: frozenset[str]  # the cases that it explains
+    applies: bool | None  # to the statement; None for unknown
     reason: str
-    source: str
+    source: str  # where AWS says so
 
     def explains(self, case: PolicyCase, ours: str) -> bool:
         return self.about <= case.about and ours == self.answer(case)

@@ -601,7 +601,7 @@ def test_only_signed_calls_come_in(lab, method, path):
 
 
 def test_signed_query_string_is_refused(lab):
-    """ministack would allow the action in the query and run the one in the body."""
+    """Ministack would allow the action in the query and run the one in the body."""
     request = AWSRequest(
         "POST",
         lab.url + "/?Action=DescribeDBInstances",
@@ -1127,7 +1127,7 @@ def associate(lab, client: str, profile: dict) -> str:
 
 
 def test_credentials_of_the_instance(lab, profile, monkeypatch):
-    """botocore finds them, the API and the verifier know them, and they follow the profile."""
+    """Botocore finds them, the API and the verifier know them, and they follow the profile."""
     associate(lab, "web1", profile("web", allow(lab.arn())))
     port = lab.plan["clients"][0]["imds"]["port"]
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{port}")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import mariadb
 import mysql
+import pymysql
 from cached import made_once
 from errors import LabError, program, run
 from processes import die_with_parent
@@ -142,8 +143,6 @@ class Server:
 
     def set_up(self, master: str, password: str) -> None:
         """The accounts of RDS and a little data. Raises PyMySQL's OperationalError until the server answers."""
-        import pymysql
-
         socket = str(self.socket)
         with pymysql.connect(unix_socket=socket, user="root", autocommit=True) as root, root.cursor() as cursor:
             cursor.execute("SELECT user, host FROM mysql.user")

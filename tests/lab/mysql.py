@@ -38,8 +38,8 @@ def master_statements(master: str) -> list[str]:
     ]
 
 
-class NoMirror(LabError):
-    """This machine has nowhere to fetch MySQL from."""
+class NoMirrorError(LabError):
+    """There is no mirror from which this machine can fetch MySQL."""
 
 
 def command(cache: Path) -> list[str]:
@@ -84,7 +84,7 @@ def _mirror() -> str:
         found = DEBIAN.search(file.read_text()) if file.is_file() else None
         if found and KEYRING.exists():
             return found[1]
-    raise NoMirror(
+    raise NoMirrorError(
         "The lab's MySQL comes from Debian's unstable release, and no apt source of this machine is a Debian mirror:"
         " use --engine mariadb."
     )

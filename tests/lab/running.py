@@ -27,10 +27,8 @@ def end_lab(state: State) -> None:
     end_processes(state)
     if state.made_outside.exists():
         for path in state.made_outside.read_text().splitlines():
-            try:
+            with contextlib.suppress(OSError):  # it is not empty where others use it now
                 os.rmdir(path)
-            except OSError:
-                pass  # somebody else uses it now
     state.remove()
 
 

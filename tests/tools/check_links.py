@@ -33,9 +33,8 @@ def dead_links(directory: Path):
             if parts.scheme or parts.netloc:
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if not target.exists():
-                yield f"{path.relative_to(directory)}: {link}"
-            elif target in pages and parts.fragment and unquote(parts.fragment) not in pages[target].places:
+            place = unquote(parts.fragment)
+            if not target.exists() or (target in pages and place and place not in pages[target].places):
                 yield f"{path.relative_to(directory)}: {link}"
 
 

@@ -93,12 +93,13 @@ class Server:
         log = self.place / "general.log"
         before = log.stat().st_size
         output, warned = io.StringIO(), []
-        with patch_module_args({**defaults, **options, "users": users}), contextlib.redirect_stdout(output):
-            with (
-                pytest.raises(SystemExit),
-                mock.patch.object(AnsibleModule, "warn", lambda _self, text: warned.append(text)),
-            ):
-                rds_iam_db_user.main()
+        with (
+            patch_module_args({**defaults, **options, "users": users}),
+            contextlib.redirect_stdout(output),
+            pytest.raises(SystemExit),
+            mock.patch.object(AnsibleModule, "warn", lambda _self, text: warned.append(text)),
+        ):
+            rds_iam_db_user.main()
         result = {**json.loads(output.getvalue()), "warned": " ".join(warned)}
         assert result.get("failed", False) == fails, result.get("msg")
         assert PASSWORD not in json.dumps({**result, "invocation": None})
@@ -180,7 +181,7 @@ def addresses() -> list[str]:
 def running(engine: str, place: Path, *options: str):
     try:
         command = database.ENGINES[engine].command(CACHE)
-    except mysql.NoMirror as exc:
+    except mysql.NoMirrorError as exc:
         pytest.skip(str(exc))
     authority = certificates.authority("Root of the tests", rsa.generate_private_key(65537, 2048))
     real = database.Server(engine, place, "root")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from driver import ROOT
@@ -18,7 +19,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 @pytest.fixture(scope="module")
 def reach(lab, tmp_path_factory):
     """How the hosts of the lab are reached, what is in a vault, and the group of the application."""
-    known = json.loads(open(lab.info["inventory"]).read())["all"]["children"]["rds_clients"]
+    known = json.loads(Path(lab.info["inventory"]).read_text())["all"]["children"]["rds_clients"]
     hosts = {"client1": {**known["vars"], **known["hosts"]["client1"]}}
     path = tmp_path_factory.mktemp("examples") / "reach.json"
     path.write_text(

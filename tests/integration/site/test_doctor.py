@@ -13,10 +13,12 @@ import json
 import re
 import shlex
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import pytest
-from driver import BIN, writes_a_bundle_of_another_region
+from driver import BIN, Lab, writes_a_bundle_of_another_region
 
 ROLE, POLICY = "rds-iam-lab", "rds-iam-connect"
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -217,6 +219,7 @@ def sudo(lab, client, command):
     assert done.returncode == 0, done.stderr
 
 
+@dataclass(frozen=True)
 class Cause:
     """Something that is broken, and what the doctor says.
 
@@ -224,20 +227,19 @@ class Cause:
     One client is denied for all of its role: C(denied) has the databases where that is not proven, by the first host.
     """
 
-    def __init__(
-        self,
-        link,
-        words,
-        breaks,
-        mends=None,
-        cleans=None,
-        hosts=("client1", "client2"),
-        databases=("orders", "billing"),
-        denied=(),
-    ):
-        self.link, self.words, self.breaks, self.mends, self.cleans = link, words, breaks, mends, cleans
-        self.logins = [(host, database, "app") for host in hosts for database in databases]
-        self.logins += [(hosts[0], database, "report") for database in denied]
+    link: str
+    words: str
+    breaks: Callable[[Lab], None]
+    mends: Callable[[Lab], None] | None = None
+    cleans: Callable[[Lab], None] | None = None
+    hosts: tuple[str, ...] = ("client1", "client2")
+    databases: tuple[str, ...] = ("orders", "billing")
+    denied: tuple[str, ...] = ()
+
+    @property
+    def logins(self):
+        logins = [(host, database, "app") for host in self.hosts for database in self.databases]
+        return logins + [(self.hosts[0], database, "report") for database in self.denied]
 
 
 def on(client, command, undo=None):

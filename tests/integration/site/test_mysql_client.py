@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from driver import good
@@ -77,7 +78,7 @@ def test_modules_find_the_libraries_by_themselves(lab, role):
     good(role(client))
     own = lab.ssh(client, 'for name in botocore pymysql; do python3 -c "import $name" || echo missing; done').stdout
     assert own.split() == ["missing", "missing"]
-    root(lab, client, "cat > /tmp/roots.pem && chmod 644 /tmp/roots.pem", input=open(lab.info["ca_file"]).read())
+    root(lab, client, "cat > /tmp/roots.pem && chmod 644 /tmp/roots.pem", input=Path(lab.info["ca_file"]).read_text())
     login = {"login_host": orders["endpoint"], "login_user": "admin", "login_password": orders["master_password"]}
     arguments = {**login, "ca_file": "/tmp/roots.pem", "users": [{"name": "seen"}]}
     run = lab.module(client, "dbops.rds_iam.rds_iam_db_user", arguments, "-vvvv", "--check", "--diff")

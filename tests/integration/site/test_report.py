@@ -327,8 +327,7 @@ def test_check_mode_writes_nothing(lab, estate, tmp_path):
 
 
 def test_rights_that_are_missing_are_said(lab, estate, with_rights):
-    """With those of docs/policies the map is complete; without one action it says which, and claims nothing that it
-    cannot know."""
+    """With those of docs/policies the map is complete; without one action it names that, and claims nothing unread."""
 
     def drawn(*without):
         rights = with_rights(*policy("report", *without)["Statement"])

@@ -1,11 +1,11 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The policies in docs/policies. With exactly these rights a playbook passes; with one action less it fails, and says
-which one is missing.
+"""The policies in docs/policies: with exactly these rights a playbook passes.
 
-The whole site comes first, from nothing; then scenes, each of which needs some actions: what is there before, and the
-part of the run that needs them. The tests build on each other, in order.
+With one action less it fails, and says which one is missing. The whole site comes first, from nothing; then scenes,
+each of which needs some actions: what is there before, and the part of the run that needs them. The tests build on each
+other, in order.
 """
 
 from __future__ import annotations
@@ -309,8 +309,11 @@ NOT_HERE = {
 
 @pytest.fixture(scope="module")
 def broken(lab, inventory):
-    """Broken in such a way that the doctor reads all that it can: the flag is off, and in place of the inline policy
-    there are a managed one, which allows the login, and an inline one about something else."""
+    """Break the site in such a way that the doctor reads all that it can.
+
+    The flag is off, and in place of the inline policy there are a managed one, which allows the login, and an inline
+    one about something else.
+    """
     no_role(lab)
     lab.good("site.yml")
     lab.set_flag("orders", False)

@@ -52,9 +52,9 @@ def _synchronize() -> None:
             if not instance or instance["State"]["Name"] == "terminated":
                 del known[key]
         for instance in list(ec2._instances.values()):
-            if instance.get("IamInstanceProfile") and instance["State"]["Name"] != "terminated":
-                if not _of(instance["InstanceId"]):
-                    _record(instance, instance["IamInstanceProfile"], "associated")
+            live = instance["State"]["Name"] != "terminated"
+            if live and instance.get("IamInstanceProfile") and not _of(instance["InstanceId"]):
+                _record(instance, instance["IamInstanceProfile"], "associated")
 
 
 def _associate(params):

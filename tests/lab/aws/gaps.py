@@ -189,7 +189,7 @@ def _exports_xml(record):
 
 
 def _password_stays():
-    """ministack would try to change it on the server, as root and without TLS."""
+    """Refuse, since ministack would try to change it on the server, as root and without TLS."""
     return rds._error("InvalidParameterCombination", "The lab cannot change the master password of its servers.", 400)
 
 

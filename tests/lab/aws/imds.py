@@ -201,7 +201,7 @@ def ec2_may_assume(role: dict, account_id: str, region: str) -> bool:
     for statement in parse_policy_document(document):
         try:
             policies.check_statement(statement, context.action, context.resource_arn)
-        except policies.Undecidable:
+        except policies.UndecidableError:
             return False
     if any("NotPrincipal" in statement for statement in statements):
         return False

@@ -26,7 +26,7 @@ def apply() -> None:
             actions[name] = functools.partial(_with_rights, actions[name], service)
 
 
-def _resource(original, service, method, path, headers, body, params, region, account):
+def _resource(original, service, method, path, headers, body, params, region, account):  # noqa: PLR0913, PLR0917 - ministack's
     """The resource that the caller must have the right to."""
     value = functools.partial(iam_actions._query_param, params)
     if service == "iam" and value("InstanceProfileName"):

@@ -60,7 +60,7 @@ async def serve(plan: dict, state: Path) -> None:
     """Run until SIGTERM or SIGINT."""
     os.environ.update(ministack_environment(plan, state))
     sys.dont_write_bytecode = True
-    import lab  # imports ministack, which reads the environment
+    import lab  # noqa: PLC0415 - imports ministack, which reads the environment
 
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
