@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import json
 import re
 import socket
@@ -20,14 +19,11 @@ from pathlib import Path
 import boto3
 import botocore.auth
 import pytest
+import trustme
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from driver import free_port
 
 AWS_DIRECTORY = Path(__file__).parents[1] / "lab" / "aws"
@@ -36,6 +32,7 @@ ACCOUNT = "123456789012"
 ADMIN = Credentials("AKIALABADMIN00000001", "lab-admin-secret-of-the-test")
 DOMAIN = f"c0ffee000001.{REGION}.rds.amazonaws.com"
 HOSTS = {name: f"{name}.{DOMAIN}" for name in ("orders", "sales")}
+BUNDLE = "truststore/global/global-bundle.pem"
 ADDRESSES = {"orders": "127.0.0.31", "sales": "127.0.0.32"}
 # The endpoints of a cluster, which are also those of its members.
 LEDGER = {
@@ -47,33 +44,6 @@ LEDGER = {
 EC2_TRUST = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
 SESSION = boto3.Session()  # one for all: each new one reads the API models again
 ACCOUNT_TRUST = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": ["sts:AssumeRole", "sts:TagSession"]}
-
-
-def self_signed(directory: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(1))
-        .not_valid_after(now + datetime.timedelta(1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_file, key_file = directory / "server.pem", directory / "server.key"
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate_file, key_file
 
 
 def database(name: str, engine: str, version: str, addresses: dict[str, str], **more) -> dict:
@@ -108,10 +78,10 @@ def databases() -> list[dict]:
 
 
 def make_plan(state: Path) -> dict:
-    certificate, key = self_signed(state)
-    bundle = state / "truststore" / "global" / "global-bundle.pem"
+    authority, bundle, server = trustme.CA(), state / BUNDLE, state / "server.pem"
     bundle.parent.mkdir(parents=True)
-    bundle.write_bytes(certificate.read_bytes())
+    authority.cert_pem.write_to_path(bundle)
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(server)
     return {
         "region": REGION,
         "account_id": ACCOUNT,
@@ -123,8 +93,8 @@ def make_plan(state: Path) -> dict:
         "truststore": {
             "host": "127.0.0.1",
             "port": free_port(),
-            "certificate": str(certificate),
-            "key": str(key),
+            "certificate": str(server),
+            "key": str(server),
             "root": str(state / "truststore"),
         },
         "repository": {"host": "127.0.0.1", "port": free_port(), "root": str(state / "truststore")},

@@ -26,6 +26,7 @@ from aws_side import (
     ADDRESSES,
     ADMIN,
     AWS_DIRECTORY,
+    BUNDLE,
     DOMAIN,
     EC2_TRUST,
     HOSTS,
@@ -767,7 +768,7 @@ def test_identifiers_in_other_letters(lab):
 
 def test_certificates(lab):
     (certificate,) = lab.client("rds").describe_certificates()["Certificates"]
-    ca = x509.load_pem_x509_certificate((lab.state / "server.pem").read_bytes())
+    ca = x509.load_pem_x509_certificate((lab.state / BUNDLE).read_bytes())
     assert certificate["Thumbprint"] == ca.fingerprint(hashes.SHA1()).hex()
     assert certificate["ValidTill"] == ca.not_valid_after_utc
 
@@ -1194,13 +1195,13 @@ def test_trust_policy_must_name_ec2(lab, profile, name, trust):
 
 
 def test_truststore(lab):
-    context = ssl.create_default_context(cafile=str(lab.state / "server.pem"))
+    context = ssl.create_default_context(cafile=str(lab.state / BUNDLE))
     secure = f"https://localhost:{lab.plan['truststore']['port']}/global/"
     plain = f"http://127.0.0.1:{lab.plan['repository']['port']}/global/"
     for base in (secure, plain):
         with urllib.request.urlopen(base + "global-bundle.pem", timeout=5, context=context) as got:
-            assert got.read() == (lab.state / "server.pem").read_bytes()
-        for path in ("", "none.pem", "../../server.key", "%2e%2e/%2e%2e/server.key"):
+            assert got.read() == (lab.state / BUNDLE).read_bytes()
+        for path in ("", "none.pem", "../../server.pem", "%2e%2e/%2e%2e/server.pem"):
             with pytest.raises(urllib.error.HTTPError):
                 urllib.request.urlopen(base + path, timeout=5, context=context)
     with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):

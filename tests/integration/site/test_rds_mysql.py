@@ -11,16 +11,10 @@ import shlex
 import socket
 import ssl
 import struct
-import sys
 import threading
-from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lab"))
-
-import certificates
+import trustme
 
 TLS = 0x0800
 # What a server says first, with TLS.
@@ -95,13 +89,9 @@ def test_a_value_that_is_missing_takes_no_option_of_rds_mysql(lab, client):
 @pytest.fixture
 def impostor(lab):
     """A server with a certificate of another authority for the name of orders: that authority and what arrives."""
-    authority = certificates.authority("another root", rsa.generate_private_key(65537, 2048))
-    received, stop = [], threading.Event()
+    authority, received, stop = trustme.CA(), [], threading.Event()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    place = lab.state / "impostor.pem"
-    place.write_bytes(b"".join(authority.sign(lab.databases["orders"]["endpoint"])))
-    context.load_cert_chain(place)
-    place.unlink()
+    authority.issue_cert(lab.databases["orders"]["endpoint"]).configure_cert(context)
 
     def serve(listener):
         while not stop.is_set():
@@ -118,7 +108,7 @@ def impostor(lab):
     with socket.create_server((address, 3306)) as listener:
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
-        yield authority.pem, address, received
+        yield authority.cert_pem.bytes(), address, received
         stop.set()
         listener.shutdown(socket.SHUT_RDWR)
     thread.join(20)
