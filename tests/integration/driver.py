@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
 import json
 import os
 import re
@@ -22,12 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
+import certificates
 import pymysql
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -77,14 +74,10 @@ def install(archive: Path, place: Path) -> None:
 
 
 def writes_a_bundle_of_another_region() -> str:
-    """A command that puts a bundle of RDS into the file {bundle}, with an authority that has signed nothing."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.timezone.utc)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Amazon RDS us-east-1 Root CA ECC384 G1")])
-    days = now - datetime.timedelta(days=1), now + datetime.timedelta(days=999)
-    made = x509.CertificateBuilder(name, name, key.public_key(), 1, *days)
-    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    pem = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    return f"echo {base64.b64encode(pem).decode()} | base64 -d > {{bundle}}"
+    """Return a command that puts a bundle of RDS into the file {bundle}, with an authority that has signed nothing."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    authority = certificates.authority("Amazon RDS us-east-1 Root CA ECC384 G1", key)
+    return f"echo {base64.b64encode(authority.pem).decode()} | base64 -d > {{bundle}}"
 
 
 @dataclass

@@ -15,19 +15,15 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mysql
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import client_options, rds_mysql
+from cached import made_once
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(CHECKOUT / "tests/lab"))
-
-import mysql  # noqa: E402
-from cached import made_once  # noqa: E402
-
 CACHE = Path(os.environ.get("LAB_CACHE") or CHECKOUT / ".cache/lab").absolute()
 SAMPLE = 12_000  # spellings for each client
 PREFIXES = (

@@ -11,10 +11,7 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "site"))
 
 from driver import ROOT
 from faults import Fault, Proxy

@@ -10,13 +10,15 @@ import json
 import re
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from unittest import mock
 
+import certificates
+import database
+import mysql
 import pymysql
 import pytest
 from ansible.module_utils.basic import AnsibleModule
@@ -24,15 +26,9 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.dbops.rds_iam.plugins.modules import rds_iam_db_user
 from cryptography.hazmat.primitives.asymmetric import rsa
 from driver import free_port
+from processes import end
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(CHECKOUT / "tests/lab"))
-
-import certificates  # noqa: E402
-import database  # noqa: E402
-import mysql  # noqa: E402
-from processes import end  # noqa: E402
-
 CACHE = CHECKOUT / ".cache/lab"
 NAME = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
 MASTER, PASSWORD = "admin", "the-master-password"

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from faults import FOR_EVER, Fault, Proxy
 
 THEIRS = "theirs"

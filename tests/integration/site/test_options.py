@@ -9,14 +9,10 @@ import hashlib
 import json
 import re
 import socket
-import sys
 from pathlib import Path
 
 import pytest
 from driver import good
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from faults import FOR_EVER, Fault, Proxy
 
 NAME = "options"

@@ -10,16 +10,12 @@ import re
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
+import certificates
 import pymysql
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from driver import ROOT, writes_a_bundle_of_another_region
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "lab"))
-
-import certificates
 
 ROLE = "rds-iam-lab"
 
