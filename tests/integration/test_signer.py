@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token.principal import parse_principal
-from credential_services import ACCOUNT, KEYS, ROLE, serve
+from credential_services import ACCOUNT, KEYS, ROLE, CredentialServices
 
 USER = f"arn:aws:iam::{ACCOUNT}:user/ops"
 SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/{ROLE}/i-0123456789abcdef0"
@@ -50,7 +50,7 @@ SOURCES = {
 
 @pytest.fixture
 def server():
-    with serve(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200))) as server:
+    with CredentialServices(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200))) as server:
         yield server
 
 
@@ -201,7 +201,8 @@ class Endless:
         self.script, self.over, self.finished = script, threading.Event(), False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def _serve(self):
         while True:
@@ -221,6 +222,8 @@ class Endless:
 
     def close(self):
         self.over.set()
+        self.listener.shutdown(socket.SHUT_RDWR)  # ends accept(), which might go on with another socket of this number
+        self.thread.join()
         self.listener.close()
 
 
