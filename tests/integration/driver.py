@@ -76,7 +76,7 @@ def install(archive: Path, place: Path) -> None:
 def writes_a_bundle_of_another_region() -> str:
     """Return a command that puts a bundle of RDS into the file {bundle}, with an authority that has signed nothing."""
     key = ec.generate_private_key(ec.SECP384R1())
-    authority = certificates.authority("Amazon RDS us-east-1 Root CA ECC384 G1", key)
+    authority = certificates.make_authority("Amazon RDS us-east-1 Root CA ECC384 G1", key)
     return f"echo {base64.b64encode(authority.pem).decode()} | base64 -d > {{bundle}}"
 
 

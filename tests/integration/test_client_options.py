@@ -21,7 +21,7 @@ from pathlib import Path
 import mysql
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import client_options, rds_mysql
-from cached import made_once
+from cached import make_once
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("LAB_CACHE") or CHECKOUT / ".cache/lab").absolute()
@@ -92,7 +92,7 @@ class Client:
 def fetched(package: str, program: str) -> list[str]:
     """The command of a client of Debian's unstable release, from the cache or fetched now."""
     try:
-        root = made_once(CACHE / f"{package}-sid", lambda place: mysql.unpack(package, place))
+        root = make_once(CACHE / f"{package}-sid", lambda place: mysql.unpack(package, place))
     except mysql.NoMirrorError as exc:
         pytest.skip(str(exc))
     return [*mysql.loader(root), str(root / "usr/bin" / program)]

@@ -179,7 +179,7 @@ def running(engine: str, place: Path, *options: str):
         command = database.ENGINES[engine].command(CACHE)
     except mysql.NoMirrorError as exc:
         pytest.skip(str(exc))
-    authority = certificates.authority("Root of the tests", rsa.generate_private_key(65537, 2048))
+    authority = certificates.make_authority("Root of the tests", rsa.generate_private_key(65537, 2048))
     real = database.Server(engine, place, "root")
     data = database.ENGINES[engine].template(CACHE, database.version(command), *options)
     real.prepare(data, database.compile_plugin(CACHE), authority.sign(NAME))

@@ -141,7 +141,7 @@ def test_server_certificates_move_to_other_authorities(lab, tls):
     """To one that only a newer bundle has, and then to another one of the bundle in place."""
     show, bundle = tls
     newer, newest = (
-        certificates.authority(f"Amazon RDS eu-west-1 Root CA {name}", rsa.generate_private_key(65537, 2048))
+        certificates.make_authority(f"Amazon RDS eu-west-1 Root CA {name}", rsa.generate_private_key(65537, 2048))
         for name in ("RSA2048 G2", "RSA2048 G3")
     )
     command = f"{lab.wrapper('client1')} orders -e 'select current_user()'"

@@ -1,6 +1,6 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door of the API: what may come in, and one line per call in the API log.
+"""Let only signed calls of the API in, and write one line for each to the API log.
 
 A line: {"time", "service", "action", "caller" (ARN of the access key's owner, or null), "outcome" ("ok" or the error
 code), "status"}. Parameters are not logged, so a password or policy never is.
@@ -97,7 +97,7 @@ class _Answer:
         await self.send(message)
 
     def log(self) -> None:
-        """Once, at the end of the answer or when there is none."""
+        """Write the line of the log, once, at the end of the answer or when there is none."""
         write, self.write = self.write, None
         if write:
             write(self.outcome(), self.status)
@@ -116,16 +116,16 @@ class _Answer:
     def outcome(self) -> str:
         if 200 <= self.status < 300:
             return "ok"
-        found = ERROR_CODE.search(self.body.decode("utf-8", "replace"))
-        return (found[1] or found[2]) if found else f"HTTP {self.status}"
+        match = ERROR_CODE.search(self.body.decode("utf-8", "replace"))
+        return (match[1] or match[2]) if match else f"HTTP {self.status}"
 
 
 def _credential(headers: dict) -> tuple[str, str]:
-    """Access key and service of a signed request. ministack checks the signature; unsigned ones end here."""
-    found = CREDENTIAL.match(headers.get("authorization", ""))
-    if not found:
+    """Return access key and service of a signed request. ministack checks the signature; unsigned ones end here."""
+    match = CREDENTIAL.match(headers.get("authorization", ""))
+    if not match:
         raise _CallRefusedError(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
-    return found[1], found[2]
+    return match[1], match[2]
 
 
 def _only_api_calls(scope) -> None:
@@ -161,7 +161,7 @@ def _replay(body: bytes, receive):
 
 
 def _action(headers: dict, body: bytes) -> str:
-    """The one action that the request names: in X-Amz-Target (JSON) or as Action in the form."""
+    """Return the one action that the request names: in X-Amz-Target (JSON) or as Action in the form."""
     names = [headers["x-amz-target"].rpartition(".")[2]] if "x-amz-target" in headers else []
     if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         names += parse_qs(body.decode("utf-8", "replace")).get("Action", [])

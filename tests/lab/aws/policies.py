@@ -53,7 +53,7 @@ class UndecidableError(Exception):
 
 
 def decide(principal: PrincipalInfo, resource: str, region: str) -> str:
-    """Allow, Deny or ImplicitDeny, as IAM would answer. Raises UndecidableError."""
+    """Return Allow, Deny or ImplicitDeny, as IAM would answer. Raises UndecidableError."""
     layers = [principal.policies, *principal.limits]
     for statement in (statement for layer in layers for document in layer for statement in document):
         check_statement(statement, ACTION, resource)
@@ -70,7 +70,7 @@ def decide(principal: PrincipalInfo, resource: str, region: str) -> str:
 
 
 def _condition_arn(principal: PrincipalInfo) -> str:
-    """aws:PrincipalArn of a role's session is the role, not the session."""
+    """Return aws:PrincipalArn, which for a session of a role is the role, not the session."""
     if principal.type != "AssumedRole":
         return principal.arn
     role = iam._roles.get_scoped(principal.account, None, principal.arn.split("/")[1])
@@ -84,12 +84,12 @@ def check_statement(statement: ParsedStatement, action: str, resource: str) -> N
         raise UndecidableError(f"{name} has no usable Action")
     if not _action_matches(action, statement.actions, statement.not_actions):
         return
-    named = [*statement.resources, *statement.not_resources]
-    if any("${" in item for item in named):
+    patterns = [*statement.resources, *statement.not_resources]
+    if any("${" in item for item in patterns):
         raise UndecidableError(f"{name} has a policy variable in its Resource")
-    if any(fnmatch_iam_cs(resource, item) and not _stays_within_parts(resource, item) for item in named):
+    if any(fnmatch_iam_cs(resource, item) and not _stays_within_parts(resource, item) for item in patterns):
         raise UndecidableError(f"{name} has a wildcard in its Resource that reaches beyond a colon")
-    if named and not _resource_matches(resource, statement.resources, statement.not_resources):
+    if patterns and not _resource_matches(resource, statement.resources, statement.not_resources):
         return
     conditions = statement.conditions
     if not isinstance(conditions, dict):

@@ -40,7 +40,7 @@ from pathlib import Path
 
 
 def ministack_environment(plan: dict, state: Path) -> dict[str, str]:
-    """What ministack reads from the environment when it is imported: IAM on, no Docker, nothing kept on disk."""
+    """Return the variables that ministack reads when it is imported: IAM on, no Docker, nothing kept on disk."""
     return {
         "AUTH": "true",
         "MINISTACK_ACCOUNT_ID": plan["account_id"],

@@ -1,6 +1,6 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decides on IAM logins as RDS does. The plugin in each database server asks over a Unix stream socket.
+"""Decide on IAM logins as RDS does. The plugin in each database server asks over a Unix stream socket.
 
 Request: the line "AWSAUTH/1", then lines "KEY HEX", then an empty line. Keys:
     tls     "1" yes, "0" no, "2" the plugin cannot tell
@@ -50,7 +50,7 @@ class LoginRefusedError(Exception):
 
 @dataclass(frozen=True)
 class Login:
-    """What the server says about a login; only the token comes from the client."""
+    """A login as the server describes it; only the token comes from the client."""
 
     tls: str
     user: str
@@ -88,19 +88,19 @@ class Verifier:
                 )
 
     def endpoint(self, local: str) -> Endpoint:
-        """The endpoint that has this address."""
+        """Return the endpoint that has this address."""
         try:
             host, port = local.split(" ")
             address = ipaddress.ip_address(host)
-            found = self.endpoints.get((getattr(address, "ipv4_mapped", None) or address, int(port)))
+            endpoint = self.endpoints.get((getattr(address, "ipv4_mapped", None) or address, int(port)))
         except ValueError:
-            found = None
-        if not found:
+            endpoint = None
+        if not endpoint:
             raise LoginRefusedError("UnknownServer", "no database of the lab listens on this address")
-        return found
+        return endpoint
 
     def decide(self, endpoint: Endpoint, login: Login) -> str:
-        """The principal that may log in. Raises LoginRefusedError."""
+        """Return the principal that may log in. Raises LoginRefusedError."""
         resource_id = self._check_database(endpoint)
         self._check_connection(login)
         identity = verify_rds_iam_token(
@@ -166,18 +166,18 @@ class Verifier:
             raise LoginRefusedError("InvalidToken", "the user name has control characters")
 
     def _check_policies(self, identity, resource: str) -> None:
-        who = identity.principal_arn
+        arn = identity.principal_arn
         principal = resolve_principal(identity.access_key_id, self.account_id)
-        if isinstance(principal, AuthError) or principal.arn != who or principal.policies is None:
-            raise LoginRefusedError("InvalidCredentials", "the caller is not a user or role of the account", who)
+        if isinstance(principal, AuthError) or principal.arn != arn or principal.policies is None:
+            raise LoginRefusedError("InvalidCredentials", "the caller is not a user or role of the account", arn)
         if principal.type == "AssumedRole" and not self._role_exists(principal):
-            raise LoginRefusedError("InvalidCredentials", "the caller's role does not exist any more", who)
+            raise LoginRefusedError("InvalidCredentials", "the caller's role does not exist any more", arn)
         try:
             decision = policies.decide(principal, resource, self.region)
         except policies.UndecidableError as error:
-            raise LoginRefusedError("NotEvaluable", str(error), who) from None
+            raise LoginRefusedError("NotEvaluable", str(error), arn) from None
         if decision != "Allow":
-            raise LoginRefusedError(decision, f"{policies.ACTION} on {resource}", who)
+            raise LoginRefusedError(decision, f"{policies.ACTION} on {resource}", arn)
 
     def _role_exists(self, principal) -> bool:
         """A new role of the same name does not revive the sessions of the old one."""
