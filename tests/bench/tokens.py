@@ -16,7 +16,7 @@ from urllib.parse import quote
 TARGET = ("orders.cabcdefghijk.eu-west-1.rds.amazonaws.com", 3306, "app", "eu-west-1")
 
 
-def ours():
+def collection():
     from ansible_collections.dbops.rds_iam.plugins.module_utils._token import (  # noqa: PLC0415 - is measured, too
         credentials,
         signer,
@@ -55,7 +55,7 @@ def bare_hmac():
     return sign
 
 
-WAYS = {"ours": ours, "boto3": boto3, "hmac": bare_hmac}
+WAYS = {"collection": collection, "boto3": boto3, "hmac": bare_hmac}
 
 
 def warm(rounds: int = 15, tokens: int = 200) -> dict[str, float]:

@@ -133,14 +133,14 @@ class Lab:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.plan['api']['port']}"
 
-    def client(self, service: str, who: Credentials = ADMIN):
+    def client(self, service: str, credentials: Credentials = ADMIN):
         return SESSION.client(
             service,
             region_name=REGION,
             endpoint_url=self.url,
-            aws_access_key_id=who.access_key,
-            aws_secret_access_key=who.secret_key,
-            aws_session_token=who.token,
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.token,
             config=Config(retries={"total_max_attempts": 1}),
         )
 
@@ -150,20 +150,20 @@ class Lab:
     def cluster(self, name: str) -> dict:
         return self.client("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
 
-    def wait_flag(self, name: str, wanted: bool) -> dict:
+    def wait_flag(self, name: str, enabled: bool) -> dict:
         """The instance once nothing of it is being modified."""
-        return self._wait(self.database, "DBInstanceStatus", name, wanted)
+        return self._wait(self.database, "DBInstanceStatus", name, enabled)
 
-    def wait_flag_of_cluster(self, name: str, wanted: bool) -> dict:
-        return self._wait(self.cluster, "Status", name, wanted)
+    def wait_flag_of_cluster(self, name: str, enabled: bool) -> dict:
+        return self._wait(self.cluster, "Status", name, enabled)
 
-    def _wait(self, describe, status: str, name: str, wanted: bool) -> dict:
+    def _wait(self, describe, status: str, name: str, enabled: bool) -> dict:
         for _attempt in range(400):
-            found = describe(name)
-            if found["IAMDatabaseAuthenticationEnabled"] is wanted and found[status] == "available":
-                return found
+            record = describe(name)
+            if record["IAMDatabaseAuthenticationEnabled"] is enabled and record[status] == "available":
+                return record
             time.sleep(0.05)
-        raise AssertionError(f"the flag of {name} does not become {wanted}")
+        raise AssertionError(f"the flag of {name} does not become {enabled}")
 
     def arn(self, name: str = "orders", user: str = "app") -> str:
         return f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{self.seed['databases'][name]['resource_id']}/{user}"
@@ -238,8 +238,8 @@ class Lab:
             organizations.reset()
 
     def session(self, arn: str, **options) -> Credentials:
-        given = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="test", **options)["Credentials"]
-        return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        keys = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="test", **options)["Credentials"]
+        return Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
 
     def calls(self) -> list[dict]:
         return [json.loads(line) for line in (self.state / "api.jsonl").read_text().splitlines()]
@@ -271,24 +271,26 @@ def deny(resource="*", action="rds-db:connect", **more) -> dict:
 
 
 def boto_token(
-    who: Credentials, host: str = HOSTS["orders"], port: int = 3306, user: str = "app", region: str = REGION
+    credentials: Credentials, host: str = HOSTS["orders"], port: int = 3306, user: str = "app", region: str = REGION
 ) -> str:
     """The token as users make it."""
     client = SESSION.client(
         "rds",
         region_name=region,
-        aws_access_key_id=who.access_key,
-        aws_secret_access_key=who.secret_key,
-        aws_session_token=who.token,
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
+        aws_session_token=credentials.token,
     )
     return client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
 
 
-def signed(who: Credentials, expires: int = 900, service: str = "rds-db", path: str = "/", **params: str) -> str:
+def signed(
+    credentials: Credentials, expires: int = 900, service: str = "rds-db", path: str = "/", **params: str
+) -> str:
     """A correctly signed token with something that generate_db_auth_token would not put there."""
     params = {"Action": "connect", "DBUser": "app", **params}
     request = AWSRequest("GET", f"https://{HOSTS['orders']}:3306{path}", params=params)
-    botocore.auth.SigV4QueryAuth(who, service, REGION, expires=expires).add_auth(request)
+    botocore.auth.SigV4QueryAuth(credentials, service, REGION, expires=expires).add_auth(request)
     return request.prepare().url.removeprefix("https://")
 
 

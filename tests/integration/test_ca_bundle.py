@@ -121,10 +121,10 @@ class Install:
         arguments = json.dumps(self.arguments(content, status, 0, options))
         command = [BIN / "ansible", "localhost", "-m", "dbops.rds_iam.rds_ca_bundle", "-a", arguments, *more]
         own = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "1"}
-        done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
-        before, arrow, result = done.stdout.partition("=>")
-        assert arrow, done.stdout + done.stderr
-        said = " ".join((before + done.stderr).split())
+        process = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+        before, arrow, result = process.stdout.partition("=>")
+        assert arrow, process.stdout + process.stderr
+        said = " ".join((before + process.stderr).split())
         return {**json.JSONDecoder().raw_decode(result.strip())[0], "warned": said}
 
 
@@ -509,7 +509,7 @@ def test_files_of_old_are_refused(install, name):
     """As the workshop names them, with the role, which lets them be asked for."""
     command = [BIN / "ansible", "localhost", "-m", "include_role", "-a", "name=dbops.rds_iam.ca_bundle", "-e"]
     variables = {"ca_bundle_name": name, "ca_bundle_path": str(install.path)}
-    done = subprocess.run([*command, json.dumps(variables)], capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "2024-08-22" in done.stdout and "set bundle to global" in done.stdout
+    process = subprocess.run([*command, json.dumps(variables)], capture_output=True, text=True, check=False)
+    assert process.returncode != 0
+    assert "2024-08-22" in process.stdout and "set bundle to global" in process.stdout
     assert not install.path.exists()

@@ -268,9 +268,9 @@ def test_a_service_that_never_ends_neither_holds_the_host_nor_fills_its_memory(s
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     own |= {"AWS_EC2_METADATA_SERVICE_ENDPOINT": server.url, "AWS_CONFIG_FILE": os.devnull, "HOME": "/nonexistent"}
     try:
-        done = subprocess.run([sys.executable, "-c", LIMITED], env=own, capture_output=True, text=True, check=True)
+        process = subprocess.run([sys.executable, "-c", LIMITED], env=own, capture_output=True, text=True, check=True)
     finally:
         server.close()
-    error, metadata_error, parent, child = json.loads(done.stdout)
+    error, metadata_error, parent, child = json.loads(process.stdout)
     assert error and metadata_error and not server.finished, "the host waited for all of it"
     assert parent < 200 and child < 500, "MB"

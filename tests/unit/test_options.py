@@ -189,8 +189,8 @@ def test_options_of_filters(name):
     positional = [one for one in re.split(r",\s*", documented.get("positional", "")) if one]
     exercised = set()
     for text in [*TEMPLATES, *(path.read_text() for path in (ROOT / "roles").rglob("*.yml"))]:  # tests run every role
-        for found in re.finditer(rf"dbops\.rds_iam\.{name}\b", text):
-            arguments = arguments_at(text, found.end())
+        for match in re.finditer(rf"dbops\.rds_iam\.{name}\b", text):
+            arguments = arguments_at(text, match.end())
             exercised |= {"_input", *positional[: len(arguments)]}
     assert set(documented["options"]) - exercised == set()
 

@@ -31,9 +31,9 @@ def credentials(fleet, proven):
     """Those that the first client has at this moment."""
 
     def credentials() -> Credentials:
-        done = fleet.ssh("client1", f"{fleet.sudo}python3 -c {shlex.quote(FETCH)}")
-        assert done.returncode == 0, done.stderr
-        return Credentials(*json.loads(done.stdout))
+        process = fleet.ssh("client1", f"{fleet.sudo}python3 -c {shlex.quote(FETCH)}")
+        assert process.returncode == 0, process.stderr
+        return Credentials(*json.loads(process.stdout))
 
     return credentials
 
@@ -60,8 +60,8 @@ def refusal(fleet) -> str:
 
 def check_the_client_logs_in(fleet) -> None:
     database = fleet.databases["orders"]
-    done = fleet.ssh("client1", f"{fleet.sudo}{fleet.wrapper('client1')} orders -NBe 'SELECT CURRENT_USER()'")
-    assert done.stdout == "app@%\n", done.stderr
+    process = fleet.ssh("client1", f"{fleet.sudo}{fleet.wrapper('client1')} orders -NBe 'SELECT CURRENT_USER()'")
+    assert process.stdout == "app@%\n", process.stderr
     logins = [{"endpoint": database["endpoint"], "port": database["port"], "user": "app"}]
     arguments = {"logins": logins, "ca_file": fleet.bundle("client1")}
     assert fleet.result("client1", "rds_iam_ping", arguments)["logins"][0]["as_expected"]

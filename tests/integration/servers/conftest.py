@@ -116,8 +116,8 @@ class Server:
         if (name, host) not in self.accounts():
             return None
         [(text,)] = self.sql(f"SHOW CREATE USER {quote(name)}@{quote(host)}")
-        found = re.search(r"IDENTIFIED (?:WITH|VIA) '?(\w+)'?(?: (?:AS|USING) '([^']*)')?(?: REQUIRE (\w+))?", text)
-        return found[1], found[2], found[3] or "NONE", "ACCOUNT LOCK" in text
+        match = re.search(r"IDENTIFIED (?:WITH|VIA) '?(\w+)'?(?: (?:AS|USING) '([^']*)')?(?: REQUIRE (\w+))?", text)
+        return match[1], match[2], match[3] or "NONE", "ACCOUNT LOCK" in text
 
     def accounts(self) -> set[tuple[str, str]]:
         return set(self.sql("SELECT user, host FROM mysql.user"))
@@ -130,9 +130,11 @@ class Server:
     def grants(self, name: str, host: str = "%") -> set[str]:
         """SHOW GRANTS, without what only says that the account exists, who made it, and how it logs in."""
         rows = self.sql(f"SHOW GRANTS FOR {quote(name)}@{quote(host)}")
-        who = " TO " + "@".join("`" + part.replace("`", "``") + "`" for part in (name, host))
-        shown = {re.sub(r" (IDENTIFIED (VIA|BY)|REQUIRE) .*?(?=$| WITH)", "", row[0].replace(who, "")) for row in rows}
-        return shown - {"GRANT USAGE ON *.*", MARK}
+        grantee = " TO " + "@".join("`" + part.replace("`", "``") + "`" for part in (name, host))
+        grants = {
+            re.sub(r" (IDENTIFIED (VIA|BY)|REQUIRE) .*?(?=$| WITH)", "", row[0].replace(grantee, "")) for row in rows
+        }
+        return grants - {"GRANT USAGE ON *.*", MARK}
 
     def comparable(self, name: str) -> set[tuple]:
         """The same without the order of privileges and columns, which depends on when each was granted."""
@@ -142,7 +144,7 @@ class Server:
         }
 
     def by_hand(self, privileges: dict) -> set[tuple]:
-        """What SHOW GRANTS says of a new user that root gives these privileges to."""
+        """Return what SHOW GRANTS says of a new user to whom root gives these privileges."""
         statements = ["DROP USER IF EXISTS twin@'%'", "CREATE USER twin@'%'"]
         for level, names in privileges.items():
             on = ".".join(part if part == "*" else f"`{part}`" for part in level.split("."))
@@ -157,7 +159,7 @@ class Server:
 
 
 def _sorted_columns(grant: str) -> str:
-    return re.sub(r"\(([^)]*)\)", lambda found: f"({', '.join(sorted(found[1].split(', ')))})", grant)
+    return re.sub(r"\(([^)]*)\)", lambda match: f"({', '.join(sorted(match[1].split(', ')))})", grant)
 
 
 def quote(text: str) -> str:
@@ -216,7 +218,7 @@ def shared_server(request, tmp_path_factory):
 
 @pytest.fixture
 def start_server():
-    """What starts a server with options of its own, for as long as a with statement lasts."""
+    """Start a server with options of its own, for as long as a with statement lasts."""
     return running
 
 
@@ -237,7 +239,7 @@ def new_server(request, tmp_path):
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def address(request):
-    """Where the server listens, too."""
+    """An address on which the server listens, too."""
     if request.param not in addresses():
         pytest.skip("This machine has no IPv6.")
     return request.param

@@ -22,7 +22,7 @@ PROXY = "orders.proxy-cabcdefghijk.eu-west-1.rds.amazonaws.com"
 def amazon(server, tmp_path):
     """The server shows the certificate of a proxy; the file of the root that issued it."""
     file, files = tmp_path / "amazon.pem", [server.place / "server.pem", server.place / "server.key"]
-    before = [one.read_bytes() for one in files]
+    before = [file.read_bytes() for file in files]
     root = certificates.make_authority("Amazon Root CA 1", rsa.generate_private_key(65537, 2048))
 
     file.write_bytes(root.pem)

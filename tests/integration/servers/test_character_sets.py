@@ -51,7 +51,7 @@ def run(server, module, **options):
         "connect_host": "127.0.0.1",
         "ca_file": str(server.ca_file),
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", RUN, module, str(OLDEST)],
         env={**os.environ, "PYTHONPATH": str(OLDEST), "PYTHONIOENCODING": "utf-8"},
         input=json.dumps({**login, **options}),
@@ -59,8 +59,8 @@ def run(server, module, **options):
         text=True,
         check=False,
     )
-    assert "Traceback" not in done.stderr + done.stdout, done.stderr + done.stdout
-    result = json.loads(done.stdout.splitlines()[-1])
+    assert "Traceback" not in process.stderr + process.stdout, process.stderr + process.stdout
+    result = json.loads(process.stdout.splitlines()[-1])
     assert not result.get("failed"), result.get("msg")
     return result
 

@@ -44,9 +44,9 @@ def run(server, text):
     client = shutil.which("mariadb") or "mysql"
     command = [client, "--no-defaults", "--user=root", "--protocol=SOCKET", f"--socket={server.place}/mysqld.sock"]
     batch = ["--batch", "--raw", "--skip-column-names"]
-    done = subprocess.run([*command, *batch], input=text, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    process = subprocess.run([*command, *batch], input=text, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return process.stdout.splitlines()
 
 
 def state(server):

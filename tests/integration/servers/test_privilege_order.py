@@ -75,9 +75,9 @@ def global_names(server):
     """Privileges on *.*, each dynamic one with its grant option."""
     result = set()
     for grant in server.grants("app"):
-        found = re.match(r"GRANT (.*?) ON \*\.\*(.*)", grant)
-        names = set(re.split(", ?", found[1])) if found else set()
-        option = found and "GRANT OPTION" in found[2]
+        match = re.match(r"GRANT (.*?) ON \*\.\*(.*)", grant)
+        names = set(re.split(", ?", match[1])) if match else set()
+        option = match and "GRANT OPTION" in match[2]
         result |= names | ({f"{name} WITH" for name in names if "_" in name} | {GRANT_OPTION} if option else set())
     return result - {"USAGE"}
 

@@ -138,7 +138,7 @@ def run_printed(lab, sentences, *extra) -> set[str]:
     """Run the commands that are printed as repairs, each of them once."""
     repairs = [sentence.split("; to repair it, ")[1] for sentence in sentences]
     assert all(map(PRINTED.search, repairs)), repairs
-    commands = {found.groups() for repair in repairs for found in PRINTED.finditer(repair)}
+    commands = {match.groups() for repair in repairs for match in PRINTED.finditer(repair)}
     for program, arguments in sorted(commands):
         if program == "aws":
             subprocess.run([BIN / "aws", *shlex.split(arguments)], check=True, stdout=subprocess.DEVNULL)
@@ -215,8 +215,8 @@ def set_printed(variables, sentences) -> None:
 
 
 def sudo(lab, client, command):
-    done = lab.ssh(client, f"{lab.sudo}sh -c {lab.quote(command)}")
-    assert done.returncode == 0, done.stderr
+    process = lab.ssh(client, f"{lab.sudo}sh -c {lab.quote(command)}")
+    assert process.returncode == 0, process.stderr
 
 
 @dataclass(frozen=True)
@@ -417,7 +417,7 @@ IN_NAMESPACES = [
 ]
 
 
-@pytest.mark.parametrize("causes", ROUNDS + IN_NAMESPACES, ids=lambda causes: "-".join(one.link for one in causes))
+@pytest.mark.parametrize("causes", ROUNDS + IN_NAMESPACES, ids=lambda causes: "-".join(cause.link for cause in causes))
 def test_causes_of_a_host_or_a_database(lab, doctor, causes):
     if causes in IN_NAMESPACES and lab.info["form"] == "plain":
         pytest.skip("The clients of the plain form are one machine.")

@@ -58,9 +58,9 @@ def sentence(run):
 
 
 def root(lab, client, command, **options):
-    done = lab.ssh(client, f"sudo sh -c {lab.quote(command)}", **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    process = lab.ssh(client, f"sudo sh -c {lab.quote(command)}", **options)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -359,12 +359,12 @@ def test_the_doctor_with_one_action_less(lab, operator, broken, action):
     arguments = {
         "hosts": [{"name": "client1", "instance_id": lab.clients["client1"]["instance_id"]}],
         "databases": databases,
-        "logins": [{"host": "client1", "database": one["name"], "user": "app"} for one in databases],
+        "logins": [{"host": "client1", "database": database["name"], "user": "app"} for database in databases],
         "fail": False,
     }
     less = operator("doctor", action, "iam:SimulatePrincipalPolicy")
     run = lab.module("localhost", "dbops.rds_iam.rds_iam_doctor", arguments, **less)
     assert run.status == 0, run.output
-    links = [link for one in json.loads(run.output.split("=>", 1)[1])["logins"] for link in one["links"]]
+    links = [link for login in json.loads(run.output.split("=>", 1)[1])["logins"] for link in login["links"]]
     assert [link for link in links if link["state"] == "unknown" and action in link["text"]], links
     assert {link["name"] for link in links if link["state"] == "broken"} <= {"flag"}

@@ -39,7 +39,7 @@ def database(lab):
 
     yield database
     for rds, name in made:
-        if name in {one["DBInstanceIdentifier"] for one in rds.describe_db_instances()["DBInstances"]}:
+        if name in {instance["DBInstanceIdentifier"] for instance in rds.describe_db_instances()["DBInstances"]}:
             rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 

@@ -63,9 +63,9 @@ def seen(tmp_path_factory):
     command = [Path(sys.executable).parent / "ansible-playbook", play]
     environment = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default", "ANSIBLE_NOCOLOR": "1"}
     environment["ANSIBLE_CALLBACK_RESULT_FORMAT"] = "json"
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = [line.split('"msg": ', 1)[1] for line in done.stdout.splitlines() if '"msg": ' in line]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+    lines = [line.split('"msg": ', 1)[1] for line in process.stdout.splitlines() if '"msg": ' in line]
     return dict(zip(RELEASES, (tuple(json.loads(json.loads(line))) for line in lines), strict=True))
 
 

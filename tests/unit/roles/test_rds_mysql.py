@@ -228,8 +228,8 @@ def test_the_relay_ends_with_a_client_that_is_killed(program):
 def test_closed_files(program):
     """The socket of the relay does not become the standard input of anything."""
     command = ["/bin/sh", "-c", 'exec "$0" orders <&- 2>&-', program.path]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=60, **program.command())
-    report = json.loads(done.stdout)
+    process = subprocess.run(command, capture_output=True, check=True, timeout=60, **program.command())
+    report = json.loads(process.stdout)
     assert {"0", "1", "2"} <= set(report["files"])
     until(lambda: not leftovers(program))
 
@@ -321,9 +321,9 @@ def test_goes_on_with_the_python_that_has_botocore(tmp_path):
     python.chmod(0o755)
     # Without its site-packages, this Python has no botocore.
     command = [sys.executable, "-S", script, "orders", "-e", "select 1"]
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (0, f"-I {script} orders -e select 1\n"), done.stderr
+    process = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert (process.returncode, process.stdout) == (0, f"-I {script} orders -e select 1\n"), process.stderr
     python.unlink()
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    assert done.returncode != 0
-    assert "no database 'orders'" in done.stderr
+    process = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert process.returncode != 0
+    assert "no database 'orders'" in process.stderr
