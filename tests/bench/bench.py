@@ -76,12 +76,12 @@ def measure(command) -> tuple[float, int]:
 
 
 def site(table, rounds=3):
-    site = [BIN / "ansible-playbook", ROOT / "playbooks/site.yml"]
+    site_command = [BIN / "ansible-playbook", ROOT / "playbooks/site.yml"]
     peers = [BIN / "ansible-playbook", DIRECTORY / "peers.yml", "-e", "account_id=123456789012"]
     results = {"collection": [], "peers": []}
     # The first run of each makes its own role; the profile is handed over in between, as each wants its own.
     for _round in range(rounds):
-        for way, command in (("collection", site), ("peers", peers)):
+        for way, command in (("collection", site_command), ("peers", peers)):
             extra = ["-e", "role_attachment_replace=true"] if way == "collection" else []
             measure([*command, *extra])
             results[way].append(measure([*command, *extra]))

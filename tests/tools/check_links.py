@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""check_links.py DIRECTORY: fails if a link between the HTML pages there, or to a place in one, leads nowhere."""
+"""check_links.py DIRECTORY: fail if a link between the HTML pages there, or to a place in one, leads nowhere."""
 
 from __future__ import annotations
 
