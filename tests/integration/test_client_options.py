@@ -57,7 +57,7 @@ class Client:
         assert len(self.names) > 70 and len(self.letters) > 25
 
     def _print(self, *arguments: str, environment: dict | None = None) -> str:
-        """What the client prints; nothing if it fails, or goes on to log in, since an argument swallows another."""
+        """Return what the client prints; nothing if it fails, or logs in, since an argument swallows another."""
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         options |= {"text": True, "errors": "surrogateescape", "cwd": self.place, "start_new_session": True}
         environment = environment or {"PATH": "/usr/bin:/bin", "HOME": "/nowhere"}
@@ -83,7 +83,7 @@ class Client:
         return self.table(*rds_mysql.client_arguments(options, self.family, SOCKET, user))
 
     def expected(self, user: str) -> dict[str, str]:
-        """What decides about the login, without options of the caller."""
+        """Return the options that decide about the login, without options of the caller."""
         if user not in self._expected:
             self._expected[user] = deciding(self.rewritten([], user))
         return self._expected[user]
@@ -152,7 +152,7 @@ def deciding(table: dict[str, str]) -> dict[str, str]:
 
 
 def judge(client: Client, spelling: tuple[str, ...]) -> str:
-    """What the client makes of a spelling: refused by rds-mysql, refused by the client, good, or what is wrong."""
+    """Tell what the client makes of a spelling: refused by rds-mysql, refused by the client, good, or what is wrong."""
     read = accepted(client, spelling)
     if read is None:
         return "refused"

@@ -188,7 +188,7 @@ json.dump([decide(case) for case in json.load(sys.stdin)], sys.stdout)
 
 
 def context(case: PolicyCase) -> RequestContext:
-    """What is known of the login, or what the case gives to try an operator on."""
+    """Return the context of the login, or what the case gives to try an operator on."""
     keys = CONTEXTS[case.principal]
     if case.principal == GIVEN:
         return RequestContext(
@@ -214,7 +214,7 @@ def judged_here(case: PolicyCase) -> str:
 
 @pytest.fixture(scope="module")
 def answers() -> dict[str, str]:
-    """What the other evaluator says of each case, by name."""
+    """Return the answer of the other evaluator to each case, by name."""
     command = [ROOT / "tests/tools/iam-simulate"]
     given = json.dumps([case.shown() for case in CASES])
     process = subprocess.run(command, input=given, capture_output=True, text=True, timeout=300, check=False)

@@ -124,7 +124,7 @@ def namespaces(pids: set[int]) -> set[str]:
 
 
 def machine() -> dict:
-    """What a lab must leave as it was."""
+    """Return what a lab must leave as it was."""
     home = Path.home()
     return {
         "mounts": Path("/proc/self/mountinfo").read_text(),
@@ -338,7 +338,7 @@ def cache(lab, tmp_path):
 
 
 def fails_to_start(cache: Path, *isolated) -> tuple[str, str]:
-    """What is said by a lab with this cache that cannot start."""
+    """Return the message of a lab with this cache that cannot start."""
     lab = Lab("namespaces")
     lab.prefix = isolated
     done = lab.lab("up", "--family", "debian", env={**os.environ, "LAB_CACHE": str(cache)})

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the checkout needs of the machine of whoever works on it, which may have a server and a client of its own."""
+"""The setup of a machine, which may have a server and a client of its own."""
 
 from __future__ import annotations
 

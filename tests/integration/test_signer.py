@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whose credentials sign on a host, for every source that botocore knows; and services that answer without an end."""
+"""The principal that signs on a host, for every source that botocore knows; and services that answer without an end."""
 
 from __future__ import annotations
 

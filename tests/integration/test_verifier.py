@@ -873,7 +873,7 @@ def test_the_simulator_judges_the_organization_without_context(lab, simulated):
 
 @pytest.fixture
 def diagnosed(lab):
-    """What the doctor says of the permission of a new role in an instance profile, with these statements."""
+    """Return what the doctor says of the permission of a new role in an instance profile, with these statements."""
     iam = lab.client("iam")
 
     def diagnose(*statements):

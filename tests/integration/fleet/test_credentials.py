@@ -39,7 +39,7 @@ def credentials(fleet, proven):
 
 
 def logs_in(fleet, credentials) -> bool:
-    """Whether a token of these credentials is good for a login."""
+    """Tell whether a token of these credentials is good for a login."""
     database = fleet.databases["orders"]
     context = ssl.create_default_context(cafile=fleet.info["ca_file"])
     host, port = database["endpoint"], database["port"]
@@ -53,7 +53,7 @@ def logs_in(fleet, credentials) -> bool:
 
 
 def refusal(fleet) -> str:
-    """What the lab says of the last login that it refused."""
+    """Return the reason of the last login that the lab refused."""
     decisions = [json.loads(line) for line in (fleet.state / "verifier.jsonl").read_text().splitlines()]
     return next(one["reason"] for one in reversed(decisions) if one["outcome"] == "refused")
 

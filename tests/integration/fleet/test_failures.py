@@ -24,7 +24,7 @@ NOT_FOUND = 400, "InvalidInstanceID.NotFound", "The instance does not exist."
 
 
 def reasons(run) -> dict[tuple[str, str, str], str]:
-    """Why each login (client, database, user) is not proven, as the last sentence says; the table says the same."""
+    """Return the reason why each login (client, database, user) is not proven, from the last sentence and the table."""
     assert run.status != 0
     match = re.search(
         r'"msg": "\d+ of \d+ logins were tried.* (\d+) of \d+ logins (?:is|are) not proven: (.*)\."', run.output

@@ -48,7 +48,7 @@ def ping(monkeypatch, **options):
 
 
 def test_a_proxy_is_verified_with_the_file_for_it(server, amazon, monkeypatch):
-    """That the server refuses the login, which it does here, says that it was verified and got the token."""
+    """The refusal of the login by the server shows that it was verified and got the token."""
     login = {"endpoint": PROXY, "port": server.port, "connect_host": "127.0.0.1", "user": "app", "expect": "denied"}
     result = ping(monkeypatch, logins=[login, {**login, "ca_file": str(amazon)}], ca_file=str(server.ca_file))
     refused, verified = result["logins"]

@@ -42,7 +42,7 @@ def odd_server(request, tmp_path, start_server):
 
 
 def run(server, module, **options):
-    """What a module says, run with the oldest driver that hosts have."""
+    """Return the result of a module that runs with the oldest driver that hosts have."""
     login = {
         "login_host": server.name,
         "login_port": server.port,

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a dropped user leaves behind: objects that name it as DEFINER, open sessions, and users that others made."""
+"""Dropped users and what they leave: objects that name them as DEFINER, open sessions, and users that others made."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the playbooks refuse, each in one sentence, before anything is changed."""
+"""Inventories that the playbooks refuse, each in one sentence, before anything is changed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a run claims, for each playbook and option: as many logins as the databases have decided about, and no more.
+"""The claims of a run, for each playbook and option: as many logins as the databases have decided about, and no more.
 
 What the databases decided is in the log of the lab's verifier, which knows nothing of the playbooks.
 """

@@ -92,7 +92,7 @@ def doctor(lab, tmp_path_factory):
         return {(one["host"], one["database"], one["user"]): one for one in found}
 
     def arguments() -> dict:
-        """What the playbook gives to the module."""
+        """Return the arguments that the playbook gives to the module."""
         assert doctor()
         # What was left out is null there.
         return {key: list(map(without_null, doctor.given[key])) for key in ("logins", "hosts", "databases")}
@@ -284,7 +284,7 @@ def no_boundary(lab):
 
 
 def full_access(lab):
-    """What AWS's policy of that name allows, as far as it is about RDS."""
+    """Put AWS's policy of that name, as far as it is about RDS, in place of the policy of the role."""
     document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "rds:*", "Resource": "*"}]}
     lab.aws("iam").create_policy(PolicyName="AmazonRDSFullAccess", PolicyDocument=json.dumps(document))
     lab.aws("iam").attach_role_policy(RoleName=ROLE, PolicyArn=FULL_ACCESS)

@@ -55,7 +55,7 @@ def test_every_plugin_is_here():
 
 @pytest.fixture(scope="module")
 def world(lab, installed):
-    """What the examples take for granted."""
+    """Make what the examples take for granted."""
     if lab.info["form"] == "plain":
         pytest.skip("In the plain form the hosts share one machine, and so have paths of their own.")
     iam, rds = lab.aws("iam"), lab.aws("rds")

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a login rests on: whose credentials signed it, which server decided, and as whom it was let in."""
+"""The evidence of a login: whose credentials signed it, which server decided, and as whom it was let in."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def ping(lab, tmp_path):
 
 @pytest.fixture
 def diagnose(lab):
-    """What the doctor says of the logins of client1 to orders, as the ping returned them."""
+    """Return what the doctor says of the logins of client1 to orders, as the ping returned them."""
 
     def diagnose(result) -> list[dict]:
         host = {"name": "client1", "instance_id": lab.clients["client1"]["instance_id"]}

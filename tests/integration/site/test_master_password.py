@@ -218,7 +218,7 @@ def test_debug_output_has_no_password(run, changed_hosts, tasks):
 
 
 def test_sudo_that_wants_a_terminal(lab, run, changed_hosts):
-    """Who sets become for these modules is told that they need none."""
+    """A user who sets become for these modules is told that they need none."""
     if not lab.sudo:
         pytest.skip("the lab's clients have no sudo")
     rule = "/etc/sudoers.d/requiretty"

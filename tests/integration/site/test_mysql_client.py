@@ -50,7 +50,7 @@ def role(lab, tmp_path):
 
 
 def sentence(run):
-    """What the role says when it fails."""
+    """Return the message of the role that fails."""
     assert run.status != 0, run.output
     message = run.failures[0]
     assert "\n" not in message and message.endswith(".")
@@ -105,7 +105,7 @@ REMOVE_LIBRARIES = f"dpkg --purge --force-depends python3-pymysql python3-botoco
 
 
 def test_an_environment_where_the_user_wants_no_packages(lab, role):
-    """What it needs of Debian's own Python is installed too."""
+    """The packages that it needs of Debian's own Python are installed too."""
     client = FAMILIES["debian"]
     good(role(client))
     own = {"mysql_client_python_packages": []}

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a login proves, and what the proof does to the databases: real logins, and what the servers make of them."""
+"""The proof of logins, and what it does to the databases: real logins, and what the servers make of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sql(lab):
 
 
 def refused(decisions) -> Counter:
-    """How often each database user was refused, by client."""
+    """Count the refusals of each database user, by client."""
     return Counter(
         (decision["database"], decision["user"], decision["principal"].rpartition("/")[2])
         for decision in decisions

@@ -74,7 +74,7 @@ def orders_at(lab, client, address):
 
 
 def test_a_value_that_is_missing_takes_no_option_of_rds_mysql(lab, client):
-    """Where the name leads to another database, whose certificate is of the same authorities."""
+    """The name leads to another database, whose certificate is of the same authorities."""
     before = len(arrived(lab))
     [address] = lab.databases["billing"]["addresses"]
     arguments = "-e -Ne -D --execute --init-command --delimiter --prompt --tee -u".split()

@@ -246,7 +246,7 @@ def good(lab, operator, playbook, *arguments):
 
 @pytest.fixture(scope="module")
 def inventory(lab, tmp_path_factory):
-    """That of the lab and one more cluster, a boundary, and another instance profile."""
+    """The inventory of the lab and one more cluster, a boundary, and another instance profile."""
     iam, rds = lab.aws("iam"), lab.aws("rds")
     rds.create_db_cluster(
         DBClusterIdentifier="ledger",

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where tokens and passwords must not be, while things run and afterwards."""
+"""The places where tokens and passwords must not be, while things run and afterwards."""
 
 from __future__ import annotations
 

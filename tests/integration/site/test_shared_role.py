@@ -66,7 +66,7 @@ def site(lab, tmp_path):
 
 @pytest.fixture
 def allowed(lab):
-    """What the policy of the role allows."""
+    """Return the resources that the policy of the role allows."""
 
     def allowed():
         document = lab.aws("iam").get_role_policy(RoleName=ROLE, PolicyName=POLICY)["PolicyDocument"]

@@ -26,7 +26,7 @@ def accounts_and_flags(lab):
 
 @pytest.fixture(scope="module")
 def before(lab):
-    """What the API and the servers are before the first run."""
+    """Return the state of the API and of the servers before the first run."""
     iam = lab.aws("iam")
     return {
         "accounts and flags": accounts_and_flags(lab),
@@ -92,7 +92,7 @@ def test_the_endpoint_is_signed_and_verified_whatever_is_dialled(lab):
 
 
 def test_logins_with_a_profile(lab, tmp_path):
-    """That of the operator, who may do everything, also log in."""
+    """With the profile of the operator, who may do everything, also log in."""
     admin, orders = lab.info["admin"], lab.databases["orders"]
     keys = {"aws_access_key_id": admin["access_key_id"], "aws_secret_access_key": admin["secret_access_key"]}
     (tmp_path / "credentials").write_text("\n".join(["[operator]", *(f"{key} = {keys[key]}" for key in keys)]))

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which packages the role takes for a distribution, from the lines of its os-release(5) that matter."""
+"""The packages that the role takes for a distribution, from the lines of its os-release(5) that matter."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ PLAY = [
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
-    """What the role makes of each of them, in one run."""
+    """Return what the role makes of each of them, in one run."""
     play = tmp_path_factory.mktemp("play") / "play.yml"
     play.write_text(json.dumps(PLAY))
     command = [Path(sys.executable).parent / "ansible-playbook", play]

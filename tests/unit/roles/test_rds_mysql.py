@@ -90,7 +90,7 @@ class Program:
             client.chmod(0o755)
 
     def command(self, environment: dict | None = None) -> dict:
-        """How the program is run: where its client is found, with AWS credentials, and with nothing else."""
+        """Return how the program is run: where its client is found, with AWS credentials, and with nothing else."""
         own = {"PATH": str(self.bin), "HOME": "/nowhere", "TMPDIR": str(self.bin.parent), **KEYS}
         return {"env": own | (environment or {}), "text": True}
 
@@ -99,7 +99,7 @@ class Program:
         return subprocess.run([self.path, *arguments], check=False, **options)
 
     def started(self, *arguments, **options) -> dict:
-        """What the client says of how it was started."""
+        """Return what the client says of how it was started."""
         done = self.run(*arguments, **options)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
