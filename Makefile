@@ -44,7 +44,7 @@ molecule: setup
 integration: setup
 	$(sudo) tests/tools/integration
 
-# The archive for Galaxy and AWX, and the list of what it depends on.
+# The archive for Galaxy and AWX.
 build: setup
 	rm -rf dist
 	tests/tools/build dist

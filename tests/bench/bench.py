@@ -17,28 +17,28 @@ import sys
 from pathlib import Path
 
 import pymysql
-from measure import ANY, BIN, ROOT, Table, timed
+from measure import BIN, NO_LIMIT, ROOT, Table, timed
 
-HERE = Path(__file__).parent
+DIRECTORY = Path(__file__).parent
 STATE = Path(os.environ["LAB_STATE"])
 INFO = json.loads((STATE / "lab.json").read_text())
-TOKEN = HERE / "tokens.py"
+TOKEN = DIRECTORY / "tokens.py"
 ACCOUNTS = "dbops.rds_iam.rds_iam_db_user"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "t" * 400}
 
 
 def cold_tokens(table, rounds=10):
-    commands = {way: [sys.executable, TOKEN, way] for way in ("ours", "boto3", "hmac")}
+    commands = {way: [sys.executable, TOKEN, way] for way in ("collection", "boto3", "hmac")}
     commands["cli"] = [BIN / "aws", "rds", "generate-db-auth-token", "--region", "eu-west-1", "--port", "3306"]
     commands["cli"] += ["--hostname", "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com", "--username", "app"]
-    best = dict.fromkeys(commands, ANY)
+    best = dict.fromkeys(commands, NO_LIMIT)
     for _round in range(rounds):
         for way, command in commands.items():
             best[way] = min(best[way], timed(command, **KEYS)[0])
     method = f"whole process, best of {rounds}, seconds"
-    table.add("cold token, and boto3's client", best["ours"], best["boto3"], 0.55, method)
-    table.add("cold token, and the AWS CLI", best["ours"], best["cli"], 0.4, method)
-    table.add("cold token, and the bare HMAC", best["ours"], best["hmac"], ANY, method)
+    table.add("cold token, and boto3's client", best["collection"], best["boto3"], 0.55, method)
+    table.add("cold token, and the AWS CLI", best["collection"], best["cli"], 0.4, method)
+    table.add("cold token, and the bare HMAC", best["collection"], best["hmac"], NO_LIMIT, method)
 
 
 def warm_tokens(table):
@@ -46,19 +46,21 @@ def warm_tokens(table):
     output = subprocess.run(command, env={**os.environ, **KEYS}, stdout=subprocess.PIPE, text=True, check=True).stdout
     best = {way: 1e6 * value for way, value in json.loads(output).items()}
     method = "one process, best of 15 rounds of 200, microseconds"
-    table.add("warm token, and boto3's client", best["ours"], best["boto3"], 0.8, method)
-    table.add("warm token, and the bare HMAC", best["ours"], best["hmac"], ANY, method)
+    table.add("warm token, and boto3's client", best["collection"], best["boto3"], 0.8, method)
+    table.add("warm token, and the bare HMAC", best["collection"], best["hmac"], NO_LIMIT, method)
 
 
 def questions() -> int:
-    """How many statements the database has had."""
+    """Count the statements that the database has had."""
     database = INFO["databases"][0]
     login = {"user": database["master_username"], "password": database["master_password"]}
     context = ssl.create_default_context(cafile=INFO["ca_file"])
-    with pymysql.connect(host=database["endpoint"], port=database["port"], ssl=context, **login) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
-            return int(cursor.fetchone()[1])
+    with (
+        pymysql.connect(host=database["endpoint"], port=database["port"], ssl=context, **login) as admin,
+        admin.cursor() as cursor,
+    ):
+        cursor.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
+        return int(cursor.fetchone()[1])
 
 
 def calls(since: int) -> int:
@@ -67,26 +69,26 @@ def calls(since: int) -> int:
         return len(list(stream))
 
 
-def measured(command) -> tuple[float, int]:
-    """Seconds and AWS calls of a command."""
+def measure(command) -> tuple[float, int]:
+    """Return seconds and AWS calls of a command."""
     since = (STATE / "api.jsonl").stat().st_size
     return timed(command)[0], calls(since)
 
 
 def site(table, rounds=3):
-    ours = [BIN / "ansible-playbook", ROOT / "playbooks/site.yml"]
-    peers = [BIN / "ansible-playbook", HERE / "peers.yml", "-e", "account_id=123456789012"]
-    results = {"ours": [], "peers": []}
+    site_command = [BIN / "ansible-playbook", ROOT / "playbooks/site.yml"]
+    peers = [BIN / "ansible-playbook", DIRECTORY / "peers.yml", "-e", "account_id=123456789012"]
+    results = {"collection": [], "peers": []}
     # The first run of each makes its own role; the profile is handed over in between, as each wants its own.
     for _round in range(rounds):
-        for way, command in (("ours", ours), ("peers", peers)):
-            extra = ["-e", "role_attachment_replace=true"] if way == "ours" else []
-            measured([*command, *extra])
-            results[way].append(measured([*command, *extra]))
+        for way, command in (("collection", site_command), ("peers", peers)):
+            extra = ["-e", "role_attachment_replace=true"] if way == "collection" else []
+            measure([*command, *extra])
+            results[way].append(measure([*command, *extra]))
     best = {way: (min(run[0] for run in runs), max(run[1] for run in runs)) for way, runs in results.items()}
     method = f"nothing to change, one database, one client, best of {rounds}"
-    table.add("the nine steps again, seconds", best["ours"][0], best["peers"][0], 1.0, method)
-    table.add("the nine steps again, AWS calls", best["ours"][1], best["peers"][1], 1.0, method)
+    table.add("the nine steps again, seconds", best["collection"][0], best["peers"][0], 1.0, method)
+    table.add("the nine steps again, AWS calls", best["collection"][1], best["peers"][1], 1.0, method)
 
 
 def doctor(table, rounds=5):
@@ -98,7 +100,7 @@ def doctor(table, rounds=5):
     play["vars_files"] = str(playbooks / "vars/databases.yml")
     play["tasks"] = [{"ansible.builtin.include_role": include, "vars": databases}]
     path.write_text(json.dumps([{"import_playbook": str(playbooks / "databases.yml")}, play]))
-    best, failed = {"doctor": ANY, "ping": ANY}, 2
+    best, failed = {"doctor": NO_LIMIT, "ping": NO_LIMIT}, 2
     timed([BIN / "ansible-playbook", playbooks / "site.yml", "-e", "role_attachment_replace=true"])
     timed([BIN / "aws", "iam", "delete-role-policy", "--role-name", "rds-iam-lab", "--policy-name", "rds-iam-connect"])
     for _round in range(rounds):
@@ -110,7 +112,7 @@ def doctor(table, rounds=5):
 
 
 def account_tasks(names: list[str]) -> dict[str, dict]:
-    """The task that makes these accounts, ours and with the loop that one would use in its place."""
+    """Return the task that makes these accounts, and the loop that one would use in its place."""
     database, ca_file = INFO["databases"][0], INFO["ca_file"]
     login = {
         "login_host": database["endpoint"],
@@ -119,7 +121,7 @@ def account_tasks(names: list[str]) -> dict[str, dict]:
     }
     privileges = {"app.*": ["SELECT", "INSERT"]}
     return {
-        "ours": {
+        "collection": {
             ACCOUNTS: {
                 **login,
                 "ca_file": ca_file,
@@ -148,29 +150,29 @@ def account_tasks(names: list[str]) -> dict[str, dict]:
 def users(table, count=200):
     names = [f"bench{number}" for number in range(count)]
     tasks = account_tasks(names)
-    paths = {way: written(f"bench-{way}.yml", task) for way, task in tasks.items()}
+    paths = {way: write_playbook(f"bench-{way}.yml", task) for way, task in tasks.items()}
     dropped = [{"name": name, "state": "absent"} for name in names]
-    drop = written("bench-drop.yml", {ACCOUNTS: {**tasks["ours"][ACCOUNTS], "users": dropped}})
+    drop = write_playbook("bench-drop.yml", {ACCOUNTS: {**tasks["collection"][ACCOUNTS], "users": dropped}})
     best = {}
     # One run of the loop starts 200 modules, so what disturbs one of them does not count for much.
-    for way, rounds in (("ours", 3), ("loop", 1)):
+    for way, rounds in (("collection", 3), ("loop", 1)):
         for _round in range(rounds):
             for run in ("new", "again"):
                 before = questions()
                 took, _output = timed([BIN / "ansible-playbook", paths[way]])
                 sent = questions() - before
-                best[way, run] = min(best.get((way, run), (ANY, 0)), (took, sent))
+                best[way, run] = min(best.get((way, run), (NO_LIMIT, 0)), (took, sent))
             timed([BIN / "ansible-playbook", drop])
-    for run, there in (("new", "none of them is there"), ("again", "all of them are there")):
-        (ours, our_sent), (theirs, their_sent) = best["ours", run], best["loop", run]
-        what = f"{count} accounts and a loop over mysql_user, {run}"
-        method = f"best of 3, and one run of the loop; {there}"
-        table.add(f"{what}, seconds", ours, theirs, 1 / 50, method)
-        table.add(f"{what}, SQL statements", our_sent, their_sent, ANY, method)
+    for run, condition in (("new", "none of them is there"), ("again", "all of them are there")):
+        (seconds, statements), (loop_seconds, loop_statements) = best["collection", run], best["loop", run]
+        subject = f"{count} accounts and a loop over mysql_user, {run}"
+        method = f"best of 3, and one run of the loop; {condition}"
+        table.add(f"{subject}, seconds", seconds, loop_seconds, 1 / 50, method)
+        table.add(f"{subject}, SQL statements", statements, loop_statements, NO_LIMIT, method)
 
 
-def written(name: str, task: dict) -> Path:
-    """A playbook of one task, which holds the master password."""
+def write_playbook(name: str, task: dict) -> Path:
+    """Write a playbook of one task, which holds the master password."""
     path = STATE / name
     path.touch(0o600)
     path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))

@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import ANY, BIN, ROOT, Table, timed
+from measure import BIN, NO_LIMIT, ROOT, Table, timed
 
 CLIENTS, DATABASES = (1, 5, 20), (1, 5)
 LAB = ROOT / "tests/lab/lab"
@@ -27,14 +27,14 @@ AGAIN = 2  # the best of so many runs
 
 
 @dataclass
-class Measured:
+class Measurement:
     """One run of site.yml."""
 
     seconds: float
     calls: int
     statements: int
     tasks: int  # that a client ran, as Ansible counts them
-    reached: int  # those of them that were sent to the client
+    sent_tasks: int  # those of them that were sent to the client
 
 
 class Fleet:
@@ -49,24 +49,24 @@ class Fleet:
         return timed([LAB, "exec", "--state", self.state, "--", *command], **environment)[0]
 
     def logs(self) -> tuple[int, int]:
-        """The AWS calls and the statements so far."""
+        """Count the AWS calls and the statements so far."""
         calls = len((self.state / "api.jsonl").read_text().splitlines())
         logs = [Path(database["general_log"]).read_text(errors="replace") for database in self.info["databases"]]
         return calls, sum(len(STATEMENT.findall(log)) for log in logs)
 
-    def site(self) -> Measured:
+    def site(self) -> Measurement:
         before = self.logs()
-        written = self.state / "results"
-        written.write_text("")
+        results = self.state / "results"
+        results.write_text("")
         callback = {"ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS), "ANSIBLE_CALLBACKS_ENABLED": "results"}
-        seconds = self.play(SITE, RESULTS=str(written), **callback)
+        seconds = self.play(SITE, RESULTS=str(results), **callback)
         calls, statements = (after - start for after, start in zip(self.logs(), before))
         # The last client: what is done once for all of them is done by the first.
         last = self.info["clients"][-1]["name"]
-        tasks = [one for one in map(json.loads, written.read_text().splitlines()) if one["host"] == last]
-        here = [one for one in tasks if "_ansible_delegated_vars" not in one["result"]]
-        reached = sum(not ON_THE_CONTROLLER.fullmatch(one["action"]) for one in here)
-        return Measured(seconds, calls, statements, len(tasks), reached)
+        tasks = [task for task in map(json.loads, results.read_text().splitlines()) if task["host"] == last]
+        on_client = [task for task in tasks if "_ansible_delegated_vars" not in task["result"]]
+        sent = sum(not ON_THE_CONTROLLER.fullmatch(task["action"]) for task in on_client)
+        return Measurement(seconds, calls, statements, len(tasks), sent)
 
     def pings(self, tasks: int) -> float:
         path = self.state / "pings.yml"
@@ -77,10 +77,10 @@ class Fleet:
 
 @dataclass
 class Size:
-    """What was measured with so many clients and databases."""
+    """The figures of a lab with so many clients and databases."""
 
-    first: Measured
-    second: Measured
+    first: Measurement
+    second: Measurement
     pings: float  # as many as tasks
     few_pings: float  # as many as tasks that were sent to the client
 
@@ -91,9 +91,9 @@ def measure(state: Path, clients: int, databases: int) -> Size:
     for _round in range(AGAIN):
         again.append(fleet.site())
         pings.append(fleet.pings(again[-1].tasks))
-        few_pings.append(fleet.pings(again[-1].reached))
+        few_pings.append(fleet.pings(again[-1].sent_tasks))
     timed([LAB, "down", "--state", state])
-    return Size(first, min(again, key=lambda one: one.seconds), min(pings), min(few_pings))
+    return Size(first, min(again, key=lambda run: run.seconds), min(pings), min(few_pings))
 
 
 def show(sizes: dict[tuple[int, int], Size]) -> None:
@@ -101,9 +101,9 @@ def show(sizes: dict[tuple[int, int], Size]) -> None:
     print("|---|---|---|---|---|---|---|---|")
     for (clients, databases), size in sizes.items():
         for run in ("first", "second"):
-            one = getattr(size, run)
-            figures = f"{one.seconds:.1f} | {one.calls} | {one.statements} | {one.tasks} | {one.reached}"
-            print(f"| {clients} | {databases} | {run} | {figures} |")
+            figure = getattr(size, run)
+            counts = f"{figure.calls} | {figure.statements} | {figure.tasks} | {figure.sent_tasks}"
+            print(f"| {clients} | {databases} | {run} | {figure.seconds:.1f} | {counts} |")
     print()
 
 
@@ -112,13 +112,13 @@ def main(state: Path) -> int:
     show(sizes)
     table, added = Table(), CLIENTS[-1] - CLIENTS[0]
     for databases in DATABASES:
-        few, many = sizes[CLIENTS[0], databases], sizes[CLIENTS[-1], databases]
-        ours = (many.second.seconds - few.second.seconds) / added
+        small, large = sizes[CLIENTS[0], databases], sizes[CLIENTS[-1], databases]
+        seconds = (large.second.seconds - small.second.seconds) / added
         method = f"second run with {CLIENTS[-1]} clients less that with {CLIENTS[0]}, seconds, best of {AGAIN}"
         counted = f"{databases} database{'s' if databases > 1 else ''}"
-        what = f"each further client, {counted}, and as many pings as"
-        table.add(f"{what} tasks", ours, (many.pings - few.pings) / added, 1.5, method)
-        table.add(f"{what} tasks sent to it", ours, (many.few_pings - few.few_pings) / added, ANY, method)
+        subject = f"each further client, {counted}, and as many pings as"
+        table.add(f"{subject} tasks", seconds, (large.pings - small.pings) / added, 1.5, method)
+        table.add(f"{subject} tasks sent to it", seconds, (large.few_pings - small.few_pings) / added, NO_LIMIT, method)
     return 0 if table.show() else 1
 
 

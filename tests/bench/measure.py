@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the benchmarks share: running a command for its time, and a table of ratios with their limits."""
+"""Time commands, and make a table of ratios with their limits."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-ANY = float("inf")
+NO_LIMIT = float("inf")
 
 
 @dataclass
 class Table:
-    """Ours and the other, with a limit for the ratio where there is one."""
+    """A table of figures: of the collection, of its alternative, and their ratio with its limit."""
 
     rows: list[tuple] = field(default_factory=list)
 
-    def add(self, what, ours, theirs, limit, method):
-        self.rows.append((what, ours, theirs, limit, method))
-        print(f"{what}: {ours:.4g} to {theirs:.4g}, {ours / theirs:.2f}", file=sys.stderr)
+    def add(self, subject, figure, alternative, limit, method):
+        self.rows.append((subject, figure, alternative, limit, method))
+        print(f"{subject}: {figure:.4g} to {alternative:.4g}, {figure / alternative:.2f}", file=sys.stderr)
 
     def show(self) -> bool:
-        """Print the table as Markdown; whether all limits hold."""
+        """Print the table as Markdown, and tell whether all limits hold."""
         print("| what | ours | the other | ratio | at most | method |\n|---|---|---|---|---|---|")
-        for what, ours, theirs, limit, method in self.rows:
-            ratio = ours / theirs
+        for subject, figure, alternative, limit, method in self.rows:
+            ratio = figure / alternative
             mark = "" if ratio <= limit else " **over**"
-            most = "" if limit == ANY else f"{limit:g}"
-            print(f"| {what} | {ours:.4g} | {theirs:.4g} | {ratio:.3f}{mark} | {most} | {method} |")
-        return all(ours / theirs <= limit for _what, ours, theirs, limit, _method in self.rows)
+            at_most = "" if limit == NO_LIMIT else f"{limit:g}"
+            print(f"| {subject} | {figure:.4g} | {alternative:.4g} | {ratio:.3f}{mark} | {at_most} | {method} |")
+        return all(figure / alternative <= limit for _subject, figure, alternative, limit, _method in self.rows)
 
 
 def timed(command, status=0, **environment) -> tuple[float, str]:
-    """Seconds and output of a command, which must end with this status."""
+    """Return seconds and output of a command, which must end with this status."""
     begin = time.perf_counter()
-    done = subprocess.run(
+    process = subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "1", **environment},
@@ -51,6 +51,6 @@ def timed(command, status=0, **environment) -> tuple[float, str]:
         text=True,
         check=False,
     )
-    if done.returncode != status:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout}")
-    return time.perf_counter() - begin, done.stdout
+    if process.returncode != status:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{process.stdout}")
+    return time.perf_counter() - begin, process.stdout

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import json
 import re
 import socket
@@ -20,14 +19,11 @@ from pathlib import Path
 import boto3
 import botocore.auth
 import pytest
+import trustme
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from driver import free_port
 
 AWS_DIRECTORY = Path(__file__).parents[1] / "lab" / "aws"
@@ -36,6 +32,7 @@ ACCOUNT = "123456789012"
 ADMIN = Credentials("AKIALABADMIN00000001", "lab-admin-secret-of-the-test")
 DOMAIN = f"c0ffee000001.{REGION}.rds.amazonaws.com"
 HOSTS = {name: f"{name}.{DOMAIN}" for name in ("orders", "sales")}
+BUNDLE = "truststore/global/global-bundle.pem"
 ADDRESSES = {"orders": "127.0.0.31", "sales": "127.0.0.32"}
 # The endpoints of a cluster, which are also those of its members.
 LEDGER = {
@@ -47,33 +44,6 @@ LEDGER = {
 EC2_TRUST = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
 SESSION = boto3.Session()  # one for all: each new one reads the API models again
 ACCOUNT_TRUST = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": ["sts:AssumeRole", "sts:TagSession"]}
-
-
-def self_signed(directory: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(1))
-        .not_valid_after(now + datetime.timedelta(1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_file, key_file = directory / "server.pem", directory / "server.key"
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate_file, key_file
 
 
 def database(name: str, engine: str, version: str, addresses: dict[str, str], **more) -> dict:
@@ -108,10 +78,10 @@ def databases() -> list[dict]:
 
 
 def make_plan(state: Path) -> dict:
-    certificate, key = self_signed(state)
-    bundle = state / "truststore" / "global" / "global-bundle.pem"
+    authority, bundle, server = trustme.CA(), state / BUNDLE, state / "server.pem"
     bundle.parent.mkdir(parents=True)
-    bundle.write_bytes(certificate.read_bytes())
+    authority.cert_pem.write_to_path(bundle)
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(server)
     return {
         "region": REGION,
         "account_id": ACCOUNT,
@@ -123,8 +93,8 @@ def make_plan(state: Path) -> dict:
         "truststore": {
             "host": "127.0.0.1",
             "port": free_port(),
-            "certificate": str(certificate),
-            "key": str(key),
+            "certificate": str(server),
+            "key": str(server),
             "root": str(state / "truststore"),
         },
         "repository": {"host": "127.0.0.1", "port": free_port(), "root": str(state / "truststore")},
@@ -163,14 +133,14 @@ class Lab:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.plan['api']['port']}"
 
-    def client(self, service: str, who: Credentials = ADMIN):
+    def client(self, service: str, credentials: Credentials = ADMIN):
         return SESSION.client(
             service,
             region_name=REGION,
             endpoint_url=self.url,
-            aws_access_key_id=who.access_key,
-            aws_secret_access_key=who.secret_key,
-            aws_session_token=who.token,
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.token,
             config=Config(retries={"total_max_attempts": 1}),
         )
 
@@ -180,20 +150,20 @@ class Lab:
     def cluster(self, name: str) -> dict:
         return self.client("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
 
-    def wait_flag(self, name: str, wanted: bool) -> dict:
+    def wait_flag(self, name: str, enabled: bool) -> dict:
         """The instance once nothing of it is being modified."""
-        return self._wait(self.database, "DBInstanceStatus", name, wanted)
+        return self._wait(self.database, "DBInstanceStatus", name, enabled)
 
-    def wait_flag_of_cluster(self, name: str, wanted: bool) -> dict:
-        return self._wait(self.cluster, "Status", name, wanted)
+    def wait_flag_of_cluster(self, name: str, enabled: bool) -> dict:
+        return self._wait(self.cluster, "Status", name, enabled)
 
-    def _wait(self, describe, status: str, name: str, wanted: bool) -> dict:
+    def _wait(self, describe, status: str, name: str, enabled: bool) -> dict:
         for _attempt in range(400):
-            found = describe(name)
-            if found["IAMDatabaseAuthenticationEnabled"] is wanted and found[status] == "available":
-                return found
+            record = describe(name)
+            if record["IAMDatabaseAuthenticationEnabled"] is enabled and record[status] == "available":
+                return record
             time.sleep(0.05)
-        raise AssertionError(f"the flag of {name} does not become {wanted}")
+        raise AssertionError(f"the flag of {name} does not become {enabled}")
 
     def arn(self, name: str = "orders", user: str = "app") -> str:
         return f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{self.seed['databases'][name]['resource_id']}/{user}"
@@ -268,8 +238,8 @@ class Lab:
             organizations.reset()
 
     def session(self, arn: str, **options) -> Credentials:
-        given = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="test", **options)["Credentials"]
-        return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        keys = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="test", **options)["Credentials"]
+        return Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
 
     def calls(self) -> list[dict]:
         return [json.loads(line) for line in (self.state / "api.jsonl").read_text().splitlines()]
@@ -301,24 +271,26 @@ def deny(resource="*", action="rds-db:connect", **more) -> dict:
 
 
 def boto_token(
-    who: Credentials, host: str = HOSTS["orders"], port: int = 3306, user: str = "app", region: str = REGION
+    credentials: Credentials, host: str = HOSTS["orders"], port: int = 3306, user: str = "app", region: str = REGION
 ) -> str:
     """The token as users make it."""
     client = SESSION.client(
         "rds",
         region_name=region,
-        aws_access_key_id=who.access_key,
-        aws_secret_access_key=who.secret_key,
-        aws_session_token=who.token,
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
+        aws_session_token=credentials.token,
     )
     return client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
 
 
-def signed(who: Credentials, expires: int = 900, service: str = "rds-db", path: str = "/", **params: str) -> str:
+def signed(
+    credentials: Credentials, expires: int = 900, service: str = "rds-db", path: str = "/", **params: str
+) -> str:
     """A correctly signed token with something that generate_db_auth_token would not put there."""
     params = {"Action": "connect", "DBUser": "app", **params}
     request = AWSRequest("GET", f"https://{HOSTS['orders']}:3306{path}", params=params)
-    botocore.auth.SigV4QueryAuth(who, service, REGION, expires=expires).add_auth(request)
+    botocore.auth.SigV4QueryAuth(credentials, service, REGION, expires=expires).add_auth(request)
     return request.prepare().url.removeprefix("https://")
 
 

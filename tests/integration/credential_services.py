@@ -5,72 +5,70 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.server
 import json
-import threading
-from urllib.parse import parse_qs
+
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 KEYS = {"AccessKeyId": "ASIDEXAMPLE", "SecretAccessKey": "secret/with+signs=", "SessionToken": "t//oken++=="}
 LATER = "2026-01-02T09:00:00Z"
 ROLE, ACCOUNT = "app-rds", "123456789012"
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """STS, the endpoint of containers, and IMDSv2, which demands a session token."""
+class CredentialServices(HTTPServer):
+    """A server of all these, on whose attributes its answers depend.
 
-    def _respond(self):
-        self.form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
-        self.server.paths.append(f"{self.command} {self.path}")
-        self.server.actions += self.form.get("Action", [])
-        status, body = self.server.broken or (200, self._body())
-        self.send_response(status if body else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "60")
-        self.end_headers()
-        self.wfile.write(body)
+    `expiration` is the end of the credentials, as AWS writes it. `broken` is the status and the body of every answer.
+    """
 
-    do_GET = do_POST = do_PUT = _respond
+    def __init__(self, expiration: str):
+        super().__init__("127.0.0.1", threaded=True)
+        self.broken, self.expiration, self.role = None, expiration, ROLE
+        self.profile = f"arn:aws:iam::{ACCOUNT}:instance-profile/{ROLE}"
+        self.arn = f"arn:aws:iam::{ACCOUNT}:user/ops"
 
-    def _body(self):
-        if self.path == "/latest/api/token":
-            return b"imds-session" if self.command == "PUT" else b""
-        if self.path.startswith("/latest/meta-data/"):
-            return self._metadata() if self.headers.get("X-Aws-Ec2-Metadata-Token") == "imds-session" else b""
-        if self.path == "/container":
-            return json.dumps(self._keys("Token")).encode()
+    @property
+    def url(self) -> str:
+        return self.url_for("").rstrip("/")
+
+    @property
+    def paths(self) -> list[str]:
+        return [f"{request.method} {request.path}" for request, _response in self.log]
+
+    @property
+    def actions(self) -> list[str]:
+        """The calls of STS."""
+        return [request.form["Action"] for request, _response in self.log if "Action" in request.form]
+
+    def dispatch(self, request: Request) -> Response:
+        status, body = self.broken or (200, self._body(request))
+        return Response(body, status if body else 404)
+
+    def _body(self, request: Request) -> str:
+        if request.path == "/latest/api/token":
+            return "imds-session" if request.method == "PUT" else ""
+        if request.path.startswith("/latest/meta-data/"):
+            has_session = request.headers.get("X-Aws-Ec2-Metadata-Token") == "imds-session"
+            return self._metadata(request.path) if has_session else ""
+        if request.path == "/container":
+            return json.dumps(self._keys("Token"))
         fields = "".join(f"<{name}>{value}</{name}>" for name, value in self._keys("SessionToken").items())
         inner = f"<Credentials>{fields}</Credentials>"
         answers = [f"<{name}Result>{inner}</{name}Result>" for name in ("AssumeRole", "AssumeRoleWithWebIdentity")]
-        answers.append(f"<GetCallerIdentityResult><Arn>{self.server.arn}</Arn></GetCallerIdentityResult>")
-        return f"<Response>{''.join(answers)}</Response>".encode()
+        answers.append(f"<GetCallerIdentityResult><Arn>{self.arn}</Arn></GetCallerIdentityResult>")
+        return f"<Response>{''.join(answers)}</Response>"
 
-    def _metadata(self):
-        if self.path.endswith("/iam/info"):
-            return json.dumps({"InstanceProfileArn": self.server.profile}).encode()
-        if self.path.endswith("security-credentials/"):
-            return self.server.role.encode()
-        return json.dumps({**self._keys("Token"), "Code": "Success", "Type": "AWS-HMAC"}).encode()
+    def _metadata(self, path: str) -> str:
+        if path.endswith("/iam/info"):
+            return json.dumps({"InstanceProfileArn": self.profile})
+        if path.endswith("security-credentials/"):
+            return self.role
+        return json.dumps({**self._keys("Token"), "Code": "Success", "Type": "AWS-HMAC"})
 
-    def _keys(self, token):
-        keys = {**KEYS, token: KEYS["SessionToken"], "Expiration": self.server.expiration}
-        return {name: value for name, value in keys.items() if name in (token, "Expiration") or "Key" in name}
-
-    def log_message(self, *args):
-        pass
-
-
-@contextlib.contextmanager
-def serve(expiration: str):
-    """A server of all these, on whose attributes depends what it answers."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.broken, server.expiration, server.paths, server.actions = None, expiration, [], []
-    server.role, server.profile = ROLE, f"arn:aws:iam::{ACCOUNT}:instance-profile/{ROLE}"
-    server.arn = f"arn:aws:iam::{ACCOUNT}:user/ops"
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+    def _keys(self, token: str) -> dict[str, str]:
+        return {
+            "AccessKeyId": KEYS["AccessKeyId"],
+            "SecretAccessKey": KEYS["SecretAccessKey"],
+            token: KEYS["SessionToken"],
+            "Expiration": self.expiration,
+        }

@@ -1,13 +1,12 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the tests share. Most of it drives playbooks and what they are about, inside a lab."""
+"""Drive playbooks, and look at their hosts and databases, inside a lab."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
 import json
 import os
 import re
@@ -22,12 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
+import certificates
 import pymysql
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -37,7 +34,7 @@ READS = ("Describe", "Filter", "Get", "List", "Simulate")
 
 
 def state_of_the_lab() -> Path:
-    """Where the lab is inside which these tests run."""
+    """Return the state directory of the lab inside which these tests run."""
     state = os.environ.get("LAB_STATE")
     if not state:
         pytest.fail("These tests run inside a lab; start them with: make integration")
@@ -45,8 +42,8 @@ def state_of_the_lab() -> Path:
 
 
 def run(*command, **options) -> str:
-    """What a command prints; it must succeed. That of a tool is the one beside this Python."""
-    done = subprocess.run(
+    """Return what a command prints; it must succeed. A tool is the one beside this Python."""
+    process = subprocess.run(
         [BIN / command[0], *command[1:]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -55,8 +52,8 @@ def run(*command, **options) -> str:
         check=False,
         **options,
     )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    assert process.returncode == 0, process.stdout
+    return process.stdout
 
 
 def free_port() -> int:
@@ -66,7 +63,7 @@ def free_port() -> int:
 
 
 def build(place: Path) -> Path:
-    """The archive of the collection, made there."""
+    """Make the archive of the collection there, and return its path."""
     return Path(run(ROOT / "tests/tools/build", place).splitlines()[-1])
 
 
@@ -77,14 +74,10 @@ def install(archive: Path, place: Path) -> None:
 
 
 def writes_a_bundle_of_another_region() -> str:
-    """A command that puts a bundle of RDS into the file {bundle}, with an authority that has signed nothing."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.timezone.utc)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Amazon RDS us-east-1 Root CA ECC384 G1")])
-    days = now - datetime.timedelta(days=1), now + datetime.timedelta(days=999)
-    made = x509.CertificateBuilder(name, name, key.public_key(), 1, *days)
-    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    pem = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    return f"echo {base64.b64encode(pem).decode()} | base64 -d > {{bundle}}"
+    """Return a command that puts a bundle of RDS into the file {bundle}, with an authority that has signed nothing."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    authority = certificates.make_authority("Amazon RDS us-east-1 Root CA ECC384 G1", key)
+    return f"echo {base64.b64encode(authority.pem).decode()} | base64 -d > {{bundle}}"
 
 
 @dataclass
@@ -100,9 +93,9 @@ class Run:
 
     @property
     def failures(self) -> list[str]:
-        """What the tasks say that failed, and each item of a loop."""
+        """The messages of the tasks that failed, and of each item of a loop."""
         results = re.finditer(r"(?:FAILED! =>|failed: .* \(item=\S+\) =>) (?={)", self.output)
-        return [json.JSONDecoder().raw_decode(self.output, found.end())[0]["msg"] for found in results]
+        return [json.JSONDecoder().raw_decode(self.output, result.end())[0]["msg"] for result in results]
 
     @property
     def failed(self) -> set[str]:
@@ -111,7 +104,7 @@ class Run:
 
 
 def good(run: Run) -> int:
-    """How much a run has changed, which must succeed."""
+    """Count the changes of a run, which must succeed."""
     assert run.status == 0, run.output
     return sum(run.changed.values())
 
@@ -122,7 +115,7 @@ def teardown_table(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
     head, *lines = json.loads(text)
     starts = [head.index(word) for word in ("what", "of", "outcome", "why")]
     cells = [[line[a:b].strip() for a, b in zip(starts, [*starts[1:], None])] for line in lines]
-    return {(what, of): (outcome, why) for what, of, outcome, why in cells}
+    return {(kind, name): (outcome, reason) for kind, name, outcome, reason in cells}
 
 
 def include(role: str, **variables) -> dict:
@@ -132,12 +125,12 @@ def include(role: str, **variables) -> dict:
 
 def policy(playbook: str, *without: str) -> dict:
     """The policy of a playbook, for the role of the lab, without some of its actions."""
-    found = json.loads((POLICIES / f"{playbook}.json").read_text().replace("app-rds", "rds-iam-lab"))
-    for statement in found["Statement"]:
+    document = json.loads((POLICIES / f"{playbook}.json").read_text().replace("app-rds", "rds-iam-lab"))
+    for statement in document["Statement"]:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         statement["Action"] = [action for action in actions if action not in without]
-    found["Statement"] = [statement for statement in found["Statement"] if statement["Action"]]
-    return found
+    document["Statement"] = [statement for statement in document["Statement"] if statement["Action"]]
+    return document
 
 
 def actions(playbook: str) -> list[str]:
@@ -159,9 +152,9 @@ class Lab:
         return boto3.client(service)
 
     def playbook(self, playbook: str, *arguments: str, **environment: str) -> Run:
-        ours = playbook.endswith(".yml") and "/" not in playbook
-        path = str(ROOT / "playbooks" / playbook) if ours else playbook
-        done = subprocess.run(
+        is_own = playbook.endswith(".yml") and "/" not in playbook
+        path = str(ROOT / "playbooks" / playbook) if is_own else playbook
+        process = subprocess.run(
             [BIN / "ansible-playbook", path, *arguments],
             cwd=ROOT,
             env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1", **environment},
@@ -171,7 +164,7 @@ class Lab:
             stderr=subprocess.STDOUT,
             check=False,
         )
-        return Run(done.returncode, done.stdout)
+        return Run(process.returncode, process.stdout)
 
     def good(self, playbook: str, *arguments: str, **environment: str) -> Run:
         run = self.playbook(playbook, *arguments, **environment)
@@ -181,7 +174,7 @@ class Lab:
     def module(self, host: str, module: str, arguments: dict, *options: str, **environment: str) -> Run:
         """One module on one host, as ansible prints it."""
         command = [BIN / "ansible", host, "-m", module, "-a", json.dumps(arguments), *options]
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             cwd=ROOT,
             env={**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "1", **environment},
@@ -191,7 +184,7 @@ class Lab:
             stderr=subprocess.DEVNULL,
             check=False,
         )
-        return Run(done.returncode, done.stdout)
+        return Run(process.returncode, process.stdout)
 
     def result(self, host: str, module: str, arguments: dict) -> dict:
         run = self.module(host, f"dbops.rds_iam.{module}", arguments)
@@ -201,8 +194,8 @@ class Lab:
     def variable(self, client: str, name: str, default: str) -> str:
         """A path on a client: what the lab's inventory says, or the default of the role."""
         command = [BIN / "ansible-inventory", "--host", client]
-        done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True)
-        return json.loads(done.stdout).get(name, default)
+        process = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True)
+        return json.loads(process.stdout).get(name, default)
 
     def bundle(self, client: str) -> str:
         return self.variable(client, "ca_bundle_path", "/etc/ssl/rds/global-bundle.pem")
@@ -226,29 +219,37 @@ class Lab:
 
     def ssh(self, client: str, command: str, **options) -> subprocess.CompletedProcess:
         host = self.clients[client]
-        own = ["-o", f"UserKnownHostsFile={self.state}/known_hosts", "-o", "BatchMode=yes", "-i", host["key_file"]]
+        ssh = [
+            "ssh",
+            "-o",
+            f"UserKnownHostsFile={self.state}/known_hosts",
+            "-o",
+            "BatchMode=yes",
+            "-i",
+            host["key_file"],
+        ]
         address = ["-p", str(host["port"]), f"{host['user']}@{host['host']}"]
-        return subprocess.run(["ssh", *own, *address, command], text=True, capture_output=True, check=False, **options)
+        return subprocess.run([*ssh, *address, command], text=True, capture_output=True, check=False, **options)
 
     @contextlib.contextmanager
     def calls(self):
         """The AWS calls that are made inside the block, as a list that is filled at its end."""
-        log, made = self.state / "api.jsonl", []
+        log, calls = self.state / "api.jsonl", []
         start = log.stat().st_size if log.exists() else 0
-        yield made
+        yield calls
         with log.open() as stream:
             stream.seek(start)
-            made += [json.loads(line) for line in stream]
+            calls += [json.loads(line) for line in stream]
 
     @contextlib.contextmanager
     def decisions(self):
-        """What the databases were told about tokens inside the block, as a list that is filled at its end."""
-        log, made = self.state / "verifier.jsonl", []
+        """The decisions on tokens that databases got inside the block, as a list that is filled at its end."""
+        log, decisions = self.state / "verifier.jsonl", []
         start = log.stat().st_size if log.exists() else 0
-        yield made
+        yield decisions
         with log.open() as stream:
             stream.seek(start)
-            made += [json.loads(line) for line in stream]
+            decisions += [json.loads(line) for line in stream]
 
     @contextlib.contextmanager
     def with_rights(self, name: str):
@@ -272,15 +273,15 @@ class Lab:
         return [f"{call['service']}:{call['action']}" for call in calls if not call["action"].startswith(READS)]
 
     def flag(self, identifier: str) -> bool:
-        """Whether IAM authentication of an instance is in effect."""
-        [found] = self.aws("rds").describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
-        return found["IAMDatabaseAuthenticationEnabled"]
+        """Tell whether IAM authentication of an instance is in effect."""
+        [instance] = self.aws("rds").describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
+        return instance["IAMDatabaseAuthenticationEnabled"]
 
-    def set_flag(self, identifier: str, wanted: bool) -> None:
+    def set_flag(self, identifier: str, enabled: bool) -> None:
         self.aws("rds").modify_db_instance(
-            DBInstanceIdentifier=identifier, EnableIAMDatabaseAuthentication=wanted, ApplyImmediately=True
+            DBInstanceIdentifier=identifier, EnableIAMDatabaseAuthentication=enabled, ApplyImmediately=True
         )
-        self.until(lambda: self.flag(identifier) == wanted)
+        self.until(lambda: self.flag(identifier) == enabled)
 
     def mark(self, arn: str, value: str | None = "dbops.rds_iam") -> None:
         """Set the tag ManagedBy of a database, or take it away."""
@@ -292,15 +293,15 @@ class Lab:
 
     def marks(self) -> dict[str, str]:
         """The tag ManagedBy of each database that has it, by its identifier."""
-        rds, found = self.aws("rds"), {}
+        rds, marks = self.aws("rds"), {}
         for kind, databases in (
             ("DBInstance", rds.describe_db_instances()["DBInstances"]),
             ("DBCluster", rds.describe_db_clusters()["DBClusters"]),
         ):
             for database in databases:
                 tags = {tag["Key"]: tag["Value"] for tag in database["TagList"]}
-                found[database[f"{kind}Identifier"]] = tags.get("ManagedBy")
-        return {name: mark for name, mark in found.items() if mark is not None}
+                marks[database[f"{kind}Identifier"]] = tags.get("ManagedBy")
+        return {name: mark for name, mark in marks.items() if mark is not None}
 
     def arn(self, identifier: str) -> str:
         """The ARN of a DB instance, or of a cluster."""
@@ -308,14 +309,14 @@ class Lab:
         return f"arn:aws:rds:{self.info['region']}:{self.info['account_id']}:{kind}:{identifier}"
 
     def clusters(self) -> set[str]:
-        found = self.aws("rds").describe_db_clusters()["DBClusters"]
-        return {cluster["DBClusterIdentifier"] for cluster in found}
+        clusters = self.aws("rds").describe_db_clusters()["DBClusters"]
+        return {cluster["DBClusterIdentifier"] for cluster in clusters}
 
     def associations(self, *clients: str) -> list[dict]:
         """The associations of clients with instance profiles."""
         filters = [{"Name": "instance-id", "Values": [self.clients[name]["instance_id"] for name in clients]}]
-        found = self.aws("ec2").describe_iam_instance_profile_associations(Filters=filters)
-        return found["IamInstanceProfileAssociations"]
+        answer = self.aws("ec2").describe_iam_instance_profile_associations(Filters=filters)
+        return answer["IamInstanceProfileAssociations"]
 
     def attach(self, client: str, profile: str) -> None:
         """Attach an instance profile to a client, and wait until EC2 shows it there."""

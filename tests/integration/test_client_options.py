@@ -15,19 +15,15 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mysql
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import client_options, rds_mysql
+from cached import make_once
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(CHECKOUT / "tests/lab"))
-
-import mysql  # noqa: E402
-from cached import made_once  # noqa: E402
-
 CACHE = Path(os.environ.get("LAB_CACHE") or CHECKOUT / ".cache/lab").absolute()
 SAMPLE = 12_000  # spellings for each client
 PREFIXES = (
@@ -61,7 +57,7 @@ class Client:
         assert len(self.names) > 70 and len(self.letters) > 25
 
     def _print(self, *arguments: str, environment: dict | None = None) -> str:
-        """What the client prints; nothing if it fails, or goes on to log in, since an argument swallows another."""
+        """Return what the client prints; nothing if it fails, or logs in, since an argument swallows another."""
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         options |= {"text": True, "errors": "surrogateescape", "cwd": self.place, "start_new_session": True}
         environment = environment or {"PATH": "/usr/bin:/bin", "HOME": "/nowhere"}
@@ -87,7 +83,7 @@ class Client:
         return self.table(*rds_mysql.client_arguments(options, self.family, SOCKET, user))
 
     def expected(self, user: str) -> dict[str, str]:
-        """What decides about the login, without options of the caller."""
+        """Return the options that decide about the login, without options of the caller."""
         if user not in self._expected:
             self._expected[user] = deciding(self.rewritten([], user))
         return self._expected[user]
@@ -96,8 +92,8 @@ class Client:
 def fetched(package: str, program: str) -> list[str]:
     """The command of a client of Debian's unstable release, from the cache or fetched now."""
     try:
-        root = made_once(CACHE / f"{package}-sid", lambda place: mysql.unpack(package, place))
-    except mysql.NoMirror as exc:
+        root = make_once(CACHE / f"{package}-sid", lambda place: mysql.unpack(package, place))
+    except mysql.NoMirrorError as exc:
         pytest.skip(str(exc))
     return [*mysql.loader(root), str(root / "usr/bin" / program)]
 
@@ -156,7 +152,7 @@ def deciding(table: dict[str, str]) -> dict[str, str]:
 
 
 def judge(client: Client, spelling: tuple[str, ...]) -> str:
-    """What the client makes of a spelling: refused by rds-mysql, refused by the client, good, or what is wrong."""
+    """Tell what the client makes of a spelling: refused by rds-mysql, refused by the client, good, or what is wrong."""
     read = accepted(client, spelling)
     if read is None:
         return "refused"
@@ -167,15 +163,20 @@ def judge(client: Client, spelling: tuple[str, ...]) -> str:
         return "refused by the client"
     if deciding(table) != expected:
         return f"{spelling} changes {dict(deciding(table).items() - expected.items())}"
-    meant = client.table("--no-defaults", *spelling)
-    if meant is None or positional or "--" in spelling:
+    client_table = client.table("--no-defaults", *spelling)
+    if client_table is None or positional or "--" in spelling:
         return "good"
-    if (meant["user"] if user else "(No default value)") != (user or meant["user"]):
-        return f"{spelling} is the user {meant['user']} for the client, and {user} for rds-mysql"
-    others = {name: value for name, value in meant.items() if not DECIDING.match(name)}
+    return difference(spelling, user, client_table, table) or "good"
+
+
+def difference(spelling: tuple[str, ...], user: str | None, client_table: dict[str, str], table: dict[str, str]) -> str:
+    """Say what the client reads otherwise than rds-mysql does; nothing if they agree."""
+    if (client_table["user"] if user else "(No default value)") != (user or client_table["user"]):
+        return f"{spelling} is the user {client_table['user']} for the client, and {user} for rds-mysql"
+    others = {name: value for name, value in client_table.items() if not DECIDING.match(name)}
     if others.items() - table.items():
         return f"{spelling} is {dict(others.items() - table.items())} for the client, which is not what it gets"
-    return "good"
+    return ""
 
 
 def test_no_spelling_decides_about_the_login(client):

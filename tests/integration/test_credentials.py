@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 import pytest
-from credential_services import KEYS, LATER, serve
+from credential_services import KEYS, LATER, CredentialServices
 
 MOMENT = "2026-01-02 03:04:05"
 SOON = "2026-01-02T03:10:00Z"
@@ -38,7 +38,7 @@ print(signer.expires_at(source, token).strftime("%H:%M:%S"))
 
 @pytest.fixture
 def server():
-    with serve(LATER) as server:
+    with CredentialServices(LATER) as server:
         yield server
 
 
@@ -173,8 +173,5 @@ def test_broken_services(run, server, name, broken):
 
 @pytest.mark.parametrize("name", FETCHED)
 def test_services_that_are_not_there(run, server, name):
-    url = server.url
-    server.shutdown()
-    server.server_close()
-    server.url = url
+    server.stop()
     check_one_sentence(run(**FETCHED[name][0]), "AWS credentials")

@@ -9,19 +9,13 @@ import hashlib
 import http.server
 import itertools
 import ssl
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+import trustme
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client import download
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from cryptography.hazmat.primitives.asymmetric import ec
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
-
-import certificates
 
 BODY = b"the bundle"
 CHECKSUM = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
@@ -64,15 +58,12 @@ class Servers:
     """One server of http and one of https, which share their pages, and remember what they were asked for."""
 
     def __init__(self, directory):
-        site = certificates.authority("A mirror", ec.generate_private_key(ec.SECP256R1()))
-        for name, text in zip(("mirror.pem", "mirror.key"), site.sign("localhost")):
-            (directory / name).write_bytes(text)
-        self.ca_file = directory / "ca.pem"
-        self.ca_file.write_bytes(site.pem)
+        authority, self.ca_file = trustme.CA(), directory / "ca.pem"
+        authority.cert_pem.write_to_path(self.ca_file)
         self.answers, self.asked, self.over = {}, [], threading.Event()
         self.by_scheme = {scheme: self.start(scheme) for scheme in ("http", "https")}
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(directory / "mirror.pem", directory / "mirror.key")
+        authority.issue_cert("localhost").configure_cert(context)
         secure = self.by_scheme["https"]
         secure.socket = context.wrap_socket(secure.socket, server_side=True)
         for server in self.by_scheme.values():

@@ -38,13 +38,12 @@ TAG = "aws:PrincipalTag/"
 
 @dataclass(frozen=True)
 class Difference:
-    """Which cases it explains, by what they are about; whether the statement applies, None for unknown; why, and where
-    AWS says so."""
+    """A reason why both evaluators may differ."""
 
-    about: frozenset[str]
-    applies: bool | None
+    about: frozenset[str]  # the cases that it explains
+    applies: bool | None  # to the statement; None for unknown
     reason: str
-    source: str
+    source: str  # where AWS says so
 
     def explains(self, case: PolicyCase, ours: str) -> bool:
         return self.about <= case.about and ours == self.answer(case)
@@ -189,7 +188,7 @@ json.dump([decide(case) for case in json.load(sys.stdin)], sys.stdout)
 
 
 def context(case: PolicyCase) -> RequestContext:
-    """What is known of the login, or what the case gives to try an operator on."""
+    """Return the context of the login, or what the case gives to try an operator on."""
     keys = CONTEXTS[case.principal]
     if case.principal == GIVEN:
         return RequestContext(
@@ -215,13 +214,15 @@ def judged_here(case: PolicyCase) -> str:
 
 @pytest.fixture(scope="module")
 def answers() -> dict[str, str]:
-    """What the other evaluator says of each case, by name."""
+    """Return the answer of the other evaluator to each case, by name."""
     command = [ROOT / "tests/tools/iam-simulate"]
     given = json.dumps([case.shown() for case in CASES])
-    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, f"The other evaluator does not run:\n{done.stderr}"
-    decisions = json.loads(done.stdout)
-    assert [one["ignored"] for one in decisions if one.get("ignored")] == [], "it must know every key of the context"
+    process = subprocess.run(command, input=given, capture_output=True, text=True, timeout=300, check=False)
+    assert process.returncode == 0, f"The other evaluator does not run:\n{process.stderr}"
+    decisions = json.loads(process.stdout)
+    assert [decision["ignored"] for decision in decisions if decision.get("ignored")] == [], (
+        "it must know every key of the context"
+    )
     words = {"Allowed": OPEN, "ImplicitlyDenied": CLOSED, "ExplicitlyDenied": CLOSED, None: REFUSED}
     return {case.name: words[one.get("decision")] for case, one in zip(CASES, decisions, strict=True)}
 
@@ -235,17 +236,20 @@ def test_the_cases_are_many_and_different():
 def test_every_difference_is_explained(answers):
     ours = {case.name: judged_here(case) for case in CASES}
     different = [case for case in CASES if ours[case.name] != answers[case.name]]
-    explained = {case.name: [one for one in DIFFERENCES if one.explains(case, ours[case.name])] for case in different}
+    explained = {
+        case.name: [difference for difference in DIFFERENCES if difference.explains(case, ours[case.name])]
+        for case in different
+    }
     unexplained = {name: (ours[name], answers[name]) for name, reasons in explained.items() if not reasons}
     assert unexplained == {}, "here, and there"
     assert [name for name, reasons in explained.items() if len(reasons) > 1] == [], "one reason for each"
-    used = {one for reasons in explained.values() for one in reasons}
-    assert [one.reason for one in DIFFERENCES if one not in used] == [], "no reason for nothing"
+    used = {reason for reasons in explained.values() for reason in reasons}
+    assert [difference.reason for difference in DIFFERENCES if difference not in used] == [], "no reason for nothing"
 
 
 def test_it_is_certain_wherever_the_context_is_complete(answers):
     """Unknown is the answer only for the kinds that are listed, which are a small part of all."""
-    kinds = [one.about for one in DIFFERENCES if one.applies is None]
+    kinds = [difference.about for difference in DIFFERENCES if difference.applies is None]
     unknown = [case for case in CASES if judged_here(case) == UNKNOWN]
     assert [case.name for case in unknown if not any(about <= case.about for about in kinds)] == []
     assert len(unknown) < len(CASES) / 10
@@ -255,7 +259,7 @@ def test_the_lab_judges_alike():
     """The judge of the lab, which lets logins in, agrees where it judges at all."""
     cases = [case for case in CASES if case.principal == ROLE and not case.about & NOT_OF_THE_LAB]
     given = json.dumps([case.shown() for case in cases])
-    done = subprocess.run([sys.executable, "-c", LAB], input=given, capture_output=True, text=True, check=True)
-    theirs = {case.name: OPEN if one == "Allow" else CLOSED for case, one in zip(cases, json.loads(done.stdout))}
+    process = subprocess.run([sys.executable, "-c", LAB], input=given, capture_output=True, text=True, check=True)
+    theirs = {case.name: OPEN if one == "Allow" else CLOSED for case, one in zip(cases, json.loads(process.stdout))}
     assert len(cases) > 1000
     assert {case.name: one for case in cases if (one := theirs[case.name]) != judged_here(case)} == {}

@@ -124,7 +124,7 @@ def namespaces(pids: set[int]) -> set[str]:
 
 
 def machine() -> dict:
-    """What a lab must leave as it was."""
+    """Return what a lab must leave as it was."""
     home = Path.home()
     return {
         "mounts": Path("/proc/self/mountinfo").read_text(),
@@ -239,22 +239,22 @@ def test_up_keeps_a_lab_that_answers(lab):
 def test_exec_passes_on_directory_status_and_names(lab, tmp_path):
     endpoint = lab.info["databases"][0]["endpoint"]
     script = "import os, socket, sys; print(os.getcwd(), socket.gethostbyname(sys.argv[1])); sys.exit(7)"
-    done = lab.exec(sys.executable, "-c", script, endpoint, cwd=tmp_path)
-    assert done.returncode == 7
-    assert done.stdout.split() == [str(tmp_path), *lab.info["databases"][0]["addresses"]]
+    process = lab.exec(sys.executable, "-c", script, endpoint, cwd=tmp_path)
+    assert process.returncode == 7
+    assert process.stdout.split() == [str(tmp_path), *lab.info["databases"][0]["addresses"]]
 
 
 def test_exec_puts_the_account_in_place_of_the_callers(lab):
     environment = {**os.environ, "AWS_PROFILE": "mine", "AWS_SESSION_TOKEN": "mine"}
     script = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
-    done = lab.exec(sys.executable, "-c", script, env=environment)
-    assert done.stdout.strip() == f"arn:aws:iam::{lab.info['account_id']}:user/lab-admin", done.stderr
+    process = lab.exec(sys.executable, "-c", script, env=environment)
+    assert process.stdout.strip() == f"arn:aws:iam::{lab.info['account_id']}:user/lab-admin", process.stderr
 
 
 def test_a_client_has_its_own_metadata(lab):
     for client in lab.info["clients"]:
-        done = lab.ssh(client["name"], "python3", "-", stdin=None, input=METADATA)
-        assert done.stdout.strip() == client["instance_id"], done.stderr
+        process = lab.ssh(client["name"], "python3", "-", stdin=None, input=METADATA)
+        assert process.stdout.strip() == client["instance_id"], process.stderr
 
 
 def test_metadata_are_reached_from_clients_only(lab):
@@ -272,12 +272,12 @@ def test_a_real_login_with_a_token(lab):
     if lab.form == "namespaces":
         python = "python3"
         packages = ["mariadb-client", "python3-botocore"]
-        done = lab.ssh("client1", "sudo", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qy", *packages)
-        assert done.returncode == 0, done.stdout + done.stderr
+        process = lab.ssh("client1", "sudo", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qy", *packages)
+        assert process.returncode == 0, process.stdout + process.stderr
     endpoint = lab.info["databases"][0]["endpoint"]
-    done = lab.ssh("client1", python, "-", endpoint, stdin=None, input=LOGIN)
-    assert done.returncode == 0, done.stderr
-    allowed, denied, without_tls = done.stdout.splitlines()
+    process = lab.ssh("client1", python, "-", endpoint, stdin=None, input=LOGIN)
+    assert process.returncode == 0, process.stderr
+    allowed, denied, without_tls = process.stdout.splitlines()
     assert allowed == "app@%"
     assert denied.startswith("ERROR 1045 (28000): Access denied for user 'report'")
     assert without_tls.startswith("ERROR 1045 (28000): Access denied for user 'app'")
@@ -303,8 +303,8 @@ def test_only_tls_of_the_labs_own_ca(lab):
     )
     endpoint = lab.info["databases"][0]["endpoint"]
     own, web = lab.info["ca_file"], lab.state / "certificates" / "web-ca.pem"
-    done = lab.exec(sys.executable, "-c", script, endpoint, own, web)
-    trusted, foreign = done.stdout.splitlines()
+    process = lab.exec(sys.executable, "-c", script, endpoint, own, web)
+    trusted, foreign = process.stdout.splitlines()
     assert "Access denied" in trusted
     assert "CERTIFICATE_VERIFY_FAILED" in foreign
 
@@ -338,7 +338,7 @@ def cache(lab, tmp_path):
 
 
 def fails_to_start(cache: Path, *isolated) -> tuple[str, str]:
-    """What is said by a lab with this cache that cannot start."""
+    """Return the message of a lab with this cache that cannot start."""
     lab = Lab("namespaces")
     lab.prefix = isolated
     done = lab.lab("up", "--family", "debian", env={**os.environ, "LAB_CACHE": str(cache)})
@@ -435,9 +435,9 @@ def servers(state: Path) -> set[int]:
 @pytest.mark.parametrize("verb", ["up", "down"])
 def test_a_directory_of_somebody_else_is_left_alone(tmp_path, verb):
     (tmp_path / "mine").write_text("mine")
-    done = subprocess.run([LAB, verb, "--state", tmp_path], text=True, capture_output=True, check=False)
-    assert done.returncode == 1
-    assert "is not the state directory of a lab" in done.stderr
+    process = subprocess.run([LAB, verb, "--state", tmp_path], text=True, capture_output=True, check=False)
+    assert process.returncode == 1
+    assert "is not the state directory of a lab" in process.stderr
     assert (tmp_path / "mine").read_text() == "mine"
 
 
@@ -446,14 +446,14 @@ def test_mysql_where_there_is_no_debian_mirror(tmp_path):
     hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /etc/apt && exec "$@"', "sh"]
     if subprocess.run([*hidden, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("This machine allows no mounts.")
-    done = subprocess.run(
+    process = subprocess.run(
         [*hidden, LAB, "up", "--state", tmp_path / "state", "--engine", "mysql"],
         env={**os.environ, "LAB_CACHE": str(tmp_path / "cache")},
         text=True,
         capture_output=True,
         check=False,
     )
-    assert done.returncode == 1
-    assert done.stderr.endswith("no apt source of this machine is a Debian mirror: use --engine mariadb.\n")
-    assert done.stderr.count("\n") == 1
+    assert process.returncode == 1
+    assert process.stderr.endswith("no apt source of this machine is a Debian mirror: use --engine mariadb.\n")
+    assert process.stderr.count("\n") == 1
     assert not (tmp_path / "state").exists()

@@ -47,7 +47,7 @@ def test_the_page_works_as_printed(project):
     assert f"{LAB_UP}\n" in COMMANDS
     # With both engines where the page says that they are to be had.
     engines = " --engine both" if platform.freedesktop_os_release()["ID"] == "debian" else ""
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-euxc", COMMANDS.replace(LAB_UP, LAB_UP + engines)],
         cwd=project,
         env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(project.parent / "installed")},
@@ -57,8 +57,8 @@ def test_the_page_works_as_printed(project):
         text=True,
         check=False,
     )
-    output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
-    assert done.returncode == 0, output
+    output = re.sub(r"\x1b\[[0-9;]*m", "", process.stdout)
+    assert process.returncode == 0, output
     assert set(re.findall(r"default ➜ (\w+): Executed: Successful", output)) == {"converge", "idempotence", "verify"}
     # The roles that ran are those of the archive, not those of the checkout. Molecule breaks long lines.
     roles = re.findall(r"included:\s*(\S+)/roles/", re.sub(r"\n\s*│ {1,3}", "", output))

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the checkout needs of the machine of whoever works on it, which may have a server and a client of its own."""
+"""The setup of a machine, which may have a server and a client of its own."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def setup(tmp_path):
     def run(*there):
         for name in there:
             program(programs / name, "")
-        done = subprocess.run(
+        process = subprocess.run(
             [tools / "setup.sh"], env={"PATH": str(programs)}, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 1
-        return (tmp_path / "asked").read_text().split(), done.stderr
+        assert process.returncode == 1
+        return (tmp_path / "asked").read_text().split(), process.stderr
 
     return run
 
@@ -107,6 +107,6 @@ def test_the_lab_brings_a_mariadb_of_its_own(tmp_path):
     for template in cache.glob("mariadb-[0-9]*"):
         shutil.rmtree(template)
     script = [sys.executable, "-B", "-c", SERVER, CHECKOUT / "tests/lab", cache, tmp_path]
-    done = subprocess.run([*hidden, *script], env=os.environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "['mariadb.sys@localhost', 'root@localhost']"
+    process = subprocess.run([*hidden, *script], env=os.environ, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.stdout.splitlines()[-1] == "['mariadb.sys@localhost', 'root@localhost']"

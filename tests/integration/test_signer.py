@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whose credentials sign on a host, for every source that botocore knows; and services that answer without an end."""
+"""The principal that signs on a host, for every source that botocore knows; and services that answer without an end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token.principal import parse_principal
-from credential_services import ACCOUNT, KEYS, ROLE, serve
+from credential_services import ACCOUNT, KEYS, ROLE, CredentialServices
 
 USER = f"arn:aws:iam::{ACCOUNT}:user/ops"
 SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/{ROLE}/i-0123456789abcdef0"
@@ -50,7 +50,7 @@ SOURCES = {
 
 @pytest.fixture
 def server():
-    with serve(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200))) as server:
+    with CredentialServices(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200))) as server:
         yield server
 
 
@@ -201,7 +201,8 @@ class Endless:
         self.script, self.over, self.finished = script, threading.Event(), False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def _serve(self):
         while True:
@@ -221,6 +222,8 @@ class Endless:
 
     def close(self):
         self.over.set()
+        self.listener.shutdown(socket.SHUT_RDWR)  # ends accept(), which might go on with another socket of this number
+        self.thread.join()
         self.listener.close()
 
 
@@ -265,9 +268,9 @@ def test_a_service_that_never_ends_neither_holds_the_host_nor_fills_its_memory(s
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     own |= {"AWS_EC2_METADATA_SERVICE_ENDPOINT": server.url, "AWS_CONFIG_FILE": os.devnull, "HOME": "/nonexistent"}
     try:
-        done = subprocess.run([sys.executable, "-c", LIMITED], env=own, capture_output=True, text=True, check=True)
+        process = subprocess.run([sys.executable, "-c", LIMITED], env=own, capture_output=True, text=True, check=True)
     finally:
         server.close()
-    error, metadata_error, parent, child = json.loads(done.stdout)
+    error, metadata_error, parent, child = json.loads(process.stdout)
     assert error and metadata_error and not server.finished, "the host waited for all of it"
     assert parent < 200 and child < 500, "MB"

@@ -36,9 +36,9 @@ def frozen(environment, *command):
     own |= {"TZ": "UTC", "AWS_EC2_METADATA_DISABLED": "true", "ANSIBLE_LOCALHOST_WARNING": "false", **environment}
     own |= {"PATH": f"{BIN}{os.pathsep}{own['PATH']}", "AWS_CONFIG_FILE": os.devnull}
     command = ["faketime", "-f", MOMENT, *command]
-    done = subprocess.run(command, env=own, text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    process = subprocess.run(command, env=own, text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 def ansible(environment, module, arguments):

@@ -26,6 +26,7 @@ from aws_side import (
     ADDRESSES,
     ADMIN,
     AWS_DIRECTORY,
+    BUNDLE,
     DOMAIN,
     EC2_TRUST,
     HOSTS,
@@ -164,39 +165,39 @@ def test_token(lab, app, case):
 
 def test_key_states(lab):
     iam = lab.client("iam")
-    who = lab.user("key-states", allow())
-    assert lab.login(boto_token(who))[0] == "ok"
+    credentials = lab.user("key-states", allow())
+    assert lab.login(boto_token(credentials))[0] == "ok"
     for status, expected in (("Inactive", "InvalidCredentials"), ("Active", "ok")):
-        iam.update_access_key(UserName="key-states", AccessKeyId=who.access_key, Status=status)
-        assert lab.login(boto_token(who))[0] == expected
-    iam.delete_access_key(UserName="key-states", AccessKeyId=who.access_key)
-    assert lab.login(boto_token(who))[0] == "InvalidCredentials"
+        iam.update_access_key(UserName="key-states", AccessKeyId=credentials.access_key, Status=status)
+        assert lab.login(boto_token(credentials))[0] == expected
+    iam.delete_access_key(UserName="key-states", AccessKeyId=credentials.access_key)
+    assert lab.login(boto_token(credentials))[0] == "InvalidCredentials"
 
 
 def test_session_tokens(lab, monkeypatch):
     from ministack.services import sts
 
-    who = lab.session(lab.role("sessions", allow()))
+    credentials = lab.session(lab.role("sessions", allow()))
     other = lab.session(f"arn:aws:iam::{ACCOUNT}:role/sessions")
-    reason, entry = lab.login(boto_token(who))
+    reason, entry = lab.login(boto_token(credentials))
     assert (reason, entry["principal"]) == ("ok", f"arn:aws:sts::{ACCOUNT}:assumed-role/sessions/test")
-    for token in (None, other.token, who.token[:-1] + "%"):
-        wrong = Credentials(who.access_key, who.secret_key, token)
+    for token in (None, other.token, credentials.token[:-1] + "%"):
+        wrong = Credentials(credentials.access_key, credentials.secret_key, token)
         assert lab.login(boto_token(wrong))[0] == "InvalidCredentials"
-    assert lab.login(boto_token(who))[0] == "ok"
-    token = boto_token(who)
-    monkeypatch.setitem(sts._sessions[who.access_key], "Expiration", time.time() - 1)
+    assert lab.login(boto_token(credentials))[0] == "ok"
+    token = boto_token(credentials)
+    monkeypatch.setitem(sts._sessions[credentials.access_key], "Expiration", time.time() - 1)
     assert lab.login(token)[0] == "InvalidCredentials"
 
 
 def test_session_of_a_deleted_role(lab):
     iam = lab.client("iam")
-    who = lab.session(lab.role("short-lived", allow()))
+    credentials = lab.session(lab.role("short-lived", allow()))
     iam.delete_role_policy(RoleName="short-lived", PolicyName="p")
     iam.delete_role(RoleName="short-lived")
-    assert lab.login(boto_token(who))[0] == "InvalidCredentials"
+    assert lab.login(boto_token(credentials))[0] == "InvalidCredentials"
     lab.role("short-lived", allow())
-    assert lab.login(boto_token(who))[0] == "InvalidCredentials"
+    assert lab.login(boto_token(credentials))[0] == "InvalidCredentials"
 
 
 # The server, the account, the database
@@ -289,7 +290,9 @@ def test_cluster_takes_tokens_for_the_endpoint_that_was_dialled(lab, app, ledger
 
 def test_cluster_is_authorised_on_its_own_resource_id(lab, ledger):
     ids = [lab.database(name)["DbiResourceId"] for name in ("ledger-1", "ledger-2")]
-    members = lab.user("members", allow([f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{one}/app" for one in ids]))
+    members = lab.user(
+        "members", allow([f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{resource_id}/app" for resource_id in ids])
+    )
     for address, name in LEDGER.items():
         assert lab.login(boto_token(members, name), local=f"{address} 3306")[0] == "ImplicitDeny"
 
@@ -462,15 +465,15 @@ def test_policy(lab, clean_user, case):
 
 def test_group_and_managed_policies(lab):
     iam = lab.client("iam")
-    who = lab.user("member")
+    credentials = lab.user("member")
     iam.create_group(GroupName="readers")
     iam.put_group_policy(GroupName="readers", PolicyName="p", PolicyDocument=document(allow(lab.arn())))
-    assert lab.login(boto_token(who))[0] == "ImplicitDeny"
+    assert lab.login(boto_token(credentials))[0] == "ImplicitDeny"
     iam.add_user_to_group(GroupName="readers", UserName="member")
-    assert lab.login(boto_token(who))[0] == "ok"
+    assert lab.login(boto_token(credentials))[0] == "ok"
     arn = iam.create_policy(PolicyName="no-login", PolicyDocument=document(deny()))["Policy"]["Arn"]
     iam.attach_user_policy(UserName="member", PolicyArn=arn)
-    assert lab.login(boto_token(who))[0] == "Deny"
+    assert lab.login(boto_token(credentials))[0] == "Deny"
 
 
 @pytest.mark.parametrize(
@@ -486,8 +489,8 @@ def test_permissions_boundary(lab, boundary, expected):
     name = "boundary-" + expected
     iam = lab.client("iam")
     arn = iam.create_policy(PolicyName=name, PolicyDocument=document(*boundary))["Policy"]["Arn"]
-    who = lab.user(name, allow(), PermissionsBoundary=arn)
-    assert lab.login(boto_token(who))[0] == expected
+    credentials = lab.user(name, allow(), PermissionsBoundary=arn)
+    assert lab.login(boto_token(credentials))[0] == expected
     role = lab.session(lab.role(name, allow(), PermissionsBoundary=arn))
     assert lab.login(boto_token(role))[0] == expected
 
@@ -534,8 +537,8 @@ def test_session_policy(lab, role_arn, policy, expected):
 def test_condition_on_a_role(lab, role_arn, condition, expected):
     iam = lab.client("iam")
     iam.put_role_policy(RoleName="app-role", PolicyName="p", PolicyDocument=document(allow(**condition)))
-    who = lab.session(role_arn, Tags=[{"Key": "shift", "Value": "night"}])
-    assert lab.login(boto_token(who))[0] == expected
+    credentials = lab.session(role_arn, Tags=[{"Key": "shift", "Value": "night"}])
+    assert lab.login(boto_token(credentials))[0] == expected
     iam.put_role_policy(RoleName="app-role", PolicyName="p", PolicyDocument=document(allow()))
 
 
@@ -601,7 +604,7 @@ def test_only_signed_calls_come_in(lab, method, path):
 
 
 def test_signed_query_string_is_refused(lab):
-    """ministack would allow the action in the query and run the one in the body."""
+    """Ministack would allow the action in the query and run the one in the body."""
     request = AWSRequest(
         "POST",
         lab.url + "/?Action=DescribeDBInstances",
@@ -767,7 +770,7 @@ def test_identifiers_in_other_letters(lab):
 
 def test_certificates(lab):
     (certificate,) = lab.client("rds").describe_certificates()["Certificates"]
-    ca = x509.load_pem_x509_certificate((lab.state / "server.pem").read_bytes())
+    ca = x509.load_pem_x509_certificate((lab.state / BUNDLE).read_bytes())
     assert certificate["Thumbprint"] == ca.fingerprint(hashes.SHA1()).hex()
     assert certificate["ValidTill"] == ca.not_valid_after_utc
 
@@ -870,7 +873,7 @@ def test_the_simulator_judges_the_organization_without_context(lab, simulated):
 
 @pytest.fixture
 def diagnosed(lab):
-    """What the doctor says of the permission of a new role in an instance profile, with these statements."""
+    """Return what the doctor says of the permission of a new role in an instance profile, with these statements."""
     iam = lab.client("iam")
 
     def diagnose(*statements):
@@ -1067,7 +1070,9 @@ def test_instances_are_filtered(lab, profile):
         return instances(ec2.describe_instances(Filters=filters))
 
     def instances(answer):
-        return {one["InstanceId"] for reservation in answer["Reservations"] for one in reservation["Instances"]}
+        return {
+            instance["InstanceId"] for reservation in answer["Reservations"] for instance in reservation["Instances"]
+        }
 
     everything = set(lab.seed["clients"].values())
     assert filtered() == filtered(instance_state_name=["running"]) == everything
@@ -1127,7 +1132,7 @@ def associate(lab, client: str, profile: dict) -> str:
 
 
 def test_credentials_of_the_instance(lab, profile, monkeypatch):
-    """botocore finds them, the API and the verifier know them, and they follow the profile."""
+    """Botocore finds them, the API and the verifier know them, and they follow the profile."""
     associate(lab, "web1", profile("web", allow(lab.arn())))
     port = lab.plan["clients"][0]["imds"]["port"]
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{port}")
@@ -1135,16 +1140,16 @@ def test_credentials_of_the_instance(lab, profile, monkeypatch):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     found = boto3.Session().get_credentials()
     assert found.method == "iam-role"
-    who = Credentials(*found.get_frozen_credentials())
+    credentials = Credentials(*found.get_frozen_credentials())
     session = f"arn:aws:sts::{ACCOUNT}:assumed-role/web/{lab.seed['clients']['web1']}"
-    assert lab.client("sts", who).get_caller_identity()["Arn"] == session
-    reason, entry = lab.login(boto_token(who))
+    assert lab.client("sts", credentials).get_caller_identity()["Arn"] == session
+    reason, entry = lab.login(boto_token(credentials))
     assert (reason, entry["principal"]) == ("ok", session)
-    assert lab.login(boto_token(who, user="report"), user="report")[0] == "ImplicitDeny"
+    assert lab.login(boto_token(credentials, user="report"), user="report")[0] == "ImplicitDeny"
     assert lab.metadata(CREDENTIALS)[1] == "web" and lab.metadata(CREDENTIALS, 1)[0] == 404
     assert json.loads(lab.metadata("/latest/meta-data/iam/info")[1])["InstanceProfileArn"].endswith("/web")
     lab.client("iam").delete_role_policy(RoleName="web", PolicyName="p")
-    assert lab.login(boto_token(who))[0] == "ImplicitDeny"
+    assert lab.login(boto_token(credentials))[0] == "ImplicitDeny"
 
 
 def test_credentials_are_kept_and_renewed(lab, profile, monkeypatch):
@@ -1194,13 +1199,13 @@ def test_trust_policy_must_name_ec2(lab, profile, name, trust):
 
 
 def test_truststore(lab):
-    context = ssl.create_default_context(cafile=str(lab.state / "server.pem"))
+    context = ssl.create_default_context(cafile=str(lab.state / BUNDLE))
     secure = f"https://localhost:{lab.plan['truststore']['port']}/global/"
     plain = f"http://127.0.0.1:{lab.plan['repository']['port']}/global/"
     for base in (secure, plain):
         with urllib.request.urlopen(base + "global-bundle.pem", timeout=5, context=context) as got:
-            assert got.read() == (lab.state / "server.pem").read_bytes()
-        for path in ("", "none.pem", "../../server.key", "%2e%2e/%2e%2e/server.key"):
+            assert got.read() == (lab.state / BUNDLE).read_bytes()
+        for path in ("", "none.pem", "../../server.pem", "%2e%2e/%2e%2e/server.pem"):
             with pytest.raises(urllib.error.HTTPError):
                 urllib.request.urlopen(base + path, timeout=5, context=context)
     with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):

@@ -1,6 +1,6 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether all of a lab answers. Runs inside the lab's network: python tests/lab/answers.py STATE_DIRECTORY."""
+"""Check that all of a lab answers. Runs inside the lab's network: python tests/lab/answers.py STATE_DIRECTORY."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from state import State
 SECONDS = 5
 
 
-def silent(state: State, shape: dict) -> list[str]:
-    """What does not answer, one short sentence each."""
+def find_problems(state: State, shape: dict) -> list[str]:
+    """Return a short sentence for each part that does not answer."""
     checks = [(_api, shape), (_truststore, state)]
     checks += [(_database, state, item, name) for item in shape["databases"] for name in item["addresses"].values()]
     checks += [(_client, state, client) for client in shape["clients"]]
@@ -72,15 +72,15 @@ def _client(state: State, client: dict) -> str | None:
         *("-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={SECONDS}"),
         *("-p", str(client["port"]), f"{client['user']}@{client['host']}", "true"),
     ]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return f"SSH to {client['name']} ({client['host']}:{client['port']}) fails ({done.stderr.strip()})."
+    process = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if process.returncode:
+        return f"SSH to {client['name']} ({client['host']}:{client['port']}) fails ({process.stderr.strip()})."
     return None
 
 
 def main() -> int:
     state = State(Path(sys.argv[1]))
-    problems = silent(state, json.loads(state.shape.read_text()))
+    problems = find_problems(state, json.loads(state.shape.read_text()))
     print(*problems, sep="\n")
     return 1 if problems else 0
 

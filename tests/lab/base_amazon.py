@@ -104,7 +104,7 @@ RECIPE = (1, INSTALLED, PACKAGES, OS_RELEASE, REPOSITORY, SYSTEM_RELEASE, PACKAG
 
 
 def download(packages: Path) -> str:
-    """What mmdebstrap runs for the packages that become rpm packages, a directory for each of those."""
+    """Return the hook of mmdebstrap that downloads a directory of Debian packages for each rpm package."""
     fetch = 'apt-get clean && apt-get install -y --download-only {0} && cp -r "$1/var/cache/apt/archives" "{1}"'
     steps = [fetch.format(package, packages / name) for name, package, _requires in PACKAGES]
     return 'export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; ' + " && ".join(steps)
@@ -135,9 +135,9 @@ def _specify(build: Path, packages: Path, name: str, package: str, requires: str
     """Lay out the files of an rpm package and write its specification."""
     payload = build / name
     payload.mkdir()
-    there = {path.name for path in (packages / requires).glob("*.deb")} if requires else set()
+    required_packages = {path.name for path in (packages / requires).glob("*.deb")} if requires else set()
     for archive in sorted((packages / name).glob("*.deb")):
-        if archive.name not in there:
+        if archive.name not in required_packages:
             run(f"unpack {archive.name}", ["dpkg-deb", "--extract", archive, payload])
     for directory in ("usr/share/doc", "usr/share/man"):
         shutil.rmtree(payload / directory, ignore_errors=True)

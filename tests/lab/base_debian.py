@@ -30,7 +30,7 @@ RECIPE = (1, INSTALLED, INSTALLABLE, mysql_client_package.RECIPE)  # raise the n
 
 
 def download(packages: Path) -> str:
-    """What mmdebstrap runs for the packages of the repository; a release has those of this list that it has."""
+    """Return the hook of mmdebstrap that downloads the packages of the repository, as far as the release has them."""
     patterns = " ".join(f"-e {name}" for name in INSTALLABLE)
     return (
         'export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; '

@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from cached import made_once
+from cached import make_once
 from errors import LabError, run
 
 RECIPE = 2  # raise it when this file makes another tree
@@ -79,7 +79,7 @@ chroot "$@"
 
 @dataclass(frozen=True)
 class BaseTree:
-    """Where the tree of a family is, and its repository, which clients see below the name of the family."""
+    """The tree of a family and its repository, which clients see below the name of the family."""
 
     place: Path
     family: str
@@ -101,30 +101,30 @@ class BaseTree:
         return self.place / "contents"
 
     def describe(self) -> str:
-        """A digest of all files by name, kind, size and time: another one for a tree that has lost or changed some."""
+        """Return a digest of all files by name, kind, size and time: another one if some were lost or changed."""
         digest = hashlib.sha256()
         for top in (self.root, self.repositories):
             for directory, below, files in os.walk(top):
                 below.sort()
                 for name in sorted(files):
                     path = os.path.join(directory, name)
-                    seen = os.lstat(path)
-                    line = (os.path.relpath(path, self.place), seen.st_mode, seen.st_size, seen.st_mtime_ns)
+                    status = os.lstat(path)
+                    line = (os.path.relpath(path, self.place), status.st_mode, status.st_size, status.st_mtime_ns)
                     digest.update(repr(line).encode())
         return digest.hexdigest()
 
     def is_whole(self) -> bool:
         return self.contents.exists() and self.contents.read_text() == self.describe()
 
-    def run(self, what: str, command: list) -> str:
+    def run(self, task: str, command: list) -> str:
         """Run a command in the tree, as in a client that reaches its repository."""
         isolated = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
         script = ["sh", "-c", WITH_REPOSITORY, "sh", REPOSITORY_HOST, self.repositories, REPOSITORY_PORT, self.root]
-        return run(what, [*isolated, *script, *command])
+        return run(task, [*isolated, *script, *command])
 
 
 def prepare(cache: Path, family, say) -> BaseTree:
-    """The tree of this family in the cache, made now if it is not there or not whole."""
+    """Return the tree of this family in the cache; make it if it is not there or not whole."""
     release = machine_release()
     common = (RECIPE, release, INSTALLED, LIBRARIES, DPKG_OPTIONS, SSHD_CONFIG, CONFIGURE, URL)
     recipe = hashlib.sha256(repr((common, family.RECIPE)).encode()).hexdigest()[:12]
@@ -149,7 +149,7 @@ def prepare(cache: Path, family, say) -> BaseTree:
                 f" the apt sources and the Python package index of this machine, and room in {cache}."
             ) from None
 
-    made_once(base.place, make, is_whole)
+    make_once(base.place, make, is_whole)
     return base
 
 
@@ -174,14 +174,14 @@ def machine_release() -> str:
 
 
 def machine_sources(release: str) -> list[Path]:
-    """The machine's own apt sources for its release; those of other vendors do not name it."""
+    """Return the machine's own apt sources for its release; those of other vendors do not name it."""
     apt = Path("/etc/apt")
-    more = [file for file in sorted(apt.glob("sources.list.d/*")) if file.suffix in (".list", ".sources")]
-    files = [apt / "sources.list", *more]
-    found = [file for file in files if file.is_file() and re.search(rf"\b{release}\b", file.read_text())]
-    if not found:
+    parts = [file for file in sorted(apt.glob("sources.list.d/*")) if file.suffix in (".list", ".sources")]
+    files = [apt / "sources.list", *parts]
+    sources = [file for file in files if file.is_file() and re.search(rf"\b{release}\b", file.read_text())]
+    if not sources:
         raise LabError(f"No file in /etc/apt names an apt source for {release}: the lab's clients are made from it.")
-    return found
+    return sources
 
 
 def _make(base: BaseTree, release: str, family) -> None:
@@ -209,7 +209,7 @@ def _make(base: BaseTree, release: str, family) -> None:
 
 
 def _serve_libraries(base: BaseTree) -> None:
-    """A Python package index of the libraries that clients may install with pip."""
+    """Make a Python package index of the libraries that clients may install with pip."""
     ask = "import sys; print('%d.%d' % sys.version_info[:2])"
     version = run("ask the tree for its Python", ["chroot", base.root, "python3", "-c", ask]).strip()
     index = base.repository / "simple"

@@ -1,6 +1,6 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What labs share, and what is made once: by one of them at a time, and whole or not at all."""
+"""Make what labs share, once: by one of them at a time, and whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def made_once(place: Path, make: Callable[[Path], None], is_whole: Callable[[], bool] = lambda: True) -> Path:
-    """A file or directory of the cache. If it is not there, or not whole, it is made now, beside its place."""
+def make_once(place: Path, make: Callable[[Path], None], is_whole: Callable[[], bool] = lambda: True) -> Path:
+    """Return a file or directory of the cache. If it is not there, or not whole, make it now, beside its place."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_name(f".{place.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

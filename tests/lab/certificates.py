@@ -26,14 +26,14 @@ class Authority:
     certificate: x509.Certificate
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
-    def sign(self, host: str, *others: str) -> tuple[bytes, bytes]:
-        """A server certificate for these host names and its key, both PEM."""
+    def sign(self, host: str, *aliases: str) -> tuple[bytes, bytes]:
+        """Return a server certificate for these host names and its key, both PEM."""
         key = rsa.generate_private_key(65537, 2048)
         builder = _builder(_name(host), self.certificate.subject, key.public_key(), 365)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_key_usage(signs_certificates=False), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        names = [x509.DNSName(name) for name in (host, *others)]
+        names = [x509.DNSName(name) for name in (host, *aliases)]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         certificate = builder.add_extension(issuer, critical=False).sign(self.key, hashes.SHA256())
@@ -44,7 +44,7 @@ class Authority:
         return self.certificate.public_bytes(Encoding.PEM)
 
 
-def authority(common_name: str, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> Authority:
+def make_authority(common_name: str, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> Authority:
     name = _name(common_name)
     builder = _builder(name, name, key.public_key(), 40 * 365)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -53,18 +53,18 @@ def authority(common_name: str, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivate
     return Authority(builder.sign(key, digest), key)
 
 
-def rds_authorities(region: str) -> list[Authority]:
-    """The three roots that RDS has in a region. The first one, the default of RDS, signs the lab's servers."""
+def make_rds_authorities(region: str) -> list[Authority]:
+    """Make the three roots that RDS has in a region. The first, the default of RDS, signs the lab's servers."""
     keys = {
         "RSA2048": rsa.generate_private_key(65537, 2048),
         "RSA4096": rsa.generate_private_key(65537, 4096),
         "ECC384": ec.generate_private_key(ec.SECP384R1()),
     }
-    return [authority(f"Amazon RDS {region} Root CA {kind} G1 lab", key) for kind, key in keys.items()]
+    return [make_authority(f"Amazon RDS {region} Root CA {kind} G1 lab", key) for kind, key in keys.items()]
 
 
 def write_truststore(root: Path, region: str, authorities: list[Authority]) -> Path:
-    """The bundles at the paths where Amazon has them. Returns the path of the global PEM bundle."""
+    """Write the bundles at the paths where Amazon has them. Return the path of the global PEM bundle."""
     certificates = [authority.certificate for authority in authorities]
     pem = b"".join(authority.pem for authority in authorities)
     for folder, name in (("global", "global-bundle"), (region, f"{region}-bundle")):

@@ -96,7 +96,7 @@ def main() -> int:
     state = State(arguments.state)
     try:
         if arguments.command == "up":
-            from up import up  # imports much that the other commands do not need
+            from up import up  # noqa: PLC0415 - imports much that the other commands do not need
 
             up(state, {name: getattr(arguments, name) for name in SHAPE})
         elif arguments.command == "exec":

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import mariadb
 import mysql
-from cached import made_once
+import pymysql
+from cached import make_once
 from errors import LabError, program, run
 from processes import die_with_parent
 from state import State, write_secret
@@ -43,40 +44,40 @@ SAMPLE = [
 
 
 def version(command: list[str]) -> str:
-    """The version of the server that this command starts."""
-    printed = run("read the version of the database server", [*command, "--version"])
-    found = re.search(r"Ver (\d+\.\d+\.\d+)", printed)
-    if not found:
-        raise LabError(f"Failed to read the version of the database server: {printed.strip()}")
-    return found[1]
+    """Return the version of the server that this command starts."""
+    output = run("read the version of the database server", [*command, "--version"])
+    match = re.search(r"Ver (\d+\.\d+\.\d+)", output)
+    if not match:
+        raise LabError(f"Failed to read the version of the database server: {output.strip()}")
+    return match[1]
 
 
 def server_user(*directories: Path) -> str:
-    """The unprivileged user of the servers, or root where that user cannot pass the directories above these."""
+    """Return the unprivileged user of the servers, or root where that user cannot pass these directories."""
     try:
         pwd.getpwnam(SERVER_USER)
-        reached = all(
+        may_pass = all(
             subprocess.run(["test", "-x", directory], user=SERVER_USER, check=False).returncode == 0
             for directory in directories
         )
     except KeyError:
-        reached = False
-    return SERVER_USER if reached else "root"
+        may_pass = False
+    return SERVER_USER if may_pass else "root"
 
 
 def compile_plugin(cache: Path) -> Path:
-    """The plugin of this source, from the cache or compiled now."""
+    """Return the plugin of this source, from the cache or compiled now."""
     source = PLUGIN_SOURCE.read_bytes()
     options = ["-shared", "-fPIC", "-O2", "-Wall", "-Wextra"]
 
     def build(place: Path) -> None:
         run("compile the server plugin", [program("cc"), *options, "-o", place, PLUGIN_SOURCE])
 
-    return made_once(cache / f"awsauth-{hashlib.sha256(source).hexdigest()[:12]}.so", build)
+    return make_once(cache / f"awsauth-{hashlib.sha256(source).hexdigest()[:12]}.so", build)
 
 
 def server_of(state: State, shape: dict, item: dict) -> Server:
-    """The server behind a database of the lab."""
+    """Return the server behind a database of the lab."""
     return Server(item["server"], state.database(item["identifier"]), shape["server_user"])
 
 
@@ -97,7 +98,7 @@ class Server:
         return self.place / "general.log"
 
     def prepare(self, data: Path, plugin: Path, certificate: tuple[bytes, bytes]) -> None:
-        """Everything that the server reads, in its own directory and owned by its user."""
+        """Put all that the server reads into its own directory, owned by its user."""
         account = pwd.getpwnam(self.user)
         owner = (account.pw_uid, account.pw_gid)
         self.place.mkdir(mode=0o700)
@@ -141,9 +142,7 @@ class Server:
             )
 
     def set_up(self, master: str, password: str) -> None:
-        """The accounts of RDS and a little data. Raises PyMySQL's OperationalError until the server answers."""
-        import pymysql
-
+        """Make the accounts of RDS and a little data. Raises PyMySQL's OperationalError until the server answers."""
         socket = str(self.socket)
         with pymysql.connect(unix_socket=socket, user="root", autocommit=True) as root, root.cursor() as cursor:
             cursor.execute("SELECT user, host FROM mysql.user")

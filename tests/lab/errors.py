@@ -10,17 +10,20 @@ import subprocess
 
 
 class LabError(Exception):
-    """The message is a whole sentence: what failed, why, what to do."""
+    """An error whose message is a whole sentence: what failed, why, what to do."""
 
 
 def program(name: str) -> str:
-    """The path of a program, also where only root looks; empty if it is not there."""
+    """Return the path of a program, also where only root looks; empty if it is not there."""
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin") or ""
 
 
-def run(what: str, command: list, **options) -> str:
-    """Run a command. Its output, or a LabError with what failed and why: the first error of apt, or the last line."""
-    done = subprocess.run(
+def run(task: str, command: list, **options) -> str:
+    """Run a command and return its output. The task is what it is for: "make the SSH key".
+
+    Raises LabError with the task and the reason, which is the first error of apt, or the last line of the output.
+    """
+    process = subprocess.run(
         [str(word) for word in command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -29,8 +32,8 @@ def run(what: str, command: list, **options) -> str:
         check=False,
         **options,
     )
-    if done.returncode != 0:
-        lines = done.stdout.strip().splitlines() or [f"{command[0]} ended with status {done.returncode}"]
+    if process.returncode != 0:
+        lines = process.stdout.strip().splitlines() or [f"{command[0]} ended with status {process.returncode}"]
         errors = [line[3:] for line in lines if line.startswith("E: ")]
-        raise LabError(f"Failed to {what}: {(errors or lines[-1:])[0]}")
-    return done.stdout
+        raise LabError(f"Failed to {task}: {(errors or lines[-1:])[0]}")
+    return process.stdout

@@ -37,7 +37,7 @@ mount -t overlay overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work 
 
 
 def possible() -> bool:
-    """Whether this machine lets us make networks, mounts and process namespaces."""
+    """Tell whether this machine lets us make networks, mounts and process namespaces."""
     probe = [*UNSHARE, "private", "sh", "-c", PROBE]
     silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.run(probe, check=False, **silent).returncode == 0
@@ -48,7 +48,7 @@ def missing() -> list[str]:
 
 
 def shape(endpoints: int, clients: int) -> dict:
-    """The addresses of this form."""
+    """Return the addresses of this form."""
     if endpoints > 80 or clients > 140:
         raise LabError("The lab has addresses for 80 databases (a cluster counts as four) and 140 clients at most.")
     return {
@@ -62,13 +62,13 @@ def shape(endpoints: int, clients: int) -> dict:
 
 
 def supervisor(command: list[str]) -> list[str]:
-    """The command line that starts the supervisor in namespaces of its own."""
+    """Return the command line that starts the supervisor in namespaces of its own."""
     # With "slave", what the machine mounts later is seen in the lab; what the lab mounts is never seen outside.
     return [*UNSHARE, "slave", "--", *command]
 
 
 def environment(state: State) -> dict[str, str]:
-    """What processes need to find the lab's names: nothing, for the lab has its own /etc/hosts."""
+    """Return the variables with which processes find the lab's names: none, for the lab has its own /etc/hosts."""
     return {}
 
 
@@ -111,11 +111,11 @@ def start_clients(state: State, shape: dict, environment: dict) -> list[tuple[su
 
 
 def _start_client(state: State, base: Path, client: dict, place: Path, environment: dict) -> subprocess.Popen:
-    own = [*UNSHARE, "private", "--uts", "--ipc"]
+    namespaces = [*UNSHARE, "private", "--uts", "--ipc"]
     script = ["sh", CLIENT_SCRIPT, client["name"], f"{client['host']}/{PREFIX}", base, place]
     with state.log(client["name"]).open("ab") as log:
         return subprocess.Popen(
-            [*own, *script],
+            [*namespaces, *script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -125,7 +125,7 @@ def _start_client(state: State, base: Path, client: dict, place: Path, environme
 
 
 def _write_upper(state: State, base: Path, client: dict, hosts: str, upper: Path) -> None:
-    """The files that make a client out of the base tree."""
+    """Write the files that make a client out of the base tree."""
     for directory in ("etc/ssh", "etc/ssl/certs", "usr/local/share/ca-certificates", f"home/{USER}/.ssh"):
         (upper / directory).mkdir(parents=True)
     (upper / "etc/hostname").write_text(f"{client['name']}\n")
@@ -144,10 +144,10 @@ def _write_upper(state: State, base: Path, client: dict, hosts: str, upper: Path
 
 def enter(top: int) -> None:
     """Move this process into the network and the mounts of the lab, and keep the working directory."""
-    here = os.getcwd()
+    directory = os.getcwd()
     libc = ctypes.CDLL(None, use_errno=True)
     for kind in ("net", "mnt"):
         with open(f"/proc/{top}/ns/{kind}", "rb") as namespace:
             if libc.setns(namespace.fileno(), 0) != 0:
                 raise LabError(f"Failed to enter the lab's {kind} namespace: {os.strerror(ctypes.get_errno())}.")
-    os.chdir(here)
+    os.chdir(directory)

@@ -31,11 +31,11 @@ def missing() -> list[str]:
 
 
 def shape(endpoints: int, clients: int) -> dict:
-    """The addresses of this form: the first block of loopback addresses on which nobody listens."""
+    """Return the addresses of this form: the first block of loopback addresses on which nobody listens."""
     if endpoints > 80 or clients > 140:
         raise LabError("The lab has addresses for 80 databases (a cluster counts as four) and 140 clients at most.")
     for block in range(1, 255):
-        found = {
+        addresses = {
             "api": {"host": f"127.77.{block}.1", "port": 4566},
             "truststore": {"host": f"127.77.{block}.2", "port": 443},
             "sts": {"host": f"127.77.{block}.3", "port": 443},
@@ -46,11 +46,13 @@ def shape(endpoints: int, clients: int) -> dict:
                 for index in range(clients)
             ],
         }
-        wanted = [(found[server]["host"], found[server]["port"]) for server in ("api", "truststore", "sts")]
-        wanted += [(address, 3306) for address in found["databases"]]
-        wanted += [(client["host"], port) for client in found["clients"] for port in (client["port"], METADATA_PORT)]
-        if all(_free(*address) for address in wanted):
-            return found
+        listeners = [(addresses[server]["host"], addresses[server]["port"]) for server in ("api", "truststore", "sts")]
+        listeners += [(address, 3306) for address in addresses["databases"]]
+        listeners += [
+            (client["host"], port) for client in addresses["clients"] for port in (client["port"], METADATA_PORT)
+        ]
+        if all(_free(*address) for address in listeners):
+            return addresses
     raise LabError("No block of loopback addresses 127.77.N.0 is free on ports 443, 3306, 4566: free them.")
 
 
@@ -59,12 +61,12 @@ def supervisor(command: list[str]) -> list[str]:
 
 
 def environment(state: State) -> dict[str, str]:
-    """What processes need to find the lab's names."""
+    """Return the variables with which processes find the lab's names."""
     return {"LD_PRELOAD": _wrapper(), "NSS_WRAPPER_HOSTS": str(state.hosts)}
 
 
 def client_variables(state: State, name: str) -> dict:
-    """Inventory variables that keep the files of clients apart, which share one machine."""
+    """Return the inventory variables that keep the files of clients apart, which share one machine."""
     place = state.client(name)
     bundle = str(place / "ssl" / "global-bundle.pem")
     return {
@@ -106,7 +108,7 @@ def start_clients(state: State, shape: dict, environment: dict) -> list[tuple[su
 
 
 def enter(top: int) -> None:
-    """Nothing to enter: the environment is all there is."""
+    """Do nothing: the environment is all that differs."""
 
 
 def _sshd_config(state: State, client: dict) -> str:
@@ -139,8 +141,8 @@ SetEnv {set_env}
 
 
 def _wrapper() -> str:
-    found = sorted(glob.glob("/usr/lib/*/libnss_wrapper.so") + glob.glob("/usr/lib*/libnss_wrapper.so"))
-    return found[0] if found else ""
+    libraries = sorted(glob.glob("/usr/lib/*/libnss_wrapper.so") + glob.glob("/usr/lib*/libnss_wrapper.so"))
+    return libraries[0] if libraries else ""
 
 
 def _free(host: str, port: int) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import base_tree
 import unpacked
-from cached import made_once
+from cached import make_once
 from errors import program, run
 
 PACKAGE = "mariadb-server-core"
@@ -65,7 +65,7 @@ def template(cache: Path, version: str, *options: str) -> Path:
             env=environment,
         )
 
-    return made_once(cache / f"mariadb-{version}", make)
+    return make_once(cache / f"mariadb-{version}", make)
 
 
 def _is_installed() -> bool:
@@ -83,7 +83,7 @@ def _fetched(cache: Path) -> Path:
         for name in UNUSED:
             _write_program(place / "usr/bin" / name, "")
 
-    return made_once(cache / f"mariadb-server-{release}", fetch)
+    return make_once(cache / f"mariadb-server-{release}", fetch)
 
 
 def _launcher(root: Path) -> Path:

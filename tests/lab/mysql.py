@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import unpacked
-from cached import made_once
+from cached import make_once
 from errors import LabError, run
 from unpacked import loader
 
@@ -38,13 +38,13 @@ def master_statements(master: str) -> list[str]:
     ]
 
 
-class NoMirror(LabError):
-    """This machine has nowhere to fetch MySQL from."""
+class NoMirrorError(LabError):
+    """There is no mirror from which this machine can fetch MySQL."""
 
 
 def command(cache: Path) -> list[str]:
-    """The server program, fetched now if the cache does not hold it, with the options that only MySQL has."""
-    root = _fetched(cache)
+    """Return the command of the server with the options that only MySQL has; fetch it if the cache does not hold it."""
+    root = _fetch_packages(cache)
     return [
         *(*loader(root), f"{root}/usr/sbin/mysqld", "--no-defaults"),
         *(f"--basedir={root}/usr", f"--lc-messages-dir={root}/usr/share/mysql"),
@@ -54,23 +54,23 @@ def command(cache: Path) -> list[str]:
 
 
 def template(cache: Path, version: str, *options: str) -> Path:
-    """A data directory as MySQL makes it, root without a password, from the cache or made now."""
+    """Return a data directory as MySQL makes it, root without a password, from the cache or made now."""
 
     def make(place: Path) -> None:
-        where = ["--user=root", f"--datadir={place}", "--initialize-insecure"]
-        run("make the template of MySQL's data directory", [*command(cache), *where, *options])
+        initialize = ["--user=root", f"--datadir={place}", "--initialize-insecure"]
+        run("make the template of MySQL's data directory", [*command(cache), *initialize, *options])
 
-    return made_once(cache / "-".join(["mysql", version, *options]), make)
+    return make_once(cache / "-".join(["mysql", version, *options]), make)
 
 
-def _fetched(cache: Path) -> Path:
-    """The unpacked packages of the server, from the cache or fetched now."""
+def _fetch_packages(cache: Path) -> Path:
+    """Return the unpacked packages of the server, from the cache or fetched now."""
 
     def fetch(place: Path) -> None:
         print(f"Fetching MySQL, once; it is kept in {cache}", flush=True)
         unpack(PACKAGE, place)
 
-    return made_once(cache / "mysql-sid", fetch)
+    return make_once(cache / "mysql-sid", fetch)
 
 
 def unpack(package: str, root: Path) -> None:
@@ -81,10 +81,10 @@ def unpack(package: str, root: Path) -> None:
 def _mirror() -> str:
     apt = Path("/etc/apt")
     for file in (apt / "sources.list", *sorted(apt.glob("sources.list.d/*"))):
-        found = DEBIAN.search(file.read_text()) if file.is_file() else None
-        if found and KEYRING.exists():
-            return found[1]
-    raise NoMirror(
+        match = DEBIAN.search(file.read_text()) if file.is_file() else None
+        if match and KEYRING.exists():
+            return match[1]
+    raise NoMirrorError(
         "The lab's MySQL comes from Debian's unstable release, and no apt source of this machine is a Debian mirror:"
         " use --engine mariadb."
     )

@@ -36,7 +36,7 @@ def add(repository: Path) -> None:
         unpacked, root = Path(place, "unpacked"), Path(place, "root")
         try:
             mysql.unpack("mysql-client-core", unpacked)
-        except mysql.NoMirror:
+        except mysql.NoMirrorError:
             return
         _lay_out(unpacked, root)
         run(f"build the package {PACKAGE}", ["dpkg-deb", "--root-owner-group", "--build", root, repository])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -21,62 +22,48 @@ def die_with_parent() -> None:
 
 
 def identity(pid: int) -> str | None:
-    """Process id and start time: together they are never used twice. Nothing for a process that is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    state, start_time = fields[0], fields[19]
-    return None if state in "ZX" else f"{pid} {start_time}"
+    """Return process id and start time, which together are never used twice; None for a process that has ended."""
+    fields = _stat(pid)
+    return f"{pid} {fields[19]}" if fields and fields[0] not in "ZX" else None
 
 
 def marked(state: Path) -> list[int]:
-    """The processes that carry the mark of this state directory, without the caller and its own parents."""
+    """Return the processes that bear the mark of this state directory, without the caller and those above it."""
     mark = f"\0{MARK}={state}\0".encode()
-    spared = _with_parents(os.getpid())
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) in spared:
-            continue
-        try:
-            environment = (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if mark in b"\0" + environment + b"\0":
-            found.append(int(entry.name))
-    return found
+    callers = _with_parents(os.getpid())
+    pids = []
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            if pid not in callers and mark in b"\0" + Path(f"/proc/{pid}/environ").read_bytes() + b"\0":
+                pids.append(pid)
+    return pids
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes below this one."""
+    """Return all processes below this one."""
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            children.setdefault(_parent(int(entry.name)), []).append(int(entry.name))
-    found, waiting = [], [pid]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        found += below
-        waiting += below
-    return found
+    for child in _pids():
+        children.setdefault(_parent(child), []).append(child)
+    below = list(children.get(pid, []))
+    for child in below:  # which grows
+        below += children.get(child, [])
+    return below
 
 
 def end(pids: list[int], patience: float) -> None:
-    """End these processes: politely, so that they can remove their own files, and after `patience` seconds for good."""
-    known = {pid: identity(pid) for pid in pids}
+    """End processes: politely, so that they can remove their own files, and after `patience` seconds for good."""
+    identities = {pid: identity(pid) for pid in pids}
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in _still(known):
-            try:
+        for pid in _running(identities):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-            except ProcessLookupError:
-                pass
         deadline = time.monotonic() + patience
-        while _still(known) and time.monotonic() < deadline:
+        while _running(identities) and time.monotonic() < deadline:
             time.sleep(0.02)
 
 
-def _still(known: dict[int, str | None]) -> list[int]:
-    return [pid for pid, was in known.items() if was and identity(pid) == was]
+def _running(identities: dict[int, str | None]) -> list[int]:
+    return [pid for pid, before in identities.items() if before and identity(pid) == before]
 
 
 def _with_parents(pid: int) -> set[int]:
@@ -87,8 +74,18 @@ def _with_parents(pid: int) -> set[int]:
     return family
 
 
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
 def _parent(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the state on, the third one of proc(5); none for no such process."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0
+        return []

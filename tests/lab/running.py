@@ -27,10 +27,8 @@ def end_lab(state: State) -> None:
     end_processes(state)
     if state.made_outside.exists():
         for path in state.made_outside.read_text().splitlines():
-            try:
+            with contextlib.suppress(OSError):  # it is not empty where others use it now
                 os.rmdir(path)
-            except OSError:
-                pass  # somebody else uses it now
     state.remove()
 
 
@@ -42,8 +40,8 @@ def end_processes(state: State) -> None:
         os.kill(first, signal.SIGKILL)
     end(below, PATIENCE)
     # What `lab exec` and the clients of the plain form started, and what that starts before it ends.
-    while left := marked(state.root):
-        end(left, PATIENCE)
+    while processes := marked(state.root):
+        end(processes, PATIENCE)
 
 
 def _end_connections(state: State) -> None:
@@ -55,18 +53,18 @@ def _end_connections(state: State) -> None:
 
 
 def top(state: State) -> int | None:
-    """The process id of the running lab."""
+    """Return the process id of the running lab, which all others are below; None if no lab runs."""
     try:
-        noted = state.top.read_text()
-        pid = int(noted.split()[0])
+        record = state.top.read_text()
+        pid = int(record.split()[0])
     except (OSError, IndexError, ValueError):
         return None
-    return pid if identity(pid) == noted else None
+    return pid if identity(pid) == record else None
 
 
 @contextlib.contextmanager
 def lock(state: State) -> Iterator[None]:
-    """One `up` or `down` at a time. The lock is on the directory above the state's, so it leaves no file behind."""
+    """Let one `up` or `down` run at a time. The lock is on the directory above the state's: it leaves no file."""
     descriptor = os.open(state.root.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -25,7 +25,7 @@ class State:
 
     @property
     def shape(self) -> Path:
-        """What `lab up` decided, before anything runs."""
+        """The decisions of `lab up`, before anything runs."""
         return self.root / "shape.json"
 
     @property
@@ -106,7 +106,7 @@ class State:
 
     @property
     def repository(self) -> Path:
-        """What clients can install, a directory for each family."""
+        """The packages that clients can install, a directory for each family."""
         return self.root / "repository"
 
     def log(self, name: str) -> Path:

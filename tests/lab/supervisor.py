@@ -1,6 +1,6 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts all of a lab and waits: python tests/lab/supervisor.py STATE_DIRECTORY. Its end is the end of the lab.
+"""Start all of a lab and wait: python tests/lab/supervisor.py STATE_DIRECTORY. Its end is the end of the lab.
 
 A lab is whole or it is not there: when one of the servers or clients ends, so does the supervisor.
 """
@@ -100,20 +100,24 @@ class Supervisor:
             "truststore": {**self.shape["truststore"], **web, "root": str(self.state.truststore)},
             "sts": {**self.shape["sts"], **web},
             "repository": {**repository, "root": str(self.state.repository)} if repository else None,
-            "clients": [{"name": client["name"], "imds": where} for client, where in zip(self.shape["clients"], imds)],
+            "clients": [
+                {"name": client["name"], "imds": address} for client, address in zip(self.shape["clients"], imds)
+            ],
         }
 
     def _set_up(self, item: dict) -> None:
         server = database.server_of(self.state, self.shape, item)
 
-        def done() -> bool:
+        def is_set_up() -> bool:
             try:
                 server.set_up(item["master_username"], item["master_password"])
             except pymysql.err.OperationalError:
                 return False
             return True
 
-        self._until(done, f"Database {item['identifier']} does not start, see {self.state.log(item['identifier'])}")
+        self._until(
+            is_set_up, f"Database {item['identifier']} does not start, see {self.state.log(item['identifier'])}"
+        )
 
     def _until(self, condition, problem: str) -> None:
         while not condition():
@@ -126,7 +130,7 @@ class Supervisor:
 
     def _until_all_answers(self) -> None:
         while True:
-            problems = answers.silent(self.state, self.shape)
+            problems = answers.find_problems(self.state, self.shape)
             if not problems:
                 return
             if time.monotonic() > self.deadline:

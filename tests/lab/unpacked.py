@@ -48,9 +48,9 @@ def unpack(package: str, root: Path, sources: dict[str, str]) -> None:
 
 
 def loader(root: Path) -> list[str]:
-    """What runs a program of the unpacked packages with their own libraries."""
-    found = next((path for path in root.glob("**/ld-linux-*.so.*") if not path.is_symlink()), None)
-    if not found:
+    """Return the command that runs a program of the unpacked packages with their own libraries."""
+    program_loader = next((path for path in root.glob("**/ld-linux-*.so.*") if not path.is_symlink()), None)
+    if not program_loader:
         raise LabError(f"The packages in {root} have no program loader; remove that directory to fetch them again.")
     libraries = [str(path) for top in ("lib", "usr/lib") for path in sorted((root / top).glob("*-linux-gnu"))]
-    return [str(found), "--library-path", ":".join(libraries)]
+    return [str(program_loader), "--library-path", ":".join(libraries)]

@@ -42,7 +42,7 @@ NEEDED = {
     "ssh-keygen": "openssh-client",
     "unshare": "util-linux",
 }
-HERE = Path(__file__).parent
+DIRECTORY = Path(__file__).parent
 FAMILIES = {family.NAME: family for family in (base_debian, base_amazon)}
 
 
@@ -50,46 +50,48 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def up(state: State, wanted: dict) -> None:
+def up(state: State, size: dict) -> None:
     began = time.monotonic()
     os.umask(0o022)
     state.root.parent.mkdir(parents=True, exist_ok=True)
     with lock(state):
-        if _running(state, wanted):
+        if _running(state, size):
             word = "was up already"
         else:
             end_lab(state)
-            _start(state, wanted)
+            _start(state, size)
             word = "is up"
     _report(state, word, time.monotonic() - began)
 
 
-def _running(state: State, wanted: dict) -> bool:
-    """Whether a lab of this shape is there and answers."""
+def _running(state: State, size: dict) -> bool:
+    """Tell whether a lab of this size is there and answers."""
     if not top(state) or not state.lab.exists():
         return False
-    if json.loads(state.shape.read_text())["wanted"] != wanted:
+    if json.loads(state.shape.read_text())["size"] != size:
         return False
-    check = [HERE / "lab", "exec", "--state", state.root, "--", sys.executable, "-B"]
-    done = subprocess.run([*check, HERE / "answers.py", state.root], stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        say(f"The lab is made again, because it does not answer. {done.stdout.strip()}")
-    return done.returncode == 0
+    check = [DIRECTORY / "lab", "exec", "--state", state.root, "--", sys.executable, "-B"]
+    process = subprocess.run(
+        [*check, DIRECTORY / "answers.py", state.root], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if process.returncode:
+        say(f"The lab is made again, because it does not answer. {process.stdout.strip()}")
+    return process.returncode == 0
 
 
-def _start(state: State, wanted: dict) -> None:
+def _start(state: State, size: dict) -> None:
     hosts = _form()
-    _check_machine(state, hosts, wanted)
+    _check_machine(state, hosts, size)
     cache = Path(os.environ.get("LAB_CACHE") or CHECKOUT / ".cache" / "lab").absolute()
     plugin = database.compile_plugin(cache)
-    servers = {engine: _server(cache, engine) for engine in ENGINES[wanted["engine"]]}
+    servers = {engine: _server(cache, engine) for engine in ENGINES[size["engine"]]}
     bases = {}
     if hosts is hosts_namespaces:
-        families = list(FAMILIES) if wanted["family"] == "both" else [wanted["family"]]
-        bases = {name: base_tree.prepare(cache, FAMILIES[name], say) for name in families[: wanted["clients"]]}
+        families = list(FAMILIES) if size["family"] == "both" else [size["family"]]
+        bases = {name: base_tree.prepare(cache, FAMILIES[name], say) for name in families[: size["clients"]]}
     state.make()
     user = database.server_user(state.root, cache)
-    shape = {**_shape(state, hosts, wanted, servers, bases), "server_user": user, "servers": servers}
+    shape = {**_shape(state, hosts, size, servers, bases), "server_user": user, "servers": servers}
     write_json(state.shape, shape)
     _write_hosts(state, shape)
     _write_keys(state, shape)
@@ -102,7 +104,7 @@ def _start(state: State, wanted: dict) -> None:
 
 
 def _server(cache: Path, engine: str) -> dict:
-    """How to start this engine's server."""
+    """Return the command and the version of this engine's server, and the template of its data directory."""
     command = database.ENGINES[engine].command(cache)
     version = database.version(command)
     template = database.ENGINES[engine].template(cache, version)
@@ -117,16 +119,16 @@ def _form():
     return hosts_namespaces if hosts_namespaces.possible() else hosts_plain
 
 
-def _check_machine(state: State, hosts, wanted: dict) -> None:
+def _check_machine(state: State, hosts, size: dict) -> None:
     needed = {**NEEDED, **hosts.NEEDED}
     absent = {name: package for name, package in needed.items() if not program(name)}
     packages = sorted({*absent.values(), *hosts.missing()})
     if packages:
-        what = ", ".join(sorted(absent) or packages)
-        raise LabError(f"The lab needs {what}, which is missing here: apt-get install {' '.join(packages)}.")
+        programs = ", ".join(sorted(absent) or packages)
+        raise LabError(f"The lab needs {programs}, which is missing here: apt-get install {' '.join(packages)}.")
     if set(str(state.root)) & set(':,"\\ \t\n'):
         raise LabError(f"The path {state.root} holds a character that mount or sshd do not take: use another --state.")
-    names = [*map(_identifier, range(wanted["databases"])), *map(_cluster_identifier, range(wanted["clusters"]))]
+    names = [*map(_identifier, range(size["databases"])), *map(_cluster_identifier, range(size["clusters"]))]
     longest = state.database(max(names, key=len)) / "mysqld.sock"
     # Ansible adds about 30 characters to the directory of its connections' sockets.
     excess = max(len(str(longest)), len(str(state.control)) + 30, len(str(state.verifier))) - SOCKET_PATH_LIMIT
@@ -142,13 +144,13 @@ def _cluster_identifier(index: int) -> str:
     return f"cluster{index + 1}" if index else "sales"
 
 
-def _shape(state: State, hosts, wanted: dict, servers: dict, bases: dict) -> dict:
-    addresses = hosts.shape(wanted["databases"] + wanted["clusters"] * ENDPOINTS_OF_A_CLUSTER, wanted["clients"])
+def _shape(state: State, hosts, size: dict, servers: dict, bases: dict) -> dict:
+    addresses = hosts.shape(size["databases"] + size["clusters"] * ENDPOINTS_OF_A_CLUSTER, size["clients"])
     free = iter(addresses["databases"])
-    databases = [_instance(state, index, servers, free) for index in range(wanted["databases"])]
-    databases += [_cluster(state, index, servers, free) for index in range(wanted["clusters"])]
+    databases = [_instance(state, index, servers, free) for index in range(size["databases"])]
+    databases += [_cluster(state, index, servers, free) for index in range(size["clusters"])]
     return {
-        "wanted": wanted,
+        "size": size,
         "form": hosts.NAME,
         "bases": {name: {"root": str(base.root), "repository": str(base.repository)} for name, base in bases.items()},
         "region": REGION,
@@ -218,7 +220,7 @@ def _endpoint(identifier: str, kind: str = "") -> str:
 
 
 def _database(state: State, identifier: str, server: str) -> dict:
-    """What instances and clusters have in common; "server" is the real one behind it."""
+    """Return the fields that instances and clusters have in common; "server" is the real one behind it."""
     return {
         "identifier": identifier,
         "server": server,
@@ -240,15 +242,15 @@ def _write_hosts(state: State, shape: dict) -> None:
 def _write_keys(state: State, shape: dict) -> None:
     make_key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f"]
     run("make the SSH key", [*make_key, state.key])
-    known = []
+    known_hosts = []
     for client in shape["clients"]:
         place = state.client(client["name"])
         place.mkdir(mode=0o700)
         run(f"make the host key of {client['name']}", [*make_key, place / "host_key"])
         public = " ".join((place / "host_key.pub").read_text().split()[:2])
         host = client["host"] if client["port"] == 22 else f"[{client['host']}]:{client['port']}"
-        known.append(f"{host} {public}\n")
-    state.known_hosts.write_text("".join(known))
+        known_hosts.append(f"{host} {public}\n")
+    state.known_hosts.write_text("".join(known_hosts))
 
 
 def _write_certificates(state: State, shape: dict) -> certificates.Authority:
@@ -256,9 +258,9 @@ def _write_certificates(state: State, shape: dict) -> certificates.Authority:
 
     Returns the authority for the database servers.
     """
-    authorities = certificates.rds_authorities(REGION)
+    authorities = certificates.make_rds_authorities(REGION)
     certificates.write_truststore(state.truststore, REGION, authorities)
-    web = certificates.authority("Lab Web CA", certificates.rsa.generate_private_key(65537, 2048))
+    web = certificates.make_authority("Lab Web CA", certificates.rsa.generate_private_key(65537, 2048))
     certificate, key = web.sign(certificates.TRUSTSTORE, certificates.STS.format(region=REGION))
     write_secret(state.certificates / "web.pem", certificate)
     write_secret(state.certificates / "web.key", key)
@@ -269,7 +271,7 @@ def _write_certificates(state: State, shape: dict) -> certificates.Authority:
 
 
 def _start_supervisor(state: State, hosts) -> None:
-    command = hosts.supervisor([sys.executable, "-B", str(HERE / "supervisor.py"), str(state.root)])
+    command = hosts.supervisor([sys.executable, "-B", str(DIRECTORY / "supervisor.py"), str(state.root)])
     with state.log("supervisor").open("ab") as log:
         process = subprocess.Popen(
             command,

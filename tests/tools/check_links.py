@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""check_links.py DIRECTORY: fails if a link between the HTML pages there, or to a place in one, leads nowhere."""
+"""check_links.py DIRECTORY: fail if a link between the HTML pages there, or to a place in one, leads nowhere."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ def dead_links(directory: Path):
             if parts.scheme or parts.netloc:
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if not target.exists():
-                yield f"{path.relative_to(directory)}: {link}"
-            elif target in pages and parts.fragment and unquote(parts.fragment) not in pages[target].places:
+            place = unquote(parts.fragment)
+            if not target.exists() or (target in pages and place and place not in pages[target].places):
                 yield f"{path.relative_to(directory)}: {link}"
 
 

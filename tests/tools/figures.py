@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""figures.py: prints the figures of the code with their limits, and fails if one is over its limit.
+"""Print the figures of the code with their limits, and fail if one is over its limit.
 
 Run it at the top of the checkout, with the Python of C(.venv), whose ruff and mypy it asks.
 """
@@ -46,9 +46,7 @@ def bound_names(tree: ast.AST) -> Iterator[str]:
             yield node.id
         elif isinstance(node, ast.arg):
             yield node.arg
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            yield node.name
-        elif isinstance(node, ast.ExceptHandler) and node.name:
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)) and node.name:
             yield node.name
 
 
@@ -78,8 +76,8 @@ def output_of(program: str, *arguments: str) -> list[str] | None:
     path = Path(sys.executable).parent / program
     if not path.exists():
         return None
-    done = subprocess.run([path, *arguments], text=True, capture_output=True, check=False)
-    return (done.stdout + done.stderr).splitlines()
+    process = subprocess.run([path, *arguments], text=True, capture_output=True, check=False)
+    return (process.stdout + process.stderr).splitlines()
 
 
 def type_errors() -> tuple[float, str]:

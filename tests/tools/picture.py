@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Draws the end of the demo as an SVG: takes what tests/tools/demo prints, and prints the picture."""
+"""Draw the end of the demo as an SVG: take what tests/tools/demo prints, and print the picture."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Written by make picture.
   <rect width="100%" height="100%" rx="8"/>
 """
 SENTENCE = re.compile(r"\d+ of \d+ logins were tried, and all are proven: [^.]+\.")
-GOOD = re.compile(rf"((?<=  )yes$|^{SENTENCE.pattern})")
+PROOF = re.compile(rf"((?<=  )yes$|^{SENTENCE.pattern})")
 
 
 def proof(output: str) -> list[str]:
-    """The table and the sentence below it, without the frame that Ansible puts around them."""
+    """Return the table and the sentence below it, without the frame that Ansible puts around them."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", output)
     table = re.search(r"^ *- (client +database .*)\n((?: *- .*\n)+)", text, re.M)
     sentence = SENTENCE.search(text)
@@ -43,7 +43,7 @@ def proof(output: str) -> list[str]:
 def draw(lines: list[str]) -> str:
     parts = [HEAD.format(width=max(map(len, lines)) * CHAR + 2 * EDGE, height=len(lines) * LINE + 2 * EDGE)]
     for number, line in enumerate(lines, 1):
-        text = GOOD.sub(r'<tspan class="good">\1</tspan>', escape(line))
+        text = PROOF.sub(r'<tspan class="good">\1</tspan>', escape(line))
         parts.append(f'  <text x="{EDGE}" y="{EDGE + number * LINE - 5}">{text}</text>\n')
     return "".join([*parts, "</svg>\n"])
 

@@ -63,7 +63,7 @@ def keys(data) -> set[str]:
 
 
 def values(data, key: str):
-    """What stands below this key, wherever it is."""
+    """Yield what stands below this key, wherever it is."""
     for one in data if isinstance(data, list) else data.values() if isinstance(data, dict) else ():
         yield from values(one, key)
     if isinstance(data, dict) and key in data:
@@ -124,7 +124,7 @@ class Source:
         return {piece.name} if hasattr(piece, "name") else set()
 
     def set_for(self, *names: str) -> set[str]:
-        """What is set where one of the names is mentioned, in what uses that, and in what all of them use."""
+        """Return what is set where one of the names is mentioned, in what uses that, and in what all of them use."""
         places = [piece for piece in self.pieces if {*names} & (self.strings[id(piece)] | self.names[id(piece)])]
         while True:
             defined = set().union(*map(self.defines, places))
@@ -189,8 +189,8 @@ def test_options_of_filters(name):
     positional = [one for one in re.split(r",\s*", documented.get("positional", "")) if one]
     exercised = set()
     for text in [*TEMPLATES, *(path.read_text() for path in (ROOT / "roles").rglob("*.yml"))]:  # tests run every role
-        for found in re.finditer(rf"dbops\.rds_iam\.{name}\b", text):
-            arguments = arguments_at(text, found.end())
+        for match in re.finditer(rf"dbops\.rds_iam\.{name}\b", text):
+            arguments = arguments_at(text, match.end())
             exercised |= {"_input", *positional[: len(arguments)]}
     assert set(documented["options"]) - exercised == set()
 

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What holds for the files of the checkout as a whole."""
+"""Rules for the files of the checkout as a whole."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_packages_import_each_other_as_drawn():
 
 
 def code_lines(path: Path) -> int:
-    """How many lines have code, which is neither a comment nor documentation."""
+    """Count the lines of code, without comments and documentation."""
     documentation = {
         line
         for node in ast.walk(ast.parse(path.read_text()))

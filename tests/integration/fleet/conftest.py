@@ -35,7 +35,7 @@ class Fleet(Lab):
         return run
 
     def logins(self) -> int:
-        """How many there are: one as app for each client, and one as report for the role of all of them."""
+        """Count the logins of each database: one as app for each client, one as report for the role of all of them."""
         return (len(self.clients) + 1) * len(self.databases)
 
     def nothing_to_do(self) -> None:
@@ -49,9 +49,11 @@ class Fleet(Lab):
     def profiles(self) -> dict[str, str]:
         """The instance profile of each client that has one."""
         names = {client["instance_id"]: name for name, client in self.clients.items()}
-        found = [one for one in self.associations(*self.clients) if one["State"] == "associated"]
-        profiles = {names[one["InstanceId"]]: one["IamInstanceProfile"]["Arn"].rpartition("/")[2] for one in found}
-        assert len(profiles) == len(found)
+        associations = [item for item in self.associations(*self.clients) if item["State"] == "associated"]
+        profiles = {
+            names[item["InstanceId"]]: item["IamInstanceProfile"]["Arn"].rpartition("/")[2] for item in associations
+        }
+        assert len(profiles) == len(associations)
         return profiles
 
     def inventory(self, path: Path) -> dict:
@@ -59,10 +61,10 @@ class Fleet(Lab):
         return json.loads(subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout)
 
     def root(self, client: str, command: str) -> str:
-        """What a command of root prints on a client."""
-        done = self.ssh(client, f"{self.sudo}sh -c {self.quote(command)}")
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        """Return what a command of root prints on a client."""
+        process = self.ssh(client, f"{self.sudo}sh -c {self.quote(command)}")
+        assert process.returncode == 0, process.stderr
+        return process.stdout
 
 
 def pytest_exception_interact(node) -> None:

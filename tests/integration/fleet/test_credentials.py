@@ -31,15 +31,15 @@ def credentials(fleet, proven):
     """Those that the first client has at this moment."""
 
     def credentials() -> Credentials:
-        done = fleet.ssh("client1", f"{fleet.sudo}python3 -c {shlex.quote(FETCH)}")
-        assert done.returncode == 0, done.stderr
-        return Credentials(*json.loads(done.stdout))
+        process = fleet.ssh("client1", f"{fleet.sudo}python3 -c {shlex.quote(FETCH)}")
+        assert process.returncode == 0, process.stderr
+        return Credentials(*json.loads(process.stdout))
 
     return credentials
 
 
 def logs_in(fleet, credentials) -> bool:
-    """Whether a token of these credentials is good for a login."""
+    """Tell whether a token of these credentials is good for a login."""
     database = fleet.databases["orders"]
     context = ssl.create_default_context(cafile=fleet.info["ca_file"])
     host, port = database["endpoint"], database["port"]
@@ -53,15 +53,15 @@ def logs_in(fleet, credentials) -> bool:
 
 
 def refusal(fleet) -> str:
-    """What the lab says of the last login that it refused."""
+    """Return the reason of the last login that the lab refused."""
     decisions = [json.loads(line) for line in (fleet.state / "verifier.jsonl").read_text().splitlines()]
     return next(one["reason"] for one in reversed(decisions) if one["outcome"] == "refused")
 
 
 def check_the_client_logs_in(fleet) -> None:
     database = fleet.databases["orders"]
-    done = fleet.ssh("client1", f"{fleet.sudo}{fleet.wrapper('client1')} orders -NBe 'SELECT CURRENT_USER()'")
-    assert done.stdout == "app@%\n", done.stderr
+    process = fleet.ssh("client1", f"{fleet.sudo}{fleet.wrapper('client1')} orders -NBe 'SELECT CURRENT_USER()'")
+    assert process.stdout == "app@%\n", process.stderr
     logins = [{"endpoint": database["endpoint"], "port": database["port"], "user": "app"}]
     arguments = {"logins": logins, "ca_file": fleet.bundle("client1")}
     assert fleet.result("client1", "rds_iam_ping", arguments)["logins"][0]["as_expected"]

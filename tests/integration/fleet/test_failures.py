@@ -11,10 +11,7 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "site"))
 
 from driver import ROOT
 from faults import Fault, Proxy
@@ -27,18 +24,18 @@ NOT_FOUND = 400, "InvalidInstanceID.NotFound", "The instance does not exist."
 
 
 def reasons(run) -> dict[tuple[str, str, str], str]:
-    """Why each login (client, database, user) is not proven, as the last sentence says; the table says the same."""
+    """Return the reason why each login (client, database, user) is not proven, from the last sentence and the table."""
     assert run.status != 0
-    found = re.search(
+    match = re.search(
         r'"msg": "\d+ of \d+ logins were tried.* (\d+) of \d+ logins (?:is|are) not proven: (.*)\."', run.output
     )
-    assert found, run.output
+    assert match, run.output
     reasons = {}
-    for clause in re.split(r"; (?=\w+ to \w+ as )", found[2]):
+    for clause in re.split(r"; (?=\w+ to \w+ as )", match[2]):
         logins, _colon, reason = clause.partition(": ")
         for login in re.findall(r"(\w+) to (\w+) as (\w+)", logins):
             reasons[login] = reason
-    assert len(reasons) == int(found[1])
+    assert len(reasons) == int(match[1])
     assert set(reasons) == set(re.findall(r"(\w+) +(\w+) +(\w+) .*NOT PROVEN", run.output))
     return reasons
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 from driver import ROOT
 
@@ -24,7 +25,7 @@ def tag(fleet) -> None:
 def test_dynamic_inventory(fleet, proven, tmp_path):
     tag(fleet)
     # What differs in the lab: its role, the vault, and how hosts are reached, whose addresses in EC2 are not theirs.
-    groups = json.loads(open(fleet.info["inventory"]).read())["all"]["children"]
+    groups = json.loads(Path(fleet.info["inventory"]).read_text())["all"]["children"]
     passwords = {
         name: variables["db_users_login_password"]
         for name, variables in groups["rds_databases"]["hosts"].items()

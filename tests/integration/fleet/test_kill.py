@@ -44,7 +44,7 @@ def run_and_kill(playbook: str, task: int, pause: float) -> None:
 
 
 def files(fleet) -> dict[str, list[str]]:
-    """What is where the roles write, on each client."""
+    """Return the files where the roles write, on each client."""
     found = {}
     for client in fleet.clients:
         places = [os.path.dirname(path) for path in (fleet.bundle(client), fleet.wrapper(client))]

@@ -60,7 +60,7 @@ def test_private_data_directory(fleet, proven, private):
 
 
 def built(definition: Path, place: Path) -> str:
-    """What ansible-builder makes of a definition."""
+    """Return the Containerfile that ansible-builder makes of a definition."""
     run("ansible-builder", "create", "--file", definition, "--context", place, "--output-filename", "Containerfile")
     return (place / "Containerfile").read_text()
 

@@ -24,7 +24,7 @@ def test_calls_do_not_grow_with_clients(fleet, proven):
 
 
 def test_strategy_free(fleet, proven):
-    """What is done once for all hosts is done once, and nothing warns that it is not."""
+    """Each step for all hosts is done once, and nothing warns that it is not."""
     with fleet.calls() as nothing:
         fleet.good("site.yml", "--tags", "step6")
     fleet.detach(*fleet.clients)

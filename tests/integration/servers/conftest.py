@@ -10,13 +10,15 @@ import json
 import re
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from unittest import mock
 
+import certificates
+import database
+import mysql
 import pymysql
 import pytest
 from ansible.module_utils.basic import AnsibleModule
@@ -24,15 +26,9 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.dbops.rds_iam.plugins.modules import rds_iam_db_user
 from cryptography.hazmat.primitives.asymmetric import rsa
 from driver import free_port
+from processes import end
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(CHECKOUT / "tests/lab"))
-
-import certificates  # noqa: E402
-import database  # noqa: E402
-import mysql  # noqa: E402
-from processes import end  # noqa: E402
-
 CACHE = CHECKOUT / ".cache/lab"
 NAME = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
 MASTER, PASSWORD = "admin", "the-master-password"
@@ -93,12 +89,13 @@ class Server:
         log = self.place / "general.log"
         before = log.stat().st_size
         output, warned = io.StringIO(), []
-        with patch_module_args({**defaults, **options, "users": users}), contextlib.redirect_stdout(output):
-            with (
-                pytest.raises(SystemExit),
-                mock.patch.object(AnsibleModule, "warn", lambda _self, text: warned.append(text)),
-            ):
-                rds_iam_db_user.main()
+        with (
+            patch_module_args({**defaults, **options, "users": users}),
+            contextlib.redirect_stdout(output),
+            pytest.raises(SystemExit),
+            mock.patch.object(AnsibleModule, "warn", lambda _self, text: warned.append(text)),
+        ):
+            rds_iam_db_user.main()
         result = {**json.loads(output.getvalue()), "warned": " ".join(warned)}
         assert result.get("failed", False) == fails, result.get("msg")
         assert PASSWORD not in json.dumps({**result, "invocation": None})
@@ -119,8 +116,8 @@ class Server:
         if (name, host) not in self.accounts():
             return None
         [(text,)] = self.sql(f"SHOW CREATE USER {quote(name)}@{quote(host)}")
-        found = re.search(r"IDENTIFIED (?:WITH|VIA) '?(\w+)'?(?: (?:AS|USING) '([^']*)')?(?: REQUIRE (\w+))?", text)
-        return found[1], found[2], found[3] or "NONE", "ACCOUNT LOCK" in text
+        match = re.search(r"IDENTIFIED (?:WITH|VIA) '?(\w+)'?(?: (?:AS|USING) '([^']*)')?(?: REQUIRE (\w+))?", text)
+        return match[1], match[2], match[3] or "NONE", "ACCOUNT LOCK" in text
 
     def accounts(self) -> set[tuple[str, str]]:
         return set(self.sql("SELECT user, host FROM mysql.user"))
@@ -133,9 +130,11 @@ class Server:
     def grants(self, name: str, host: str = "%") -> set[str]:
         """SHOW GRANTS, without what only says that the account exists, who made it, and how it logs in."""
         rows = self.sql(f"SHOW GRANTS FOR {quote(name)}@{quote(host)}")
-        who = " TO " + "@".join("`" + part.replace("`", "``") + "`" for part in (name, host))
-        shown = {re.sub(r" (IDENTIFIED (VIA|BY)|REQUIRE) .*?(?=$| WITH)", "", row[0].replace(who, "")) for row in rows}
-        return shown - {"GRANT USAGE ON *.*", MARK}
+        grantee = " TO " + "@".join("`" + part.replace("`", "``") + "`" for part in (name, host))
+        grants = {
+            re.sub(r" (IDENTIFIED (VIA|BY)|REQUIRE) .*?(?=$| WITH)", "", row[0].replace(grantee, "")) for row in rows
+        }
+        return grants - {"GRANT USAGE ON *.*", MARK}
 
     def comparable(self, name: str) -> set[tuple]:
         """The same without the order of privileges and columns, which depends on when each was granted."""
@@ -145,7 +144,7 @@ class Server:
         }
 
     def by_hand(self, privileges: dict) -> set[tuple]:
-        """What SHOW GRANTS says of a new user that root gives these privileges to."""
+        """Return what SHOW GRANTS says of a new user to whom root gives these privileges."""
         statements = ["DROP USER IF EXISTS twin@'%'", "CREATE USER twin@'%'"]
         for level, names in privileges.items():
             on = ".".join(part if part == "*" else f"`{part}`" for part in level.split("."))
@@ -160,7 +159,7 @@ class Server:
 
 
 def _sorted_columns(grant: str) -> str:
-    return re.sub(r"\(([^)]*)\)", lambda found: f"({', '.join(sorted(found[1].split(', ')))})", grant)
+    return re.sub(r"\(([^)]*)\)", lambda match: f"({', '.join(sorted(match[1].split(', ')))})", grant)
 
 
 def quote(text: str) -> str:
@@ -180,9 +179,9 @@ def addresses() -> list[str]:
 def running(engine: str, place: Path, *options: str):
     try:
         command = database.ENGINES[engine].command(CACHE)
-    except mysql.NoMirror as exc:
+    except mysql.NoMirrorError as exc:
         pytest.skip(str(exc))
-    authority = certificates.authority("Root of the tests", rsa.generate_private_key(65537, 2048))
+    authority = certificates.make_authority("Root of the tests", rsa.generate_private_key(65537, 2048))
     real = database.Server(engine, place, "root")
     data = database.ENGINES[engine].template(CACHE, database.version(command), *options)
     real.prepare(data, database.compile_plugin(CACHE), authority.sign(NAME))
@@ -219,7 +218,7 @@ def shared_server(request, tmp_path_factory):
 
 @pytest.fixture
 def start_server():
-    """What starts a server with options of its own, for as long as a with statement lasts."""
+    """Start a server with options of its own, for as long as a with statement lasts."""
     return running
 
 
@@ -240,7 +239,7 @@ def new_server(request, tmp_path):
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def address(request):
-    """Where the server listens, too."""
+    """An address on which the server listens, too."""
     if request.param not in addresses():
         pytest.skip("This machine has no IPv6.")
     return request.param

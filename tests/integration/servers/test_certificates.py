@@ -22,8 +22,8 @@ PROXY = "orders.proxy-cabcdefghijk.eu-west-1.rds.amazonaws.com"
 def amazon(server, tmp_path):
     """The server shows the certificate of a proxy; the file of the root that issued it."""
     file, files = tmp_path / "amazon.pem", [server.place / "server.pem", server.place / "server.key"]
-    before = [one.read_bytes() for one in files]
-    root = certificates.authority("Amazon Root CA 1", rsa.generate_private_key(65537, 2048))
+    before = [file.read_bytes() for file in files]
+    root = certificates.make_authority("Amazon Root CA 1", rsa.generate_private_key(65537, 2048))
 
     file.write_bytes(root.pem)
 
@@ -48,7 +48,7 @@ def ping(monkeypatch, **options):
 
 
 def test_a_proxy_is_verified_with_the_file_for_it(server, amazon, monkeypatch):
-    """That the server refuses the login, which it does here, says that it was verified and got the token."""
+    """The refusal of the login by the server shows that it was verified and got the token."""
     login = {"endpoint": PROXY, "port": server.port, "connect_host": "127.0.0.1", "user": "app", "expect": "denied"}
     result = ping(monkeypatch, logins=[login, {**login, "ca_file": str(amazon)}], ca_file=str(server.ca_file))
     refused, verified = result["logins"]

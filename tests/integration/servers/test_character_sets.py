@@ -42,7 +42,7 @@ def odd_server(request, tmp_path, start_server):
 
 
 def run(server, module, **options):
-    """What a module says, run with the oldest driver that hosts have."""
+    """Return the result of a module that runs with the oldest driver that hosts have."""
     login = {
         "login_host": server.name,
         "login_port": server.port,
@@ -51,7 +51,7 @@ def run(server, module, **options):
         "connect_host": "127.0.0.1",
         "ca_file": str(server.ca_file),
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", RUN, module, str(OLDEST)],
         env={**os.environ, "PYTHONPATH": str(OLDEST), "PYTHONIOENCODING": "utf-8"},
         input=json.dumps({**login, **options}),
@@ -59,8 +59,8 @@ def run(server, module, **options):
         text=True,
         check=False,
     )
-    assert "Traceback" not in done.stderr + done.stdout, done.stderr + done.stdout
-    result = json.loads(done.stdout.splitlines()[-1])
+    assert "Traceback" not in process.stderr + process.stdout, process.stderr + process.stdout
+    result = json.loads(process.stdout.splitlines()[-1])
     assert not result.get("failed"), result.get("msg")
     return result
 

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a dropped user leaves behind: objects that name it as DEFINER, open sessions, and users that others made."""
+"""Dropped users and what they leave: objects that name them as DEFINER, open sessions, and users that others made."""
 
 from __future__ import annotations
 
@@ -158,10 +158,10 @@ def test_open_sessions_are_named_and_ended_when_told(with_password, user, kill):
         assert is_open(first)
         result = server.run([{**user, "kill_sessions": kill}])
         [told] = result["users"]
-        assert {one["id"] for one in told["sessions"]} == numbers
-        assert {one["client"] for one in told["sessions"]} == {"127.0.0.1"}
-        assert {one["database"] for one in told["sessions"]} == {"app", ""}
-        assert {one["ended"] for one in told["sessions"]} == {kill}
+        assert {session["id"] for session in told["sessions"]} == numbers
+        assert {session["client"] for session in told["sessions"]} == {"127.0.0.1"}
+        assert {session["database"] for session in told["sessions"]} == {"app", ""}
+        assert {session["ended"] for session in told["sessions"]} == {kill}
         assert [is_open(first), is_open(second)] == [not kill] * 2
         words = "2 sessions of 'app'@'%' on orders.cabcdefghijk.eu-west-1.rds.amazonaws.com are open, from 127.0.0.1"
         assert (words in result["warned"]) == (words in checked["warned"]) == (not kill)

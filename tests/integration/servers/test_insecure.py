@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the role mysql_client would change in a local server that is new, and in one that somebody uses."""
+"""The changes of the role mysql_client to a local server that is new, and to one that somebody uses."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ UNDO = {
 
 
 def run(server, text):
-    """What the client prints, called as the role calls it."""
+    """Return what the client prints, called as the role calls it."""
     client = shutil.which("mariadb") or "mysql"
     command = [client, "--no-defaults", "--user=root", "--protocol=SOCKET", f"--socket={server.place}/mysqld.sock"]
     batch = ["--batch", "--raw", "--skip-column-names"]
-    done = subprocess.run([*command, *batch], input=text, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    process = subprocess.run([*command, *batch], input=text, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return process.stdout.splitlines()
 
 
 def state(server):

@@ -54,7 +54,7 @@ def test_users_that_are_made_together_are_locked_as_asked_for(server):
 
 
 def expiry(server, name="app"):
-    """What the server says about the end of a user's password."""
+    """Return what the server says about the end of a user's password."""
     [(text,)] = server.sql(f"SHOW CREATE USER {name}@'%'")
     return text.partition("PASSWORD EXPIRE")[2]
 

@@ -14,7 +14,7 @@ import re
 from itertools import product
 
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import session
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import user_writer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -75,9 +75,9 @@ def global_names(server):
     """Privileges on *.*, each dynamic one with its grant option."""
     result = set()
     for grant in server.grants("app"):
-        found = re.match(r"GRANT (.*?) ON \*\.\*(.*)", grant)
-        names = set(re.split(", ?", found[1])) if found else set()
-        option = found and "GRANT OPTION" in found[2]
+        match = re.match(r"GRANT (.*?) ON \*\.\*(.*)", grant)
+        names = set(re.split(", ?", match[1])) if match else set()
+        option = match and "GRANT OPTION" in match[2]
         result |= names | ({f"{name} WITH" for name in names if "_" in name} | {GRANT_OPTION} if option else set())
     return result - {"USAGE"}
 
@@ -85,17 +85,17 @@ def global_names(server):
 @contextlib.contextmanager
 def after_each_statement(look):
     """Call look after each statement that the module sends to change something."""
-    send = session.send
+    send = user_writer.send
 
     def send_and_look(connection, statement):
         send(connection, statement)
         look(statement)
 
-    session.send = send_and_look
+    user_writer.send = send_and_look
     try:
         yield
     finally:
-        session.send = send
+        user_writer.send = send
 
 
 @st.composite
@@ -179,7 +179,7 @@ def test_a_failure_leaves_at_most_too_much(server, monkeypatch):
     """The connection is lost after any number of statements; the user then has no less than before and after."""
     before = {"app.*": ["SELECT", "INSERT"], "app.orders": ["SELECT"]}
     after = {"app.orders": ["SELECT (id)", "INSERT"], "*.*": ["PROCESS"]}
-    send, users = session.send, [{"name": "app", "privileges": after}]
+    send, users = user_writer.send, [{"name": "app", "privileges": after}]
     for number in range(1, 9):
         server.sql("DROP USER IF EXISTS app@'%'")
         server.run([{"name": "app", "privileges": before}])
@@ -192,12 +192,12 @@ def test_a_failure_leaves_at_most_too_much(server, monkeypatch):
                 connection._force_close()
             send(connection, statement)
 
-        monkeypatch.setattr(session, "send", lose)
+        monkeypatch.setattr(user_writer, "send", lose)
         done = count == 0 and number > len(server.run(users, check=True)["users"][0]["statements"])
         if done:
             break
         server.run(users, fails=True)
-        monkeypatch.setattr(session, "send", send)
+        monkeypatch.setattr(user_writer, "send", send)
         has_table = any(re.match(r"GRANT (.*, )?SELECT.* ON `app`", grant) for grant in server.grants("app"))
         has_insert = any(re.match(r"GRANT .*INSERT.* ON `app`", grant) for grant in server.grants("app"))
         assert has_table and has_insert, (number, server.grants("app"))

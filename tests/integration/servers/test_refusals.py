@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a server would refuse half-way is refused before the first statement, in check mode too, all of it at once."""
+"""All that a server would refuse half-way is refused before the first statement, in check mode too, and at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECRET = "the password of the limited login"
 
 
 def refused(server, users, **options):
-    """What the module says, in check mode and in earnest, where it sends nothing."""
+    """Return the message of the module, in check mode and in earnest, where it sends nothing."""
     before = server.accounts()
     checked = server.run(users, fails=True, check=True, **options)
     result = server.run(users, fails=True, **options)

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which of several users of one name the servers pick, and that the collection finds the same one."""
+"""Of several users of one name the collection finds the one that the servers pick."""
 
 from __future__ import annotations
 

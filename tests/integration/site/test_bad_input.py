@@ -9,7 +9,7 @@ import pytest
 
 
 def failure(lab, host, module, arguments, **environment):
-    """What a module says when it fails; it made no changing call."""
+    """Return the message of a module that fails, and that made no changing call."""
     with lab.calls() as calls:
         run = lab.module(host, module, arguments, **environment)
     assert run.status != 0, run.output

@@ -1,19 +1,15 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the playbooks refuse, each in one sentence, before anything is changed."""
+"""Inventories that the playbooks refuse, each in one sentence, before anything is changed."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from faults import FOR_EVER, Fault, Proxy
 
 THEIRS = "theirs"

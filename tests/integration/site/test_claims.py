@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a run claims, for each playbook and option: as many logins as the databases have decided about, and no more.
+"""The claims of a run, for each playbook and option: as many logins as the databases have decided about, and no more.
 
 What the databases decided is in the log of the lab's verifier, which knows nothing of the playbooks.
 """
@@ -41,7 +41,7 @@ def claim(lab):
         sentence, tried, total = found[0]
         assert int(total) == TOTAL, sentence
         assert len(decisions) == int(tried), (sentence, decisions)
-        logins = {(one["database"], one["user"], one["principal"]) for one in decisions}
+        logins = {(decision["database"], decision["user"], decision["principal"]) for decision in decisions}
         assert len(logins) == len(decisions), "a login was tried twice"
         # Who reads "all are proven" may rely on it.
         assert ("all are proven" in sentence) == (int(tried) == TOTAL), sentence

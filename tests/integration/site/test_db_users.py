@@ -35,11 +35,11 @@ def variables(tmp_path):
 def root(lab, database, *statements):
     """Statements as root, whom RDS lets nobody be."""
     socket = lab.databases[database]["socket"]
-    with pymysql.connect(unix_socket=socket, user="root", autocommit=True, ssl_disabled=True) as connection:
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-            return list(cursor.fetchall())
+    options = {"unix_socket": socket, "user": "root", "autocommit": True, "ssl_disabled": True}
+    with pymysql.connect(**options) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        return list(cursor.fetchall())
 
 
 def users(lab, database):

@@ -1,13 +1,14 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is in docs/examples, as it stands. What differs in the lab, as how to reach hosts, is in a second inventory."""
+"""The files in docs/examples as they stand. What differs in the lab, as how to reach hosts, is in its own inventory."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from driver import ROOT
@@ -17,8 +18,8 @@ EXAMPLES = ROOT / "docs" / "examples"
 
 @pytest.fixture(scope="module")
 def reach(lab, tmp_path_factory):
-    """How the hosts of the lab are reached, what is in a vault, and the group of the application."""
-    known = json.loads(open(lab.info["inventory"]).read())["all"]["children"]["rds_clients"]
+    """Write an inventory of how to reach the hosts of the lab, a vaulted variable, and the group of the application."""
+    known = json.loads(Path(lab.info["inventory"]).read_text())["all"]["children"]["rds_clients"]
     hosts = {"client1": {**known["vars"], **known["hosts"]["client1"]}}
     path = tmp_path_factory.mktemp("examples") / "reach.json"
     path.write_text(

@@ -13,10 +13,12 @@ import json
 import re
 import shlex
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import pytest
-from driver import BIN, writes_a_bundle_of_another_region
+from driver import BIN, Lab, writes_a_bundle_of_another_region
 
 ROLE, POLICY = "rds-iam-lab", "rds-iam-connect"
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -90,7 +92,7 @@ def doctor(lab, tmp_path_factory):
         return {(one["host"], one["database"], one["user"]): one for one in found}
 
     def arguments() -> dict:
-        """What the playbook gives to the module."""
+        """Return the arguments that the playbook gives to the module."""
         assert doctor()
         # What was left out is null there.
         return {key: list(map(without_null, doctor.given[key])) for key in ("logins", "hosts", "databases")}
@@ -136,7 +138,7 @@ def run_printed(lab, sentences, *extra) -> set[str]:
     """Run the commands that are printed as repairs, each of them once."""
     repairs = [sentence.split("; to repair it, ")[1] for sentence in sentences]
     assert all(map(PRINTED.search, repairs)), repairs
-    commands = {found.groups() for repair in repairs for found in PRINTED.finditer(repair)}
+    commands = {match.groups() for repair in repairs for match in PRINTED.finditer(repair)}
     for program, arguments in sorted(commands):
         if program == "aws":
             subprocess.run([BIN / "aws", *shlex.split(arguments)], check=True, stdout=subprocess.DEVNULL)
@@ -213,10 +215,11 @@ def set_printed(variables, sentences) -> None:
 
 
 def sudo(lab, client, command):
-    done = lab.ssh(client, f"{lab.sudo}sh -c {lab.quote(command)}")
-    assert done.returncode == 0, done.stderr
+    process = lab.ssh(client, f"{lab.sudo}sh -c {lab.quote(command)}")
+    assert process.returncode == 0, process.stderr
 
 
+@dataclass(frozen=True)
 class Cause:
     """Something that is broken, and what the doctor says.
 
@@ -224,20 +227,19 @@ class Cause:
     One client is denied for all of its role: C(denied) has the databases where that is not proven, by the first host.
     """
 
-    def __init__(
-        self,
-        link,
-        words,
-        breaks,
-        mends=None,
-        cleans=None,
-        hosts=("client1", "client2"),
-        databases=("orders", "billing"),
-        denied=(),
-    ):
-        self.link, self.words, self.breaks, self.mends, self.cleans = link, words, breaks, mends, cleans
-        self.logins = [(host, database, "app") for host in hosts for database in databases]
-        self.logins += [(hosts[0], database, "report") for database in denied]
+    link: str
+    words: str
+    breaks: Callable[[Lab], None]
+    mends: Callable[[Lab], None] | None = None
+    cleans: Callable[[Lab], None] | None = None
+    hosts: tuple[str, ...] = ("client1", "client2")
+    databases: tuple[str, ...] = ("orders", "billing")
+    denied: tuple[str, ...] = ()
+
+    @property
+    def logins(self):
+        logins = [(host, database, "app") for host in self.hosts for database in self.databases]
+        return logins + [(self.hosts[0], database, "report") for database in self.denied]
 
 
 def on(client, command, undo=None):
@@ -282,7 +284,7 @@ def no_boundary(lab):
 
 
 def full_access(lab):
-    """What AWS's policy of that name allows, as far as it is about RDS."""
+    """Put AWS's policy of that name, as far as it is about RDS, in place of the policy of the role."""
     document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "rds:*", "Resource": "*"}]}
     lab.aws("iam").create_policy(PolicyName="AmazonRDSFullAccess", PolicyDocument=json.dumps(document))
     lab.aws("iam").attach_role_policy(RoleName=ROLE, PolicyArn=FULL_ACCESS)
@@ -415,7 +417,7 @@ IN_NAMESPACES = [
 ]
 
 
-@pytest.mark.parametrize("causes", ROUNDS + IN_NAMESPACES, ids=lambda causes: "-".join(one.link for one in causes))
+@pytest.mark.parametrize("causes", ROUNDS + IN_NAMESPACES, ids=lambda causes: "-".join(cause.link for cause in causes))
 def test_causes_of_a_host_or_a_database(lab, doctor, causes):
     if causes in IN_NAMESPACES and lab.info["form"] == "plain":
         pytest.skip("The clients of the plain form are one machine.")

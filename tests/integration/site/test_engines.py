@@ -51,8 +51,8 @@ def client(lab, request):
 def records(lab) -> dict[str, dict]:
     rds = lab.aws("rds")
     return {
-        **{one["DBInstanceIdentifier"]: one for one in rds.describe_db_instances()["DBInstances"]},
-        **{one["DBClusterIdentifier"]: one for one in rds.describe_db_clusters()["DBClusters"]},
+        **{instance["DBInstanceIdentifier"]: instance for instance in rds.describe_db_instances()["DBInstances"]},
+        **{cluster["DBClusterIdentifier"]: cluster for cluster in rds.describe_db_clusters()["DBClusters"]},
     }
 
 
@@ -95,10 +95,10 @@ def test_rds_mysql_logs_in_with_either_client(lab, client):
     program = lab.ssh(client, "mysql --version").stdout
     assert ("MariaDB" in program) == (client == "client2")
     for database in lab.databases:
-        done = lab.ssh(client, f"{lab.wrapper(client)} {database} -NBe 'select current_user(), version()'")
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("app@%\t")
-        assert ("MariaDB" in done.stdout) == (database == "orders")
+        process = lab.ssh(client, f"{lab.wrapper(client)} {database} -NBe 'select current_user(), version()'")
+        assert process.returncode == 0, process.stderr
+        assert process.stdout.startswith("app@%\t")
+        assert ("MariaDB" in process.stdout) == (database == "orders")
 
 
 @contextlib.contextmanager
@@ -128,8 +128,8 @@ def test_rds_mysql_sends_no_token_to_a_server_that_is_not_verified(lab, client, 
     deceived = another_authority(lab, client) if deception == "authority" else another_server(lab, client, address)
     login = f"{lab.wrapper(client)} orders -e 'select 1'"
     with deceived:
-        done = lab.ssh(client, login)
-    assert done.returncode != 0 and "SSL" in done.stderr, done
+        process = lab.ssh(client, login)
+    assert process.returncode != 0 and "SSL" in process.stderr, process
     assert len(decisions(lab)) == before, "a token has arrived"
     assert lab.ssh(client, login).returncode == 0
 
@@ -148,9 +148,9 @@ def test_rds_mysql_sends_no_token_without_tls(lab, client):
     with socket.create_server((host, 3306)) as listener, another_server(lab, client, host):
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
-        done = lab.ssh(client, f"{lab.wrapper(client)} orders -e 'select 1'")
+        process = lab.ssh(client, f"{lab.wrapper(client)} orders -e 'select 1'")
         thread.join(20)
-    assert done.returncode != 0 and "SSL" in done.stderr, done
+    assert process.returncode != 0 and "SSL" in process.stderr, process
     assert not thread.is_alive() and received == []
 
 

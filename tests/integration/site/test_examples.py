@@ -55,7 +55,7 @@ def test_every_plugin_is_here():
 
 @pytest.fixture(scope="module")
 def world(lab, installed):
-    """What the examples take for granted."""
+    """Make what the examples take for granted."""
     if lab.info["form"] == "plain":
         pytest.skip("In the plain form the hosts share one machine, and so have paths of their own.")
     iam, rds = lab.aws("iam"), lab.aws("rds")
@@ -87,7 +87,7 @@ def examples(lab, world, user, tmp_path):
         play, results = tmp_path / "play.yml", tmp_path / "results"
         play.write_text(head + "\n".join(f"    {line}" for line in text.splitlines()))
         results.write_text("")
-        done = lab.playbook(
+        process = lab.playbook(
             str(play),
             *("-e", f"@{secret}", *arguments),
             RESULTS=str(results),
@@ -95,7 +95,7 @@ def examples(lab, world, user, tmp_path):
             ANSIBLE_CALLBACKS_ENABLED="results",
             **user,
         )
-        assert done.status == 0, done.output
+        assert process.status == 0, process.output
         return [json.loads(line) for line in results.read_text().splitlines()]
 
     return run
@@ -124,7 +124,7 @@ def check(lab, name, host, examples):
         checked = examples(name, host, "--check", "--diff")
     assert lab.changing(calls) == []
     results = examples(name, host, "--diff")
-    ours = [one for one in results if one["action"] == f"dbops.rds_iam.{name}"]
+    ours = [result for result in results if result["action"] == f"dbops.rds_iam.{name}"]
     if name in ("lookup", "connect_policy"):
         return results
     assert ours
@@ -163,7 +163,7 @@ def site(lab, world):
 def test_on_a_host(lab, site, name, examples):
     results = check(lab, name, "client1", examples)
     if name == "lookup":
-        [info] = [one["result"] for one in results]
+        [info] = [result["result"] for result in results]
         assert info["version"]["full"], "logged in with a token"
 
 
@@ -177,9 +177,9 @@ def test_what_is_said_of_a_host_that_cannot_log_in(lab):
             {**here, "port": silent.getsockname()[1], "connect_host": "127.0.0.1"},
         ]
         options = {"logins": logins, "profile": "nobody", "ca_file": lab.info["ca_file"], "connect_timeout": 1}
-        done = lab.module("localhost", "dbops.rds_iam.rds_iam_ping", options)
-    assert done.status != 0
-    host = json.loads(done.output.split("=>", 1)[1])["host"]
+        process = lab.module("localhost", "dbops.rds_iam.rds_iam_ping", options)
+    assert process.status != 0
+    host = json.loads(process.output.split("=>", 1)[1])["host"]
     check_documented(documentation("rds_iam_ping")["RETURN"]["host"]["contains"], host, "host of rds_iam_ping")
     assert "nobody" in host["credentials"]["error"]
     straight, astray, stuck = host["targets"]

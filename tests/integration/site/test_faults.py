@@ -6,14 +6,9 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 from driver import include
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from faults import EXPIRED, FOR_EVER, INTERNAL, RESET_AFTER, RESET_BEFORE, SILENT, THROTTLED, Fault, Proxy
 
 ROLE = "faults"

@@ -56,7 +56,9 @@ def roles(lab) -> dict:
 
 def profiles(lab) -> dict:
     iam, found = lab.aws("iam"), {}
-    for name in (one["InstanceProfileName"] for one in iam.list_instance_profiles()["InstanceProfiles"]):
+    for name in (
+        instance_profile["InstanceProfileName"] for instance_profile in iam.list_instance_profiles()["InstanceProfiles"]
+    ):
         profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
         held = [role["RoleName"] for role in profile["Roles"]]
         found[name] = {"id": profile["InstanceProfileId"], "roles": held, "tags": profile.get("Tags")}

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a login rests on: whose credentials signed it, which server decided, and as whom it was let in."""
+"""The evidence of a login: whose credentials signed it, which server decided, and as whom it was let in."""
 
 from __future__ import annotations
 
@@ -96,15 +96,21 @@ def ping(lab, tmp_path):
 
 @pytest.fixture
 def diagnose(lab):
-    """What the doctor says of the logins of client1 to orders, as the ping returned them."""
+    """Return what the doctor says of the logins of client1 to orders, as the ping returned them."""
 
     def diagnose(result) -> list[dict]:
         host = {"name": "client1", "instance_id": lab.clients["client1"]["instance_id"]}
         if "host" in result:
             host["info"] = result["host"]
         logins = [
-            {"host": "client1", "database": "orders", "user": one["user"], "expect": one["expected"], "result": one}
-            for one in result["logins"]
+            {
+                "host": "client1",
+                "database": "orders",
+                "user": login["user"],
+                "expect": login["expected"],
+                "result": login,
+            }
+            for login in result["logins"]
         ]
         databases = [{"name": "orders", "db_instance_identifier": "orders"}]
         options = {"logins": logins, "hosts": [host], "databases": databases, "fail": False}
@@ -118,9 +124,9 @@ def states(diagnosis: dict) -> dict[str, str]:
 
 
 def as_root(lab, command, **options):
-    done = lab.ssh("client1", f"{lab.sudo}sh -c {shlex.quote(command)}", **options)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = lab.ssh("client1", f"{lab.sudo}sh -c {shlex.quote(command)}", **options)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 @contextlib.contextmanager
@@ -165,12 +171,12 @@ def test_a_login_with_the_keys_of_somebody_else_proves_nothing(lab, ops, policy,
         asked_for = ping(LOGINS, environment, principal=OPS)
     own = ping(LOGINS, principal=ROLE)
 
-    assert [one["verdict"] for one in own["logins"]] == ["denied", "allowed"]
-    assert not any(one["as_expected"] for one in own["logins"])
+    assert [login["verdict"] for login in own["logins"]] == ["denied", "allowed"]
+    assert not any(login["as_expected"] for login in own["logins"])
     # Whoever asks for nobody has a verdict and its evidence, and the doctor does not take it for a proof.
-    assert [one["verdict"] for one in anybody["logins"]] == ["allowed", "denied"]
+    assert [login["verdict"] for login in anybody["logins"]] == ["allowed", "denied"]
     signer = {"source": source, "principal": OPS, "role_name": None, "is_expected": None, "error": None}
-    assert anybody["signer"] == signer and [one["signer"] for one in anybody["logins"]] == [signer] * 2
+    assert anybody["signer"] == signer and [login["signer"] for login in anybody["logins"]] == [signer] * 2
     for one in diagnose(anybody):
         assert one["state"] == "broken" and states(one)["credentials"] == "broken", one
         assert f"client1 signs with credentials from {source}, those of {OPS}" in one["reason"]
@@ -187,7 +193,7 @@ def test_a_login_with_the_keys_of_somebody_else_proves_nothing(lab, ops, policy,
         assert one["state"] == "broken" and states(one)["credentials"] == "broken", one
         assert remedy in one["reason"] and states(one)["certificate"] == "ok"
     # And whoever asks for this user has a proof.
-    assert [one["as_expected"] for one in asked_for["logins"]] == [True, True]
+    assert [login["as_expected"] for login in asked_for["logins"]] == [True, True]
     assert asked_for["signer"]["is_expected"] is True
     assert {one["state"] for one in diagnose(asked_for)} == {"ok"}
 
@@ -198,26 +204,26 @@ def test_the_session_of_the_role_itself_may_come_from_elsewhere(lab, ping, diagn
     with lab.calls() as calls:
         for principal in (ROLE, ROLE.upper(), f"arn:aws:iam::{ACCOUNT}:role/some/path/{ROLE}"):
             found = ping(LOGINS, environment, principal=principal)
-            assert [one["as_expected"] for one in found["logins"]] == [True, True], found
+            assert [login["as_expected"] for login in found["logins"]] == [True, True], found
             assert found["signer"]["role_name"] == ROLE and f":assumed-role/{ROLE}/" in found["signer"]["principal"]
     assert [call["action"] for call in calls] == ["GetCallerIdentity"] * 3
     assert {one["state"] for one in diagnose(ping(LOGINS, environment))} == {"ok"}
     other = ping(LOGINS, environment, principal=f"arn:aws:iam::210987654321:role/{ROLE}")
-    assert {one["verdict"] for one in other["logins"]} == {"not_tried"}
+    assert {login["verdict"] for login in other["logins"]} == {"not_tried"}
 
 
 def test_the_profile_of_a_host_costs_no_call(lab, ping):
     with lab.calls() as calls:
         found = ping(LOGINS, principal=ROLE)
-    assert calls == [] and [one["as_expected"] for one in found["logins"]] == [True, True]
-    assert [one["client_host"] for one in found["logins"]] == [lab.clients["client1"]["host"]] * 2
+    assert calls == [] and [login["as_expected"] for login in found["logins"]] == [True, True]
+    assert [login["client_host"] for login in found["logins"]] == [lab.clients["client1"]["host"]] * 2
     other = ping(LOGINS, principal="another-role")
-    assert {one["verdict"] for one in other["logins"]} == {"not_tried"}
+    assert {login["verdict"] for login in other["logins"]} == {"not_tried"}
 
 
 def refusals(lab):
     decisions = map(json.loads, (lab.state / "verifier.jsonl").read_text().splitlines())
-    return [one for one in decisions if one["outcome"] == "refused" and one["user"] == "app"]
+    return [decision for decision in decisions if decision["outcome"] == "refused" and decision["user"] == "app"]
 
 
 class Waiting:

@@ -109,8 +109,8 @@ class Files:
         self.modules.update(self.lab.ssh(HOST, "find ~/.ansible/tmp -name 'AnsiballZ*'").stdout.split())
         for place in self.places:
             command = ["grep", "-rlsF", "-f", "-", str(place)]
-            done = subprocess.run(command, input=self.secret + "\n", text=True, capture_output=True, check=False)
-            self.found.update(done.stdout.split())
+            process = subprocess.run(command, input=self.secret + "\n", text=True, capture_output=True, check=False)
+            self.found.update(process.stdout.split())
 
     def watch(self) -> None:
         while not self.ended.is_set():
@@ -146,7 +146,7 @@ def run(lab, tmp_path):
         inventory = ["-i", os.environ.get("ANSIBLE_INVENTORY", str(lab.state / "inventory.yml"))]
         command = [BIN / "ansible-playbook", str(play), *inventory, *arguments]
         with files.watched():
-            done = subprocess.run(
+            process = subprocess.run(
                 command,
                 cwd=ROOT,
                 env={**os.environ, **own, **environment},
@@ -156,9 +156,9 @@ def run(lab, tmp_path):
                 stderr=subprocess.STDOUT,
                 check=False,
             )
-        assert secret not in done.stdout
+        assert secret not in process.stdout
         assert files.found == set()
-        return done, files
+        return process, files
 
     return run
 
@@ -218,7 +218,7 @@ def test_debug_output_has_no_password(run, changed_hosts, tasks):
 
 
 def test_sudo_that_wants_a_terminal(lab, run, changed_hosts):
-    """Who sets become for these modules is told that they need none."""
+    """A user who sets become for these modules is told that they need none."""
     if not lab.sudo:
         pytest.skip("the lab's clients have no sudo")
     rule = "/etc/sudoers.d/requiretty"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from driver import good
@@ -49,7 +50,7 @@ def role(lab, tmp_path):
 
 
 def sentence(run):
-    """What the role says when it fails."""
+    """Return the message of the role that fails."""
     assert run.status != 0, run.output
     message = run.failures[0]
     assert "\n" not in message and message.endswith(".")
@@ -57,9 +58,9 @@ def sentence(run):
 
 
 def root(lab, client, command, **options):
-    done = lab.ssh(client, f"sudo sh -c {lab.quote(command)}", **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    process = lab.ssh(client, f"sudo sh -c {lab.quote(command)}", **options)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -77,7 +78,7 @@ def test_modules_find_the_libraries_by_themselves(lab, role):
     good(role(client))
     own = lab.ssh(client, 'for name in botocore pymysql; do python3 -c "import $name" || echo missing; done').stdout
     assert own.split() == ["missing", "missing"]
-    root(lab, client, "cat > /tmp/roots.pem && chmod 644 /tmp/roots.pem", input=open(lab.info["ca_file"]).read())
+    root(lab, client, "cat > /tmp/roots.pem && chmod 644 /tmp/roots.pem", input=Path(lab.info["ca_file"]).read_text())
     login = {"login_host": orders["endpoint"], "login_user": "admin", "login_password": orders["master_password"]}
     arguments = {**login, "ca_file": "/tmp/roots.pem", "users": [{"name": "seen"}]}
     run = lab.module(client, "dbops.rds_iam.rds_iam_db_user", arguments, "-vvvv", "--check", "--diff")
@@ -104,7 +105,7 @@ REMOVE_LIBRARIES = f"dpkg --purge --force-depends python3-pymysql python3-botoco
 
 
 def test_an_environment_where_the_user_wants_no_packages(lab, role):
-    """What it needs of Debian's own Python is installed too."""
+    """The packages that it needs of Debian's own Python are installed too."""
     client = FAMILIES["debian"]
     good(role(client))
     own = {"mysql_client_python_packages": []}

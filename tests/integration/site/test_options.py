@@ -9,14 +9,10 @@ import hashlib
 import json
 import re
 import socket
-import sys
 from pathlib import Path
 
 import pytest
 from driver import good
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from faults import FOR_EVER, Fault, Proxy
 
 NAME = "options"
@@ -128,7 +124,7 @@ def test_names_path_and_boundary_of_a_role(lab, role):
     assert iam.list_role_policies(RoleName=NAME)["PolicyNames"] == [f"{NAME}-policy"]
     assert good(role("localhost", "iam_role", **variables)) == 0
     assert good(role("localhost", "iam_role", iam_role_state="absent", **variables)) > 0
-    assert NAME not in {one["RoleName"] for one in iam.list_roles()["Roles"]}
+    assert NAME not in {role["RoleName"] for role in iam.list_roles()["Roles"]}
     iam.delete_policy(PolicyArn=boundary)
 
 
@@ -187,7 +183,7 @@ def test_a_map_of_some_databases(lab, cluster):
     found = lab.result("localhost", "rds_iam_access_map", options)["map"]
     ours, theirs = found["databases"]
     assert (ours["name"], ours["identifier"], ours["kind"]) == ("ours", "orders", "instance")
-    assert {one["name"] for one in ours["accounts"]} == {one["name"] for one in accounts} >= {"admin"}
+    assert {account["name"] for account in ours["accounts"]} == {account["name"] for account in accounts} >= {"admin"}
     assert (theirs["name"], theirs["identifier"], theirs["kind"]) == ("theirs", cluster, "cluster")
     assert theirs["accounts"] is None and found["unseen"] == ["The accounts of theirs: the vault was locked."]
 
@@ -200,7 +196,7 @@ def test_teardown_where_no_bundle_can_be_fetched(lab):
     before = lab.ssh("client1", files).stdout
     run = lab.good("teardown.yml", "--tags", "step3,step1", "-e", "ca_bundle_url=https://localhost:1/bundle.pem")
     assert "https://localhost:1/bundle.pem could not be fetched" in run.output
-    assert [one[0] for one in lab.accounts("orders") if one[2] == "AWSAuthenticationPlugin"] == ["guest"]
+    assert [account[0] for account in lab.accounts("orders") if account[2] == "AWSAuthenticationPlugin"] == ["guest"]
     assert "IAM database authentication of orders is left as it is" in run.output and "accounts left: 1" in run.output
     assert lab.ssh("client1", files).stdout == before
     lab.sql("orders", "DROP USER guest@'%'")

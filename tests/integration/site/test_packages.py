@@ -243,11 +243,11 @@ def test_what_the_tests_need_takes_the_place_of_nothing(lab, bare):
     host.root("apt-mark auto vendor-library; echo 'APT::Get::AutomaticRemove \"true\";' > /etc/apt/apt.conf.d/99vendor")
     host.write(f"{host.made}/install-packages", (ROOT / "tests/tools/install-packages").read_text(), "755")
     before = host.packages()
-    done = lab.ssh(host.name, f"sudo {host.made}/install-packages mariadb-server rsync")
+    process = lab.ssh(host.name, f"sudo {host.made}/install-packages mariadb-server rsync")
     refusal = (
         "Installing mariadb-server rsync would remove vendor-server from this machine, so nothing was installed.\n"
     )
-    assert done.returncode == 1 and done.stderr.endswith(refusal)
+    assert process.returncode == 1 and process.stderr.endswith(refusal)
     assert host.packages() == before
     host.root(f"{host.made}/install-packages python3-pymysql")
     after = host.packages()

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a login proves, and what the proof does to the databases: real logins, and what the servers make of them."""
+"""The proof of logins, and what it does to the databases: real logins, and what the servers make of them."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def sql(lab):
 
 
 def refused(decisions) -> Counter:
-    """How often each database user was refused, by client."""
+    """Count the refusals of each database user, by client."""
     return Counter(
-        (one["database"], one["user"], one["principal"].rpartition("/")[2])
-        for one in decisions
-        if one["outcome"] != "ok"
+        (decision["database"], decision["user"], decision["principal"].rpartition("/")[2])
+        for decision in decisions
+        if decision["outcome"] != "ok"
     )
 
 
@@ -158,7 +158,9 @@ def test_credentials_of_somebody_else(lab):
     assert run.status != 0
     assert "4 of 6 logins were tried" in run.output
     assert "2 of 6 logins are not proven: client1 to orders as app, client1 to billing as app: " in run.output
-    assert {one["principal"].rpartition("/")[2] for one in decisions} == {lab.clients["client2"]["instance_id"]}
+    assert {decision["principal"].rpartition("/")[2] for decision in decisions} == {
+        lab.clients["client2"]["instance_id"]
+    }
 
 
 def test_users_that_cannot_be_told(lab, tmp_path):
@@ -208,7 +210,7 @@ def test_the_role_by_itself(lab, tmp_path):
     ]
     play = {"hosts": "rds_clients", "become": True, "gather_facts": False, "tasks": []}
     include = {"name": "dbops.rds_iam.connect", "tasks_from": "proof"}
-    given = {"connect_databases": [{**one, "users": ["app"], "denied": ["report"]} for one in databases]}
+    given = {"connect_databases": [{**database, "users": ["app"], "denied": ["report"]} for database in databases]}
     play["tasks"] = [{"ansible.builtin.include_role": include, "vars": given}]
     file = tmp_path / "play.json"
     file.write_text(json.dumps([play]))
@@ -226,7 +228,9 @@ def test_the_role_by_itself(lab, tmp_path):
     assert run.status != 0 and "4 of 4 logins are not proven" in run.output
 
     # The first host was not given the database of the second one.
-    play["vars"] = {"given": dict(zip(lab.clients, ([one] for one in given["connect_databases"])))}
+    play["vars"] = {
+        "given": dict(zip(lab.clients, ([connect_database] for connect_database in given["connect_databases"])))
+    }
     play["tasks"][0]["vars"] = {"connect_databases": "{{ given[inventory_hostname] }}"}
     file.write_text(json.dumps([play]))
     with lab.decisions() as decisions:

@@ -11,16 +11,10 @@ import shlex
 import socket
 import ssl
 import struct
-import sys
 import threading
-from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lab"))
-
-import certificates
+import trustme
 
 TLS = 0x0800
 # What a server says first, with TLS.
@@ -80,28 +74,24 @@ def orders_at(lab, client, address):
 
 
 def test_a_value_that_is_missing_takes_no_option_of_rds_mysql(lab, client):
-    """Where the name leads to another database, whose certificate is of the same authorities."""
+    """The name leads to another database, whose certificate is of the same authorities."""
     before = len(arrived(lab))
     [address] = lab.databases["billing"]["addresses"]
     arguments = "-e -Ne -D --execute --init-command --delimiter --prompt --tee -u".split()
     runs = [f"{lab.wrapper(client)} orders {argument} < /dev/null 2>&1; echo $?" for argument in arguments]
     with orders_at(lab, client, address):
-        done = lab.ssh(client, "\n".join(runs))
+        process = lab.ssh(client, "\n".join(runs))
     expected = [line for argument in arguments for line in (f"rds-mysql: {argument} needs a value.", "1")]
-    assert done.stdout.replace("Ne", "e").splitlines() == [line.replace("Ne", "e") for line in expected]
+    assert process.stdout.replace("Ne", "e").splitlines() == [line.replace("Ne", "e") for line in expected]
     assert arrived(lab)[before:] == []
 
 
 @pytest.fixture
 def impostor(lab):
     """A server with a certificate of another authority for the name of orders: that authority and what arrives."""
-    authority = certificates.authority("another root", rsa.generate_private_key(65537, 2048))
-    received, stop = [], threading.Event()
+    authority, received, stop = trustme.CA(), [], threading.Event()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    place = lab.state / "impostor.pem"
-    place.write_bytes(b"".join(authority.sign(lab.databases["orders"]["endpoint"])))
-    context.load_cert_chain(place)
-    place.unlink()
+    authority.issue_cert(lab.databases["orders"]["endpoint"]).configure_cert(context)
 
     def serve(listener):
         while not stop.is_set():
@@ -118,7 +108,7 @@ def impostor(lab):
     with socket.create_server((address, 3306)) as listener:
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
-        yield authority.pem, address, received
+        yield authority.cert_pem.bytes(), address, received
         stop.set()
         listener.shutdown(socket.SHUT_RDWR)
     thread.join(20)
@@ -154,10 +144,10 @@ def test_no_spelling_makes_rds_mysql_trust_another_authority(lab, client, impost
     runs = [f"{lab.wrapper(client)} orders {spelling} -e 'select 1'" for spelling in ["", *SPELLINGS]]
     runs += [f"env {environment} {runs[0]}", f"{lab.wrapper(client)} orders {SPELLINGS[-1]}"]
     with orders_at(lab, client, address):
-        done = lab.ssh(client, "\n".join(f"{run} < /dev/null 2>&1; echo status: $?" for run in runs))
-    assert done.stdout.count("status: 1") == len(runs), done.stdout
+        process = lab.ssh(client, "\n".join(f"{run} < /dev/null 2>&1; echo status: $?" for run in runs))
+    assert process.stdout.count("status: 1") == len(runs), process.stdout
     refused = "ERROR 1105 (HY000): rds-mysql: TLS/SSL error: the certificate of"
-    assert done.stdout.count(refused) == 4, done.stdout
+    assert process.stdout.count(refused) == 4, process.stdout
     everything = b"".join(received)
     assert everything and b"X-Amz" not in everything and b"app" not in everything
 
@@ -187,9 +177,9 @@ def test_a_pager_gets_nothing_of_the_token(lab, client):
     program = [lab.wrapper(client), "orders", pager]
     terminal = f"import pty, sys; pty.spawn({program!r})"
     lab.ssh(client, "rm -f /tmp/paged /tmp/seen")
-    done = lab.ssh(client, f"python3 -c {shlex.quote(terminal)}", input="select current_user();\nexit\n")
+    process = lab.ssh(client, f"python3 -c {shlex.quote(terminal)}", input="select current_user();\nexit\n")
     seen = lab.ssh(client, "cat /tmp/paged /tmp/seen").stdout
-    assert "app@%" in seen and "PATH=" in seen, done
+    assert "app@%" in seen and "PATH=" in seen, process
     assert "X-Amz" not in seen
 
 
@@ -214,8 +204,8 @@ def test_a_token_of_more_than_4_kib(lab, client):
     keys = "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=secret"
     before = len(arrived(lab))
     long = "AWS_SESSION_TOKEN=$(printf 'x%.0s' $(seq 9000))"
-    done = lab.ssh(client, f"{keys} {long} {lab.wrapper(client)} orders -e 'select 1'")
-    assert done.returncode == 1 and "Access denied for user 'app'@" in done.stderr, done
+    process = lab.ssh(client, f"{keys} {long} {lab.wrapper(client)} orders -e 'select 1'")
+    assert process.returncode == 1 and "Access denied for user 'app'@" in process.stderr, process
     assert len(arrived(lab)) == before + 1
 
 
@@ -243,10 +233,10 @@ def test_a_ca_file_that_the_user_cannot_read(lab, client):
     run = f"{lab.sudo}{lab.as_nobody} {lab.wrapper(client)} orders -e 'select 1'"
     assert lab.ssh(client, f"{lab.sudo}chmod 600 {bundle}").returncode == 0
     try:
-        done = lab.ssh(client, run)
+        process = lab.ssh(client, run)
     finally:
         lab.ssh(client, f"{lab.sudo}chmod 644 {bundle}")
-    assert done.stderr == f"rds-mysql: the CA file {bundle} cannot be used: Permission denied.\n"
+    assert process.stderr == f"rds-mysql: the CA file {bundle} cannot be used: Permission denied.\n"
     assert lab.ssh(client, run).returncode == 0
 
 

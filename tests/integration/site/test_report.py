@@ -154,88 +154,95 @@ def test_its_numbers_are_those_of_the_api(lab, access):
     iam, totals = lab.aws("iam"), access["totals"]
     instances = lab.aws("rds").describe_db_instances()["DBInstances"]
     assert totals["databases"] == len(instances) == DATABASES
-    assert totals["databases_with_iam"] == sum(one["IAMDatabaseAuthenticationEnabled"] for one in instances)
-    assert {one["name"] for one in access["databases"] if not one["takes_iam_logins"]} == {"extra46"}
+    assert totals["databases_with_iam"] == sum(instance["IAMDatabaseAuthenticationEnabled"] for instance in instances)
+    assert {database["name"] for database in access["databases"] if not database["takes_iam_logins"]} == {"extra46"}
     assert totals["roles"] == len(iam.list_roles()["Roles"]) == ROLES
     assert totals["users"] == len(iam.list_users()["Users"])
     assert totals["hosts"] == len(lab.clients)
     assert totals["databases_seen"] == len(lab.databases)
     wanted = sum(len(users) for users in map(with_iam, map(lab.accounts, lab.databases)))
     assert totals["accounts_with_iam"] == wanted > 0
-    authorities = {one["DBInstanceIdentifier"]: one["CACertificateIdentifier"] for one in instances}
-    assert {one["name"]: one["ca_certificate_identifier"] for one in access["databases"]} == authorities
+    authorities = {instance["DBInstanceIdentifier"]: instance["CACertificateIdentifier"] for instance in instances}
+    assert {database["name"]: database["ca_certificate_identifier"] for database in access["databases"]} == authorities
 
 
 def with_iam(accounts):
-    return [one for one in accounts if one[2] == "AWSAuthenticationPlugin"]
+    return [account for account in accounts if account[2] == "AWSAuthenticationPlugin"]
 
 
 def test_its_logins_are_those_that_work(lab, access):
     """As site.yml has proven, app gets in with the role of the hosts, and report does not; IAM itself is asked, too."""
-    grants = [one for one in access["grants"] if one["principal"].endswith("role/rds-iam-lab")]
-    of_hosts = {(one["database"], one["user"]): one["state"] for one in grants}
+    grants = [grant for grant in access["grants"] if grant["principal"].endswith("role/rds-iam-lab")]
+    of_hosts = {(grant["database"], grant["user"]): grant["state"] for grant in grants}
     assert of_hosts == {(name, "app"): "open" for name in lab.databases}
     iam, by_role = lab.aws("iam"), {}
     for grant in access["grants"]:
         by_role.setdefault(grant["principal"], []).append(grant)
-    prefixes = {one["name"]: one["resource_id"] for one in access["databases"]}
+    prefixes = {database["name"]: database["resource_id"] for database in access["databases"]}
     for arn, grants in by_role.items():
         if ":role/" not in arn:
             continue
         start = "arn:aws:rds-db:eu-west-1:123456789012:dbuser:"
-        arns = [f"{start}{prefixes[one['database']]}/{one['user']}" for one in grants]
+        arns = [f"{start}{prefixes[grant['database']]}/{grant['user']}" for grant in grants]
         said = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=["rds-db:connect"], ResourceArns=arns)
-        allowed = [one["EvalDecision"] == "allowed" for one in said["EvaluationResults"]]
-        links = [link for one in grants for link in one["links"] if link["name"] == "permission"]
+        allowed = [result["EvalDecision"] == "allowed" for result in said["EvaluationResults"]]
+        links = [link for grant in grants for link in grant["links"] if link["name"] == "permission"]
         assert allowed == [link["state"] == "ok" for link in links], arn
     assert len(by_role) == ROLES + 1 + len(USERS), "and the operator, who may do everything"
 
 
 def test_what_a_group_gives_and_a_boundary_takes(access):
-    of_kim = [one for one in access["grants"] if one["principal"].endswith("user/kim")]
+    of_kim = [grant for grant in access["grants"] if grant["principal"].endswith("user/kim")]
     assert [(one["database"], one["user"], one["state"]) for one in of_kim] == [("orders", "report", "open")]
-    [kim] = [one for one in access["principals"] if one["name"] == "kim"]
+    [kim] = [principal for principal in access["principals"] if principal["name"] == "kim"]
     assert kim["policies"] == ["connect of the group readers"]
-    limited = [one for one in access["grants"] if one["principal"].endswith("role/team1")]
+    limited = [grant for grant in access["grants"] if grant["principal"].endswith("role/team1")]
     permissions = {(link["state"], link["text"].split(" of ")[0]) for one in limited for link in one["links"][2:3]}
     assert permissions == {("broken", "the permissions boundary limits")}
 
 
 def test_users_without_anything_to_sign_with_are_told_apart(access):
     """Neither is a user without keys called open, nor one closed who can have credentials from the console."""
-    users = {one["name"]: (one["active_keys"], one["console_password"]) for one in access["principals"]}
+    users = {
+        principal["name"]: (principal["active_keys"], principal["console_password"])
+        for principal in access["principals"]
+    }
     assert [users[name] for name in USERS] == [(0, False), (1, None), (0, True)]
     states = {
-        one["principal"].rpartition("/")[2]: one["state"] for one in access["grants"] if "user/" in one["principal"]
+        grant["principal"].rpartition("/")[2]: grant["state"]
+        for grant in access["grants"]
+        if "user/" in grant["principal"]
     }
     assert [states[name] for name in USERS] == ["closed", "open", "unknown"]
 
 
 def test_an_instance_in_another_region_may_have_the_role(access, faraway):
     """IAM knows no Regions, and the map looks at the instances of one."""
-    grants = [one for one in access["grants"] if one["principal"].endswith(f"role/{faraway}")]
-    holders = {(link["state"], link["text"]) for one in grants for link in one["links"] if link["name"] == "holder"}
+    grants = [grant for grant in access["grants"] if grant["principal"].endswith(f"role/{faraway}")]
+    holders = {(link["state"], link["text"]) for grant in grants for link in grant["links"] if link["name"] == "holder"}
     text = f"no EC2 instance in eu-west-1 has the IAM role {faraway}; other Regions were not looked at"
     assert [(state, words.startswith(text)) for state, words in holders] == [("unknown", True)]
-    assert {one["state"] for one in grants} == {"unknown"}
+    assert {grant["state"] for grant in grants} == {"unknown"}
 
 
 def test_engines_that_rds_db_connect_is_not_for_have_no_logins(access):
-    of_oracle = [one for one in access["grants"] if one["database"] == "extra46"]
-    of_postgresql = {one["state"] for one in access["grants"] if one["database"] == "extra47"}
+    of_oracle = [grant for grant in access["grants"] if grant["database"] == "extra46"]
+    of_postgresql = {grant["state"] for grant in access["grants"] if grant["database"] == "extra47"}
     assert (of_oracle, of_postgresql) == ([], {"unknown"})
-    assert "extra46" not in {one["subject"] for one in access["findings"]}
+    assert "extra46" not in {finding["subject"] for finding in access["findings"]}
 
 
 def test_it_says_what_it_could_not_see(lab, access):
     assert [one for one in access["unseen"] if "extra0, " in one and "the inventory does not have" in one]
-    assert [one for one in access["limits"] if "root user" in one]
-    unseen = {one["name"] for one in access["databases"] if one["accounts"] is None and one["unseen"]}
-    assert unseen == {one["name"] for one in access["databases"]} - set(lab.databases)
+    assert [limit for limit in access["limits"] if "root user" in limit]
+    unseen = {
+        database["name"] for database in access["databases"] if database["accounts"] is None and database["unseen"]
+    }
+    assert unseen == {database["name"] for database in access["databases"]} - set(lab.databases)
 
 
 def test_what_is_wrong_is_marked(access):
-    found = {(one["kind"], one["subject"]) for one in access["findings"]}
+    found = {(finding["kind"], finding["subject"]) for finding in access["findings"]}
     assert {("wide", "lab-admin"), ("dangling", "team0"), ("no_account", "team0"), ("password", "orders")} <= found
 
 
@@ -266,8 +273,8 @@ def browser(page: Path, place: Path) -> str:
     if not program:
         pytest.skip("There is no Chromium here.")
     command = [program, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={place}", "--dump-dom"]
-    done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, check=True, timeout=120)
-    return done.stdout
+    process = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, check=True, timeout=120)
+    return process.stdout
 
 
 def rows(text: str) -> list[bool]:
@@ -283,7 +290,7 @@ def test_it_opens_in_a_browser(report, access, tmp_path):
     assert "{{ 7 * 7 }}" in text
     shown = len(access["grants"]) + len(access["databases"]) + len(access["findings"]) + 2 * len(access["principals"])
     assert rows(text) == [False] * shown
-    assert all(one in html.unescape(text) for one in access["limits"])
+    assert all(limit in html.unescape(text) for limit in access["limits"])
     columns = text.count('<th scope="col">', text.index('id="map"'), text.index("</thead>", text.index('id="map"')))
     assert columns == DATABASES + 1
     assert "<form>" in text, "the filter is there once its script runs"
@@ -308,7 +315,7 @@ def test_only_the_inventory(lab, estate, tmp_path):
     tmp_path.chmod(0o755)
     lab.good("report.yml", "-e", f"rds_iam_report_directory={tmp_path}", "-e", "rds_iam_report_only_inventory=true")
     found = json.loads((tmp_path / "access-map.json").read_text())
-    assert {one["name"] for one in found["databases"]} == set(lab.databases)
+    assert {database["name"] for database in found["databases"]} == set(lab.databases)
     assert oct(tmp_path.stat().st_mode & 0o777) == "0o755"
 
 
@@ -327,8 +334,7 @@ def test_check_mode_writes_nothing(lab, estate, tmp_path):
 
 
 def test_rights_that_are_missing_are_said(lab, estate, with_rights):
-    """With those of docs/policies the map is complete; without one action it says which, and claims nothing that it
-    cannot know."""
+    """With those of docs/policies the map is complete; without one action it names that, and claims nothing unread."""
 
     def drawn(*without):
         rights = with_rights(*policy("report", *without)["Statement"])
@@ -353,13 +359,13 @@ def test_rights_that_are_missing_are_said(lab, estate, with_rights):
     for action, user in ((password, "lee"), (keys, "kim")):
         without = seen(action)
         assert [one for one in without["unseen"] if action in one]
-        links = [one["links"][1] for one in without["grants"] if one["principal"].endswith(f"user/{user}")]
+        links = [grant["links"][1] for grant in without["grants"] if grant["principal"].endswith(f"user/{user}")]
         assert [link["state"] for link in links] == ["unknown"] and action in links[0]["text"]
     without_ec2 = seen(ec2)
     assert [one for one in without_ec2["unseen"] if ec2 in one]
     assert without_ec2["totals"]["hosts"] is None
-    hosts = [one for one in without_ec2["grants"] if one["principal"].endswith("role/rds-iam-lab")]
-    assert hosts and {one["links"][1]["state"] for one in hosts} == {"unknown"}
+    hosts = [grant for grant in without_ec2["grants"] if grant["principal"].endswith("role/rds-iam-lab")]
+    assert hosts and {host["links"][1]["state"] for host in hosts} == {"unknown"}
 
 
 def test_databases_that_cannot_be_asked_are_said(lab, estate, tmp_path):
@@ -367,7 +373,7 @@ def test_databases_that_cannot_be_asked_are_said(lab, estate, tmp_path):
     variables = {"db_users_login_password": "{{ {'orders': 'wrong-one', 'billing': ''}.get(inventory_hostname, '') }}"}
     lab.good("report.yml", "-e", json.dumps({**variables, "rds_iam_report_directory": str(tmp_path / "out")}))
     text = (tmp_path / "out/access-map.json").read_text()
-    found = {one["name"]: one for one in json.loads(text)["databases"]}
+    found = {database["name"]: database for database in json.loads(text)["databases"]}
     assert "refused the login of admin" in found["orders"]["unseen"]
     assert "wrong-one" not in text
     assert [one["name"] for one in found.values() if one["accounts"] is not None] == ["billing"]

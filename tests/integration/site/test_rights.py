@@ -1,11 +1,11 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The policies in docs/policies. With exactly these rights a playbook passes; with one action less it fails, and says
-which one is missing.
+"""The policies in docs/policies: with exactly these rights a playbook passes.
 
-The whole site comes first, from nothing; then scenes, each of which needs some actions: what is there before, and the
-part of the run that needs them. The tests build on each other, in order.
+With one action less it fails, and says which one is missing. The whole site comes first, from nothing; then scenes,
+each of which needs some actions: what is there before, and the part of the run that needs them. The tests build on each
+other, in order.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def good(lab, operator, playbook, *arguments):
 
 @pytest.fixture(scope="module")
 def inventory(lab, tmp_path_factory):
-    """That of the lab and one more cluster, a boundary, and another instance profile."""
+    """The inventory of the lab and one more cluster, a boundary, and another instance profile."""
     iam, rds = lab.aws("iam"), lab.aws("rds")
     rds.create_db_cluster(
         DBClusterIdentifier="ledger",
@@ -309,8 +309,11 @@ NOT_HERE = {
 
 @pytest.fixture(scope="module")
 def broken(lab, inventory):
-    """Broken in such a way that the doctor reads all that it can: the flag is off, and in place of the inline policy
-    there are a managed one, which allows the login, and an inline one about something else."""
+    """Break the site in such a way that the doctor reads all that it can.
+
+    The flag is off, and in place of the inline policy there are a managed one, which allows the login, and an inline
+    one about something else.
+    """
     no_role(lab)
     lab.good("site.yml")
     lab.set_flag("orders", False)
@@ -356,12 +359,12 @@ def test_the_doctor_with_one_action_less(lab, operator, broken, action):
     arguments = {
         "hosts": [{"name": "client1", "instance_id": lab.clients["client1"]["instance_id"]}],
         "databases": databases,
-        "logins": [{"host": "client1", "database": one["name"], "user": "app"} for one in databases],
+        "logins": [{"host": "client1", "database": database["name"], "user": "app"} for database in databases],
         "fail": False,
     }
     less = operator("doctor", action, "iam:SimulatePrincipalPolicy")
     run = lab.module("localhost", "dbops.rds_iam.rds_iam_doctor", arguments, **less)
     assert run.status == 0, run.output
-    links = [link for one in json.loads(run.output.split("=>", 1)[1])["logins"] for link in one["links"]]
+    links = [link for login in json.loads(run.output.split("=>", 1)[1])["logins"] for link in login["links"]]
     assert [link for link in links if link["state"] == "unknown" and action in link["text"]], links
     assert {link["name"] for link in links if link["state"] == "broken"} <= {"flag"}

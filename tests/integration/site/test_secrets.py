@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where tokens and passwords must not be, while things run and afterwards."""
+"""The places where tokens and passwords must not be, while things run and afterwards."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ def client(request):
 
 @pytest.mark.parametrize("arguments", ["orders -e", "orders -u app -e"])
 def test_rds_mysql_logs_in(lab, client, arguments):
-    done = lab.ssh(client, f"{lab.wrapper(client)} {arguments} 'select current_user()'")
-    assert done.returncode == 0, done.stderr
-    assert "app@%" in done.stdout
+    process = lab.ssh(client, f"{lab.wrapper(client)} {arguments} 'select current_user()'")
+    assert process.returncode == 0, process.stderr
+    assert "app@%" in process.stdout
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_rds_mysql_logs_in(lab, client, arguments):
     ],
 )
 def test_rds_mysql_refuses(lab, arguments, words):
-    done = lab.ssh("client1", f"{lab.wrapper('client1')} {arguments}")
-    assert done.returncode != 0
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    process = lab.ssh("client1", f"{lab.wrapper('client1')} {arguments}")
+    assert process.returncode != 0
+    assert words in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_nobody_else_sees_the_token_of_rds_mysql(lab, client):
@@ -123,14 +123,14 @@ def test_nobody_else_sees_the_token_of_rds_mysql(lab, client):
     answered = "for turn in $(seq 300); do test -s /tmp/answer && break; sleep 0.1; done"
     session = f"{{ echo 'select current_user();'; {answered}; {{ {look}; }} >&2; }}"
     session += f" | {lab.wrapper(client)} orders --unbuffered > /tmp/answer"
-    done = lab.ssh(client, f"rm -f /tmp/answer; touch /tmp/before; {session}; cat /tmp/answer")
-    assert "app@%" in done.stdout, done.stderr
-    processes, _line, files = done.stderr.partition("FILES:\n")
+    process = lab.ssh(client, f"rm -f /tmp/answer; touch /tmp/before; {session}; cat /tmp/answer")
+    assert "app@%" in process.stdout, process.stderr
+    processes, _line, files = process.stderr.partition("FILES:\n")
     assert "--no-defaults" in processes, "the arguments of the client were seen"
     assert not TOKEN.search(processes)
     assert files == ""
 
 
 def test_the_program_on_the_host_signs_with_the_file_of_the_collection(lab):
-    done = lab.ssh("client1", f"cat {lab.wrapper('client1')}")
-    assert inspect.getsource(signer.sign) in done.stdout
+    process = lab.ssh("client1", f"cat {lab.wrapper('client1')}")
+    assert inspect.getsource(signer.sign) in process.stdout

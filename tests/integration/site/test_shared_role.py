@@ -39,7 +39,7 @@ def database(lab):
 
     yield database
     for rds, name in made:
-        if name in {one["DBInstanceIdentifier"] for one in rds.describe_db_instances()["DBInstances"]}:
+        if name in {instance["DBInstanceIdentifier"] for instance in rds.describe_db_instances()["DBInstances"]}:
             rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 
@@ -66,7 +66,7 @@ def site(lab, tmp_path):
 
 @pytest.fixture
 def allowed(lab):
-    """What the policy of the role allows."""
+    """Return the resources that the policy of the role allows."""
 
     def allowed():
         document = lab.aws("iam").get_role_policy(RoleName=ROLE, PolicyName=POLICY)["PolicyDocument"]

@@ -10,16 +10,12 @@ import re
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
+import certificates
 import pymysql
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from driver import ROOT, writes_a_bundle_of_another_region
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "lab"))
-
-import certificates
 
 ROLE = "rds-iam-lab"
 
@@ -30,7 +26,7 @@ def accounts_and_flags(lab):
 
 @pytest.fixture(scope="module")
 def before(lab):
-    """What the API and the servers are before the first run."""
+    """Return the state of the API and of the servers before the first run."""
     iam = lab.aws("iam")
     return {
         "accounts and flags": accounts_and_flags(lab),
@@ -96,7 +92,7 @@ def test_the_endpoint_is_signed_and_verified_whatever_is_dialled(lab):
 
 
 def test_logins_with_a_profile(lab, tmp_path):
-    """That of the operator, who may do everything, also log in."""
+    """With the profile of the operator, who may do everything, also log in."""
     admin, orders = lab.info["admin"], lab.databases["orders"]
     keys = {"aws_access_key_id": admin["access_key_id"], "aws_secret_access_key": admin["secret_access_key"]}
     (tmp_path / "credentials").write_text("\n".join(["[operator]", *(f"{key} = {keys[key]}" for key in keys)]))
@@ -145,7 +141,7 @@ def test_server_certificates_move_to_other_authorities(lab, tls):
     """To one that only a newer bundle has, and then to another one of the bundle in place."""
     show, bundle = tls
     newer, newest = (
-        certificates.authority(f"Amazon RDS eu-west-1 Root CA {name}", rsa.generate_private_key(65537, 2048))
+        certificates.make_authority(f"Amazon RDS eu-west-1 Root CA {name}", rsa.generate_private_key(65537, 2048))
         for name in ("RSA2048 G2", "RSA2048 G3")
     )
     command = f"{lab.wrapper('client1')} orders -e 'select current_user()'"

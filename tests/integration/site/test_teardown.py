@@ -9,14 +9,10 @@ The steps that only call AWS are run; that no database user is left is said inst
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import boto3
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from driver import teardown_table
 from faults import Fault, Proxy
 

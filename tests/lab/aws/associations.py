@@ -37,24 +37,24 @@ def apply() -> None:
     actions["DescribeInstances"] = functools.partial(_describe_instances, actions["DescribeInstances"])
 
 
-def _of(instance_id: str) -> dict | None:
-    """The association of an instance that has not ended."""
-    known = ec2._iam_instance_profile_associations.values()
-    return next((one for one in known if one["InstanceId"] == instance_id), None)
+def _association_of(instance_id: str) -> dict | None:
+    """Return the association of an instance that has not ended."""
+    associations = ec2._iam_instance_profile_associations.values()
+    return next((item for item in associations if item["InstanceId"] == instance_id), None)
 
 
 def _synchronize() -> None:
     """Forget the associations of instances that are gone, and have one for a profile that came with the launch."""
     with _lock:
-        known = ec2._iam_instance_profile_associations
-        for key, association in list(known.items()):
+        associations = ec2._iam_instance_profile_associations
+        for key, association in list(associations.items()):
             instance = ec2._instances.get(association["InstanceId"])
             if not instance or instance["State"]["Name"] == "terminated":
-                del known[key]
+                del associations[key]
         for instance in list(ec2._instances.values()):
-            if instance.get("IamInstanceProfile") and instance["State"]["Name"] != "terminated":
-                if not _of(instance["InstanceId"]):
-                    _record(instance, instance["IamInstanceProfile"], "associated")
+            live = instance["State"]["Name"] != "terminated"
+            if live and instance.get("IamInstanceProfile") and not _association_of(instance["InstanceId"]):
+                _record(instance, instance["IamInstanceProfile"], "associated")
 
 
 def _associate(params):
@@ -70,7 +70,7 @@ def _associate(params):
         return ec2._error("IncorrectInstanceState", text, 400)
     with _lock:
         _synchronize()
-        if _of(instance_id):
+        if _association_of(instance_id):
             text = f"There is an existing association for instance {instance_id}"
             return ec2._error("IncorrectState", text, 400)
         association = _record(instance, profile, "associating")
@@ -79,12 +79,12 @@ def _associate(params):
 
 
 def _profile(params):
-    found, refusal = ec2._resolve_iam_instance_profile(
+    profile, refusal = ec2._resolve_iam_instance_profile(
         iam_arn=ec2._p(params, "IamInstanceProfile.Arn"), iam_name=ec2._p(params, "IamInstanceProfile.Name")
     )
-    if not found and not refusal:
+    if not profile and not refusal:
         refusal = ec2._error("MissingParameter", "IamInstanceProfile is required", 400)
-    return found, refusal
+    return profile, refusal
 
 
 def _record(instance: dict, profile: dict, state: str) -> dict:
@@ -108,7 +108,7 @@ def _complete(association: dict) -> None:
 
 def _disassociate(params):
     with _lock:
-        association, refusal = _named(params)
+        association, refusal = _find_association(params)
         if refusal:
             return refusal
         if association["State"] != "disassociating":
@@ -126,7 +126,7 @@ def _end(association: dict) -> None:
 
 def _replace(params):
     with _lock:
-        association, refusal = _named(params)
+        association, refusal = _find_association(params)
         profile, invalid = _profile(params)
         if refusal or invalid:
             return refusal or invalid
@@ -141,7 +141,7 @@ def _replace(params):
         return _answer("Replace", successor)
 
 
-def _named(params):
+def _find_association(params):
     _synchronize()
     name = ec2._p(params, "AssociationId")
     association = ec2._iam_instance_profile_associations.get(name)
@@ -178,20 +178,19 @@ FILTERS = {
     "iam-instance-profile.arn": lambda instance: (instance.get("IamInstanceProfile") or {}).get("Arn"),
     "iam-instance-profile.id": lambda instance: (instance.get("IamInstanceProfile") or {}).get("Id"),
 }
-# Those that ministack knows.
-OTHERS = ("instance-state-name", "instance-type", "image-id", "tag-key", "tag-value")
+MINISTACK_FILTERS = ("instance-state-name", "instance-type", "image-id", "tag-key", "tag-value")
 
 
 def _matches(original, instance: dict, filters: dict) -> bool:
-    wanted = {name: values for name, values in filters.items() if name in FILTERS}
-    if not all(FILTERS[name](instance) in values for name, values in wanted.items()):
+    own_filters = {name: values for name, values in filters.items() if name in FILTERS}
+    if not all(FILTERS[name](instance) in values for name, values in own_filters.items()):
         return False
     return original(instance, filters)
 
 
 def _describe_instances(original, params):
-    """EC2 knows all its filters, and refuses other names."""
+    """Refuse unknown names of filters, as EC2 does."""
     for name in ec2._parse_filters(params):
-        if name not in FILTERS and name not in OTHERS and not name.startswith("tag:"):
+        if name not in FILTERS and name not in MINISTACK_FILTERS and not name.startswith("tag:"):
             return ec2._error("InvalidParameterValue", f"The filter '{name}' is invalid", 400)
     return original(params)

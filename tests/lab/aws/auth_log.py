@@ -31,13 +31,13 @@ LINES = {
 
 
 def write(kind: str, database: str, member: str, user: str, code: str, caller: str | None) -> None:
-    """Write of a refusal; member is the DB instance that refused. Needs the scope of the account and the region."""
+    """Write a line about a refusal of the DB instance `member`. Needs the scope of the account and the region."""
     if code not in LINES:
         return
-    verb, why, status, name = LINES[code]
+    verb, reason, status, name = LINES[code]
     now = datetime.datetime.now(datetime.timezone.utc)
     text = f"{now:%Y-%m-%dT%H:%M:%S},{now.microsecond // 1000:03} [ERROR] Failed to {verb} the connection request"
-    text += f" for user '{user}' {why.format(caller=caller)} (Status Code: {status}, Error Code: {name})"
+    text += f" for user '{user}' {reason.format(caller=caller)} (Status Code: {status}, Error Code: {name})"
     stream = {"logGroupName": f"/aws/rds/{kind}/{database}/{LOG}", "logStreamName": member}
     for call in (cloudwatch_logs._create_log_group, cloudwatch_logs._create_log_stream):
         call(stream)  # which says so if it is there, and leaves it

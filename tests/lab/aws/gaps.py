@@ -1,6 +1,6 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where ministack 1.5 differs from AWS in something that this collection relies on. Nothing else is touched."""
+"""Correct ministack 1.5 where it differs from AWS in something that this collection relies on, and nowhere else."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def _refuse_modify(instance, params):
 
 
 def _export_logs(record, params):
-    """Which logs go to CloudWatch Logs, which is never pending. The lab has the log of refused IAM logins."""
+    """Set the logs that go to CloudWatch Logs, which is never pending. The lab has the log of refused IAM logins."""
     exports = set(record.get("EnabledCloudwatchLogsExports", ()))
     prefix = "CloudwatchLogsExportConfiguration"
     exports.update(rds._p(params, key) for key in params if key.startswith(f"{prefix}.EnableLogTypes."))
@@ -189,7 +189,7 @@ def _exports_xml(record):
 
 
 def _password_stays():
-    """ministack would try to change it on the server, as root and without TLS."""
+    """Refuse, since ministack would try to change it on the server, as root and without TLS."""
     return rds._error("InvalidParameterCombination", "The lab cannot change the master password of its servers.", 400)
 
 
@@ -220,8 +220,8 @@ def _apply(record, status_key, values):
 
 
 def _instance_xml(original, instance):
-    shown = original(instance).replace("<EnabledCloudwatchLogsExports/>", _exports_xml(instance))
-    return shown + _secret_xml(instance.get("MasterUserSecret"))
+    xml = original(instance).replace("<EnabledCloudwatchLogsExports/>", _exports_xml(instance))
+    return xml + _secret_xml(instance.get("MasterUserSecret"))
 
 
 def _secret_xml(secret):
@@ -262,14 +262,14 @@ def _modify_cluster(original, params):
     if not flag:
         return _cluster_response("ModifyDBCluster", cluster)
     with _lock:
-        wanted = flag == "true"
-        if cluster[FLAG] == wanted:
+        enable = flag == "true"
+        if cluster[FLAG] == enable:
             cluster["PendingModifiedValues"] = {}
         else:
-            cluster["PendingModifiedValues"] = {FLAG: wanted}
+            cluster["PendingModifiedValues"] = {FLAG: enable}
             if rds._p(params, "ApplyImmediately") == "true":
                 cluster["Status"] = "modifying"
-                _later(_apply, cluster, "Status", {FLAG: wanted})
+                _later(_apply, cluster, "Status", {FLAG: enable})
     return _cluster_response("ModifyDBCluster", cluster)
 
 
@@ -285,12 +285,12 @@ def _cluster_xml(original, cluster):
 
 def _orderable(original, params):
     """IAM support by engine and class, and an answer for any class, not only for ministack's ten."""
-    engine, wanted = rds._p(params, "Engine"), rds._p(params, "DBInstanceClass")
-    known = bool(re.fullmatch(r"db\.[a-z0-9-]+\.[a-z0-9]+", wanted))
-    status, headers, body = original({**params, "DBInstanceClass": ["db.t3.micro"]} if known else params)
-    if known:
-        body = body.replace(b"<DBInstanceClass>db.t3.micro<", f"<DBInstanceClass>{wanted}<".encode())
-    if not supports_iam(engine, wanted):
+    engine, instance_class = rds._p(params, "Engine"), rds._p(params, "DBInstanceClass")
+    is_class = bool(re.fullmatch(r"db\.[a-z0-9-]+\.[a-z0-9]+", instance_class))
+    status, headers, body = original({**params, "DBInstanceClass": ["db.t3.micro"]} if is_class else params)
+    if is_class:
+        body = body.replace(b"<DBInstanceClass>db.t3.micro<", f"<DBInstanceClass>{instance_class}<".encode())
+    if not supports_iam(engine, instance_class):
         name = b"SupportsIAMDatabaseAuthentication"
         body = body.replace(b"<%s>true<" % name, b"<%s>false<" % name)
     return status, headers, body
@@ -299,9 +299,9 @@ def _orderable(original, params):
 def _certificates(trusted_root, params):
     """The lab has one CA, the first in its trust store; it bears the name of Amazon's default."""
     name = "rds-ca-rsa2048-g1"
-    wanted = rds._p(params, "CertificateIdentifier")
-    if wanted not in ("", name):
-        return rds._error("CertificateNotFound", f"Certificate {escape(wanted)} not found.", 404)
+    identifier = rds._p(params, "CertificateIdentifier")
+    if identifier not in ("", name):
+        return rds._error("CertificateNotFound", f"Certificate {escape(identifier)} not found.", 404)
     ca = x509.load_pem_x509_certificates(trusted_root.read_bytes())[0]
     inner = "".join(
         f"<{key}>{value}</{key}>"

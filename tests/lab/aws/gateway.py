@@ -1,6 +1,6 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door of the API: what may come in, and one line per call in the API log.
+"""Let only signed calls of the API in, and write one line for each to the API log.
 
 A line: {"time", "service", "action", "caller" (ARN of the access key's owner, or null), "outcome" ("ok" or the error
 code), "status"}. Parameters are not logged, so a password or policy never is.
@@ -26,7 +26,7 @@ CREDENTIAL = re.compile(
 ERROR_CODE = re.compile(r"<Code>([^<]+)</Code>|\"__type\"\s*:\s*\"(?:[^\"#]*#)?([^\"]+)\"")
 
 
-class _Refused(Exception):
+class _CallRefusedError(Exception):
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code = status, code
@@ -60,7 +60,7 @@ class Gateway:
             call["action"] = _action(headers, body)
             call["caller"] = self._caller(key)
             await self.inner(scope, _replay(body, receive), answer)
-        except _Refused as refusal:
+        except _CallRefusedError as refusal:
             await answer.refuse(refusal, json_protocol="x-amz-target" in headers)
         finally:
             answer.log()
@@ -97,12 +97,12 @@ class _Answer:
         await self.send(message)
 
     def log(self) -> None:
-        """Once, at the end of the answer or when there is none."""
+        """Write the line of the log, once, at the end of the answer or when there is none."""
         write, self.write = self.write, None
         if write:
             write(self.outcome(), self.status)
 
-    async def refuse(self, refusal: _Refused, json_protocol: bool) -> None:
+    async def refuse(self, refusal: _CallRefusedError, json_protocol: bool) -> None:
         if json_protocol:
             kind, text = b"application/x-amz-json-1.1", json.dumps({"__type": refusal.code, "message": str(refusal)})
         else:
@@ -116,16 +116,16 @@ class _Answer:
     def outcome(self) -> str:
         if 200 <= self.status < 300:
             return "ok"
-        found = ERROR_CODE.search(self.body.decode("utf-8", "replace"))
-        return (found[1] or found[2]) if found else f"HTTP {self.status}"
+        match = ERROR_CODE.search(self.body.decode("utf-8", "replace"))
+        return (match[1] or match[2]) if match else f"HTTP {self.status}"
 
 
 def _credential(headers: dict) -> tuple[str, str]:
-    """Access key and service of a signed request. ministack checks the signature; unsigned ones end here."""
-    found = CREDENTIAL.match(headers.get("authorization", ""))
-    if not found:
-        raise _Refused(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
-    return found[1], found[2]
+    """Return access key and service of a signed request. ministack checks the signature; unsigned ones end here."""
+    match = CREDENTIAL.match(headers.get("authorization", ""))
+    if not match:
+        raise _CallRefusedError(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+    return match[1], match[2]
 
 
 def _only_api_calls(scope) -> None:
@@ -135,7 +135,7 @@ def _only_api_calls(scope) -> None:
     and then run the action in the body.
     """
     if scope["method"] != "POST" or scope["path"] != "/" or scope["query_string"]:
-        raise _Refused(403, "AccessDenied", "The lab serves signed AWS API calls only.")
+        raise _CallRefusedError(403, "AccessDenied", "The lab serves signed AWS API calls only.")
 
 
 async def _read(receive) -> bytes:
@@ -143,10 +143,10 @@ async def _read(receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise _Refused(400, "IncompleteBody", "The request ended early.")
+            raise _CallRefusedError(400, "IncompleteBody", "The request ended early.")
         body += message.get("body", b"")
         if len(body) > MAX_BODY:
-            raise _Refused(413, "RequestEntityTooLarge", "The request is too large.")
+            raise _CallRefusedError(413, "RequestEntityTooLarge", "The request is too large.")
         if not message.get("more_body"):
             return body
 
@@ -161,12 +161,12 @@ def _replay(body: bytes, receive):
 
 
 def _action(headers: dict, body: bytes) -> str:
-    """The one action that the request names: in X-Amz-Target (JSON) or as Action in the form."""
+    """Return the one action that the request names: in X-Amz-Target (JSON) or as Action in the form."""
     names = [headers["x-amz-target"].rpartition(".")[2]] if "x-amz-target" in headers else []
     if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         names += parse_qs(body.decode("utf-8", "replace")).get("Action", [])
     if len(names) != 1:
-        raise _Refused(400, "InvalidAction", "The request must name exactly one action.")
+        raise _CallRefusedError(400, "InvalidAction", "The request must name exactly one action.")
     return names[0]
 
 

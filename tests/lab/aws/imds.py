@@ -37,8 +37,8 @@ TOKEN_HEADER = "X-aws-ec2-metadata-token"
 ROLE_DOCS = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-roles-for-amazon-ec2.html#troubleshoot-iam-role"
 
 
-def _stamp(when: float) -> str:
-    return datetime.datetime.fromtimestamp(when, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _stamp(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Issued:
 
 
 class Metadata:
-    """What an instance may know about itself."""
+    """The metadata of one instance."""
 
     def __init__(self, account_id: str, region: str, instance_id: str) -> None:
         self.account_id, self.region, self.instance_id = account_id, region, instance_id
@@ -62,7 +62,7 @@ class Metadata:
             return gaps.metadata_options(self._instance())["HttpEndpoint"] == "disabled"
 
     def get(self, path: str) -> str | None:
-        """The text at a path, or None for 404. A slash at the end makes no difference."""
+        """Return the text at a path, or None for 404. A slash at the end makes no difference."""
         path = path.rstrip("/")
         credentials = "/latest/meta-data/iam/security-credentials"
         with request_scope(self.account_id, self.region):
@@ -88,7 +88,7 @@ class Metadata:
         return self._instance()["Placement"]["AvailabilityZone"]
 
     def _profile(self) -> dict | None:
-        """The profile that is associated now, as IAM knows it."""
+        """Return the profile that is associated now, as IAM knows it."""
         association = ec2._find_active_iam_instance_profile_association(self.instance_id)
         return iam._lookup_instance_profile(arn=association["IamInstanceProfile"]["Arn"]) if association else None
 
@@ -143,7 +143,7 @@ class Metadata:
             return json.dumps(self._current(role, self._profile()["InstanceProfileId"]).document)
 
     def _current(self, role: dict, profile_id: str) -> _Issued:
-        """The credentials handed out last, or new ones when they end soon or the role or profile is another."""
+        """Return the credentials handed out last, or new ones when they end soon or the role or profile is another."""
         issued = self._issued
         if not (
             issued
@@ -185,7 +185,7 @@ class Metadata:
 
 
 def ec2_may_assume(role: dict, account_id: str, region: str) -> bool:
-    """Whether the trust policy lets EC2 in. A statement that the lab cannot evaluate keeps EC2 out."""
+    """Tell whether the trust policy lets EC2 in. A statement that the lab cannot evaluate keeps EC2 out."""
     document = role["AssumeRolePolicyDocument"]
     document = json.loads(document) if isinstance(document, str) else document
     statements = document.get("Statement", [])
@@ -201,7 +201,7 @@ def ec2_may_assume(role: dict, account_id: str, region: str) -> bool:
     for statement in parse_policy_document(document):
         try:
             policies.check_statement(statement, context.action, context.resource_arn)
-        except policies.Undecidable:
+        except policies.UndecidableError:
             return False
     if any("NotPrincipal" in statement for statement in statements):
         return False
@@ -211,14 +211,17 @@ def ec2_may_assume(role: dict, account_id: str, region: str) -> bool:
 class Server:
     """The HTTP service of one instance, on the plan's address or at the real one inside a network namespace."""
 
-    def __init__(self, where: dict, account_id: str, region: str, instance_id: str) -> None:
-        address = (where["host"], where["port"]) if "host" in where else ADDRESS
-        self._server = http.server.ThreadingHTTPServer(address, _Handler, bind_and_activate=False)
+    def __init__(self, address: dict, account_id: str, region: str, instance_id: str) -> None:
+        listen_address = (address["host"], address["port"]) if "host" in address else ADDRESS
+        self._server = http.server.ThreadingHTTPServer(listen_address, _Handler, bind_and_activate=False)
         self._server.daemon_threads = True
         self._server.metadata = Metadata(account_id, region, instance_id)
         self._server.tokens = {}
         self._server.socket.close()
-        self._server.socket = listen_in(where["netns_pid"], address) if "netns_pid" in where else listen(address)
+        in_namespace = "netns_pid" in address
+        self._server.socket = (
+            listen_in(address["netns_pid"], listen_address) if in_namespace else listen(listen_address)
+        )
 
     def start(self) -> None:
         threading.Thread(target=self._server.serve_forever, name="imds", daemon=True).start()
@@ -241,7 +244,7 @@ def listen(address: tuple[str, int]) -> socket.socket:
 
 
 def listen_in(pid: int, address: tuple[str, int]) -> socket.socket:
-    """A listening socket inside the network namespace of a process.
+    """Return a listening socket inside the network namespace of a process.
 
     setns changes one thread, and a socket stays where it was made: so a thread goes there and ends.
     """

@@ -29,7 +29,7 @@ class AwsSide:
         self.plan = plan
         self.state = state
         self.servers: list = []
-        self.doors: list[asyncio.Task] = []
+        self.tasks: list[asyncio.Task] = []
         self.shutdown = asyncio.Event()
 
     async def start(self) -> None:
@@ -47,21 +47,21 @@ class AwsSide:
         self._start(static.Server(plan["truststore"]))
         if plan["repository"]:
             self._start(static.Server(plan["repository"]))
-        door = gateway.Gateway(app, plan, Path(plan["api_log"]))
-        for where in filter(None, (plan["api"], plan.get("sts"))):
-            serving = serve(door, self._config(where), shutdown_trigger=self.shutdown.wait)
-            self.doors.append(asyncio.create_task(serving))
+        application = gateway.Gateway(app, plan, Path(plan["api_log"]))
+        for address in filter(None, (plan["api"], plan.get("sts"))):
+            serving = serve(application, self._config(address), shutdown_trigger=self.shutdown.wait)
+            self.tasks.append(asyncio.create_task(serving))
 
     def _start(self, server) -> None:
         server.start()
         self.servers.append(server)
 
     @staticmethod
-    def _config(where: dict) -> Config:
+    def _config(address: dict) -> Config:
         config = Config()
-        config.certfile, config.keyfile = where.get("certificate"), where.get("key")
+        config.certfile, config.keyfile = address.get("certificate"), address.get("key")
         # Listening from here on; hypercorn itself would bind later, and fail where nobody looks.
-        listener = imds.listen((where["host"], where["port"]))
+        listener = imds.listen((address["host"], address["port"]))
         config.bind = [f"fd://{listener.detach()}"]
         config.accesslog = None
         config.loglevel = "ERROR"
@@ -70,7 +70,7 @@ class AwsSide:
 
     async def stop(self) -> None:
         self.shutdown.set()
-        if self.doors:
-            await asyncio.wait(self.doors, timeout=5)
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=5)
         for server in self.servers:
             server.stop()

@@ -48,12 +48,12 @@ VALUE_FORMS = (
 )
 
 
-class Undecidable(Exception):
+class UndecidableError(Exception):
     """A statement applies to the login that the lab cannot evaluate."""
 
 
 def decide(principal: PrincipalInfo, resource: str, region: str) -> str:
-    """Allow, Deny or ImplicitDeny, as IAM would answer. Raises Undecidable."""
+    """Return Allow, Deny or ImplicitDeny, as IAM would answer. Raises UndecidableError."""
     layers = [principal.policies, *principal.limits]
     for statement in (statement for layer in layers for document in layer for statement in document):
         check_statement(statement, ACTION, resource)
@@ -70,7 +70,7 @@ def decide(principal: PrincipalInfo, resource: str, region: str) -> str:
 
 
 def _condition_arn(principal: PrincipalInfo) -> str:
-    """aws:PrincipalArn of a role's session is the role, not the session."""
+    """Return aws:PrincipalArn, which for a session of a role is the role, not the session."""
     if principal.type != "AssumedRole":
         return principal.arn
     role = iam._roles.get_scoped(principal.account, None, principal.arn.split("/")[1])
@@ -78,22 +78,22 @@ def _condition_arn(principal: PrincipalInfo) -> str:
 
 
 def check_statement(statement: ParsedStatement, action: str, resource: str) -> None:
-    """Raise Undecidable if the statement applies and cannot be evaluated."""
+    """Raise UndecidableError if the statement applies and cannot be evaluated."""
     name = f'statement "{statement.sid}"' if statement.sid else "a statement without Sid"
     if bool(statement.actions) == bool(statement.not_actions):
-        raise Undecidable(f"{name} has no usable Action")
+        raise UndecidableError(f"{name} has no usable Action")
     if not _action_matches(action, statement.actions, statement.not_actions):
         return
-    named = [*statement.resources, *statement.not_resources]
-    if any("${" in item for item in named):
-        raise Undecidable(f"{name} has a policy variable in its Resource")
-    if any(fnmatch_iam_cs(resource, item) and not _stays_within_parts(resource, item) for item in named):
-        raise Undecidable(f"{name} has a wildcard in its Resource that reaches beyond a colon")
-    if named and not _resource_matches(resource, statement.resources, statement.not_resources):
+    patterns = [*statement.resources, *statement.not_resources]
+    if any("${" in item for item in patterns):
+        raise UndecidableError(f"{name} has a policy variable in its Resource")
+    if any(fnmatch_iam_cs(resource, item) and not _stays_within_parts(resource, item) for item in patterns):
+        raise UndecidableError(f"{name} has a wildcard in its Resource that reaches beyond a colon")
+    if patterns and not _resource_matches(resource, statement.resources, statement.not_resources):
         return
     conditions = statement.conditions
     if not isinstance(conditions, dict):
-        raise Undecidable(f"{name} has a malformed Condition")
+        raise UndecidableError(f"{name} has a malformed Condition")
     for operator, block in conditions.items():
         _check_condition(name, operator, block)
 
@@ -114,13 +114,13 @@ def _stays_within_parts(resource: str, pattern: str) -> bool:
 def _check_condition(name: str, operator: str, block) -> None:
     base = operator.lower().removesuffix("ifexists").removeprefix("forallvalues:").removeprefix("foranyvalue:")
     if base not in KNOWN_OPERATORS or (base == "null" and operator.lower() != "null"):
-        raise Undecidable(f"{name} has the condition operator {operator}")
+        raise UndecidableError(f"{name} has the condition operator {operator}")
     if not isinstance(block, dict) or not block:
-        raise Undecidable(f"{name} has a malformed Condition")
+        raise UndecidableError(f"{name} has a malformed Condition")
     form = next((form for prefix, form in VALUE_FORMS if base.startswith(prefix)), re.compile(r"(?s).*"))
     for key, expected in block.items():
         if key.lower() not in KNOWN_KEYS and not key.lower().startswith(TAG_PREFIX):
-            raise Undecidable(f"{name} has the condition key {key}")
+            raise UndecidableError(f"{name} has the condition key {key}")
         values = expected if isinstance(expected, list) else [expected]
         if not values or any("${" in str(value) or not form.fullmatch(str(value)) for value in values):
-            raise Undecidable(f"{name} has a value for {key} that the lab cannot compare")
+            raise UndecidableError(f"{name} has a value for {key} that the lab cannot compare")

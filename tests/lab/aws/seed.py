@@ -1,6 +1,6 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What exists in the account at the start. Made in the process, so that the API log holds only the calls of others."""
+"""Make what exists in the account at the start, in the process, so that the API log holds only the calls of others."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ from pathlib import Path
 
 
 def ministack_environment(plan: dict, state: Path) -> dict[str, str]:
-    """What ministack reads from the environment when it is imported: IAM on, no Docker, nothing kept on disk."""
+    """Return the variables that ministack reads when it is imported: IAM on, no Docker, nothing kept on disk."""
     return {
         "AUTH": "true",
         "MINISTACK_ACCOUNT_ID": plan["account_id"],
@@ -60,7 +60,7 @@ async def serve(plan: dict, state: Path) -> None:
     """Run until SIGTERM or SIGINT."""
     os.environ.update(ministack_environment(plan, state))
     sys.dont_write_bytecode = True
-    import lab  # imports ministack, which reads the environment
+    import lab  # noqa: PLC0415 - imports ministack, which reads the environment
 
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -22,7 +22,7 @@ WORDS = {"Allow": "allowed", "Deny": "explicitDeny", None: "implicitDeny"}
 
 @dataclass(frozen=True)
 class Principal:
-    """What is attached to a role or user, as lists of statements."""
+    """The policies of a role or user, as lists of statements."""
 
     identity: list
     boundary: list | None
@@ -34,7 +34,7 @@ def apply() -> None:
 
 
 def simulate(params):
-    """For each action and resource the decision, what it lacked, and what the boundary and the organization say."""
+    """Answer for each action and resource: the decision, the missing keys, and what boundary and organization say."""
     principal = _principal(iam._p(params, "PolicySourceArn"))
     if principal is None:
         return iam._error(404, "NoSuchEntity", "Unable to retrieve specified IAM entity.", ns="iam")
@@ -64,11 +64,13 @@ def _principal(arn: str) -> Principal | None:
     gather = {"role": iam_evaluator._gather_role_policies, "user": iam_evaluator._gather_user_policies}[kind]
     limits = iam_evaluator._permissions_boundary(store, name, account)
     boundary = [statement for layer in limits for document in layer for statement in document] if limits else None
-    return Principal([one for document in gather(name, account) for one in document], boundary, _organization(account))
+    return Principal(
+        [statement for document in gather(name, account) for statement in document], boundary, _organization(account)
+    )
 
 
 def _organization(account: str) -> list[list] | None:
-    """The statements of service control policies on the root and on the account."""
+    """Return the statements of service control policies on the root and on the account."""
     if "self" not in organizations._orgs:
         return None
     levels = [*organizations._roots, account]
@@ -89,17 +91,17 @@ def _members(params, name: str) -> list[str]:
 
 
 def _context(params) -> dict[str, list[str]]:
-    """The values that were given, by the name of their key in lower case."""
-    given = {}
+    """Return the values of the request, by the name of their key in lower case."""
+    values = {}
     for key in params:
         entry = re.fullmatch(r"(ContextEntries\.member\.\d+)\.ContextKeyName", key)
         if entry:
-            given[iam._p(params, key).lower()] = _members(params, f"{entry[1]}.ContextKeyValues")
-    return given
+            values[iam._p(params, key).lower()] = _members(params, f"{entry[1]}.ContextKeyValues")
+    return values
 
 
 def _decide(statements: list, action: str, resource: str, context: dict) -> str | None:
-    effects = {one.effect for one in statements if _applies(one, action, resource, context)}
+    effects = {statement.effect for statement in statements if _applies(statement, action, resource, context)}
     return "Deny" if "Deny" in effects else "Allow" if "Allow" in effects else None
 
 
@@ -121,12 +123,13 @@ def _actual(context: dict, key: str):
 
 
 def _listed(expected) -> list[str]:
-    return [str(one) for one in (expected if isinstance(expected, list) else [expected])]
+    return [str(value) for value in (expected if isinstance(expected, list) else [expected])]
 
 
 def _missing(statements: list, context: dict) -> list[str]:
-    """The keys of all conditions that have no value, also of statements about something else."""
-    keys = {key: None for one in statements for block in (one.conditions or {}).values() for key in block}
+    """Return the keys of all conditions that have no value, also of statements about something else."""
+    blocks = [block for statement in statements for block in (statement.conditions or {}).values()]
+    keys = dict.fromkeys(key for block in blocks for key in block)
     return [key for key in keys if key.lower() not in context]
 
 
@@ -136,7 +139,7 @@ def _result(principal: Principal, action: str, resource: str, context: dict) -> 
     by_level = [_decide(level, action, resource, context) for level in principal.organization or []]
     everything = [*decisions, *by_level]
     verdict = WORDS["Deny" if "Deny" in everything else None if None in everything else "Allow"]
-    missing = _missing([one for layer in layers for one in layer], context)
+    missing = _missing([statement for layer in layers for statement in layer], context)
     keys = "".join(f"<member>{escape(key)}</member>" for key in missing)
     boundary = _detail("PermissionsBoundary", "AllowedByPermissionsBoundary", decisions[1:])
     return (
@@ -152,5 +155,5 @@ def _result(principal: Principal, action: str, resource: str, context: dict) -> 
 def _detail(name: str, member: str, decisions: list) -> str:
     if not decisions:
         return ""
-    allowed = str(all(one == "Allow" for one in decisions)).lower()
+    allowed = str(all(decision == "Allow" for decision in decisions)).lower()
     return f"<{name}DecisionDetail><{member}>{allowed}</{member}></{name}DecisionDetail>"

@@ -1,6 +1,6 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decides on IAM logins as RDS does. The plugin in each database server asks over a Unix stream socket.
+"""Decide on IAM logins as RDS does. The plugin in each database server asks over a Unix stream socket.
 
 Request: the line "AWSAUTH/1", then lines "KEY HEX", then an empty line. Keys:
     tls     "1" yes, "0" no, "2" the plugin cannot tell
@@ -39,7 +39,7 @@ MAX_LINE = 256 * 1024
 TLS_WORDS = {"0": "no", "1": "yes", "2": "unknown"}
 
 
-class Refused(Exception):
+class LoginRefusedError(Exception):
     """A login that is not let in: a fixed code, and words without any part of the token."""
 
     def __init__(self, code: str, detail: str, principal: str | None = None) -> None:
@@ -50,7 +50,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Login:
-    """What the server says about a login; only the token comes from the client."""
+    """A login as the server describes it; only the token comes from the client."""
 
     tls: str
     user: str
@@ -88,19 +88,19 @@ class Verifier:
                 )
 
     def endpoint(self, local: str) -> Endpoint:
-        """The endpoint that has this address."""
+        """Return the endpoint that has this address."""
         try:
             host, port = local.split(" ")
             address = ipaddress.ip_address(host)
-            found = self.endpoints.get((getattr(address, "ipv4_mapped", None) or address, int(port)))
+            endpoint = self.endpoints.get((getattr(address, "ipv4_mapped", None) or address, int(port)))
         except ValueError:
-            found = None
-        if not found:
-            raise Refused("UnknownServer", "no database of the lab listens on this address")
-        return found
+            endpoint = None
+        if not endpoint:
+            raise LoginRefusedError("UnknownServer", "no database of the lab listens on this address")
+        return endpoint
 
     def decide(self, endpoint: Endpoint, login: Login) -> str:
-        """The principal that may log in. Raises Refused."""
+        """Return the principal that may log in. Raises LoginRefusedError."""
         resource_id = self._check_database(endpoint)
         self._check_connection(login)
         identity = verify_rds_iam_token(
@@ -112,13 +112,13 @@ class Verifier:
             account_id=self.account_id,
         )
         if isinstance(identity, RdsIamTokenError):
-            raise Refused(identity.code, "the token is not a valid one for this endpoint and user")
+            raise LoginRefusedError(identity.code, "the token is not a valid one for this endpoint and user")
         resource = f"arn:aws:rds-db:{self.region}:{self.account_id}:dbuser:{resource_id}/{login.user}"
         with request_scope(self.account_id, self.region):
             self._check_policies(identity, resource)
         return identity.principal_arn
 
-    def export(self, endpoint: Endpoint, user: str, refusal: Refused) -> None:
+    def export(self, endpoint: Endpoint, user: str, refusal: LoginRefusedError) -> None:
         """Write of the refusal where the database has its log exported."""
         records = rds._clusters if endpoint.is_cluster else rds._instances
         with request_scope(self.account_id, self.region):
@@ -137,41 +137,47 @@ class Verifier:
         else:
             database = self._check_open(rds._instances, endpoint.database, "DBInstanceStatus")
         if database["IAMDatabaseAuthenticationEnabled"] is not True:
-            raise Refused("IamAuthenticationDisabled", f"IAM authentication is not in effect on {endpoint.database}")
+            raise LoginRefusedError(
+                "IamAuthenticationDisabled", f"IAM authentication is not in effect on {endpoint.database}"
+            )
         return database["DbClusterResourceId" if endpoint.is_cluster else "DbiResourceId"]
 
     def _check_open(self, records, identifier: str, status: str) -> dict:
         record = records.get_scoped(self.account_id, self.region, identifier)
         if record is None:
-            raise Refused("DatabaseNotFound", f"{identifier} does not exist any more")
+            raise LoginRefusedError("DatabaseNotFound", f"{identifier} does not exist any more")
         if record["Engine"] not in ENGINES:
-            raise Refused("UnsupportedEngine", f"{identifier} is {record['Engine']}")
+            raise LoginRefusedError("UnsupportedEngine", f"{identifier} is {record['Engine']}")
         if record[status] not in OPEN_STATES:
-            raise Refused("DatabaseNotAvailable", f"{identifier} is {record[status]}")
+            raise LoginRefusedError("DatabaseNotAvailable", f"{identifier} is {record[status]}")
         return record
 
     @staticmethod
     def _check_connection(login: Login) -> None:
         if login.tls != "1":
-            raise Refused("TlsRequired", f"the connection is encrypted: {TLS_WORDS.get(login.tls, 'unknown')}")
+            raise LoginRefusedError(
+                "TlsRequired", f"the connection is encrypted: {TLS_WORDS.get(login.tls, 'unknown')}"
+            )
         if login.auth_string != "RDS":
-            raise Refused("NotAnIamAccount", "the account is not IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'")
+            raise LoginRefusedError(
+                "NotAnIamAccount", "the account is not IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
+            )
         if not login.user.isprintable():
-            raise Refused("InvalidToken", "the user name has control characters")
+            raise LoginRefusedError("InvalidToken", "the user name has control characters")
 
     def _check_policies(self, identity, resource: str) -> None:
-        who = identity.principal_arn
+        arn = identity.principal_arn
         principal = resolve_principal(identity.access_key_id, self.account_id)
-        if isinstance(principal, AuthError) or principal.arn != who or principal.policies is None:
-            raise Refused("InvalidCredentials", "the caller is not a user or role of the account", who)
+        if isinstance(principal, AuthError) or principal.arn != arn or principal.policies is None:
+            raise LoginRefusedError("InvalidCredentials", "the caller is not a user or role of the account", arn)
         if principal.type == "AssumedRole" and not self._role_exists(principal):
-            raise Refused("InvalidCredentials", "the caller's role does not exist any more", who)
+            raise LoginRefusedError("InvalidCredentials", "the caller's role does not exist any more", arn)
         try:
             decision = policies.decide(principal, resource, self.region)
-        except policies.Undecidable as error:
-            raise Refused("NotEvaluable", str(error), who) from None
+        except policies.UndecidableError as error:
+            raise LoginRefusedError("NotEvaluable", str(error), arn) from None
         if decision != "Allow":
-            raise Refused(decision, f"{policies.ACTION} on {resource}", who)
+            raise LoginRefusedError(decision, f"{policies.ACTION} on {resource}", arn)
 
     def _role_exists(self, principal) -> bool:
         """A new role of the same name does not revive the sessions of the old one."""
@@ -211,7 +217,7 @@ class Server:
             endpoint = self.verifier.endpoint(login.local)
             entry.update(database=endpoint.database, endpoint=endpoint.name)
             principal = self.verifier.decide(endpoint, login)
-        except Refused as refusal:
+        except LoginRefusedError as refusal:
             self._write(entry, "refused", refusal.code, str(refusal), refusal.principal)
             if endpoint:
                 self.verifier.export(endpoint, login.user, refusal)
@@ -256,7 +262,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
 def read_login(read_line) -> Login:
     """Read a request. Anything but the protocol, to the letter, is refused."""
-    malformed = Refused("MalformedRequest", "the plugin's request is not understood")
+    malformed = LoginRefusedError("MalformedRequest", "the plugin's request is not understood")
     fields: dict[str, str] = {}
     if read_line() != b"AWSAUTH/1\n":
         raise malformed
@@ -268,6 +274,6 @@ def read_login(read_line) -> Login:
             fields[key] = bytes.fromhex(value).decode()
         except ValueError:
             raise malformed from None
-    if not NEEDED_KEYS <= fields.keys():
+    if NEEDED_KEYS - fields.keys():
         raise malformed
     return Login(fields["tls"], fields["user"], fields["as"], fields["local"], fields["token"])

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which packages the role takes for a distribution, from the lines of its os-release(5) that matter."""
+"""The packages that the role takes for a distribution, from the lines of its os-release(5) that matter."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ PLAY = [
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
-    """What the role makes of each of them, in one run."""
+    """Return what the role makes of each of them, in one run."""
     play = tmp_path_factory.mktemp("play") / "play.yml"
     play.write_text(json.dumps(PLAY))
     command = [Path(sys.executable).parent / "ansible-playbook", play]
     environment = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default", "ANSIBLE_NOCOLOR": "1"}
     environment["ANSIBLE_CALLBACK_RESULT_FORMAT"] = "json"
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = [line.split('"msg": ', 1)[1] for line in done.stdout.splitlines() if '"msg": ' in line]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+    lines = [line.split('"msg": ', 1)[1] for line in process.stdout.splitlines() if '"msg": ' in line]
     return dict(zip(RELEASES, (tuple(json.loads(json.loads(line))) for line in lines), strict=True))
 
 

@@ -13,16 +13,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import jinja2
 import pytest
+import trustme
 from ansible.plugins.filter.core import regex_replace, to_json
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import client_options, rds_mysql
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "roles/connect/templates/rds-mysql.j2"
@@ -77,22 +74,13 @@ def database(name="orders", **changes):
     } | changes
 
 
-def certificate() -> bytes:
-    """A certificate of an authority, as a CA file holds it."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    now = datetime.now(timezone.utc)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-
 class Program:
     """rds-mysql for databases, on a host with the client of a family."""
 
     def __init__(self, directory: Path, family: str = "mariadb", databases=None, **variables):
         self.path, self.bin, self.ca_file = directory / "rds-mysql", directory / "bin", directory / "ca.pem"
         self.bin.mkdir()
-        self.ca_file.write_bytes(certificate())
+        trustme.CA().cert_pem.write_to_path(self.ca_file)
         variables.setdefault("connect_ca_file", str(self.ca_file))
         self.path.write_text(render([database()] if databases is None else databases, **variables))
         self.path.chmod(0o755)
@@ -102,7 +90,7 @@ class Program:
             client.chmod(0o755)
 
     def command(self, environment: dict | None = None) -> dict:
-        """How the program is run: where its client is found, with AWS credentials, and with nothing else."""
+        """Return how the program is run: where its client is found, with AWS credentials, and with nothing else."""
         own = {"PATH": str(self.bin), "HOME": "/nowhere", "TMPDIR": str(self.bin.parent), **KEYS}
         return {"env": own | (environment or {}), "text": True}
 
@@ -111,7 +99,7 @@ class Program:
         return subprocess.run([self.path, *arguments], check=False, **options)
 
     def started(self, *arguments, **options) -> dict:
-        """What the client says of how it was started."""
+        """Return what the client says of how it was started."""
         done = self.run(*arguments, **options)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -240,8 +228,8 @@ def test_the_relay_ends_with_a_client_that_is_killed(program):
 def test_closed_files(program):
     """The socket of the relay does not become the standard input of anything."""
     command = ["/bin/sh", "-c", 'exec "$0" orders <&- 2>&-', program.path]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=60, **program.command())
-    report = json.loads(done.stdout)
+    process = subprocess.run(command, capture_output=True, check=True, timeout=60, **program.command())
+    report = json.loads(process.stdout)
     assert {"0", "1", "2"} <= set(report["files"])
     until(lambda: not leftovers(program))
 
@@ -286,7 +274,7 @@ def test_a_host_that_lacks_something(tmp_path):
     assert f"the CA file {program.ca_file} cannot be used: " in program.refused("orders")
     program.ca_file.unlink()
     assert f"the CA file {program.ca_file} does not exist; install it with the role" in program.refused("orders")
-    program.ca_file.write_bytes(certificate())
+    trustme.CA().cert_pem.write_to_path(program.ca_file)
     nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_EC2_METADATA_DISABLED": "true", "AWS_SECRET_ACCESS_KEY": ""}
     assert "credentials" in program.refused("orders", environment=nothing)
     assert leftovers(program) == []
@@ -337,9 +325,9 @@ def test_goes_on_with_the_python_that_has_botocore(tmp_path):
     python.chmod(0o755)
     # Without its site-packages, this Python has no botocore.
     command = [sys.executable, "-S", script, "orders", "-e", "select 1"]
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (0, f"-I {script} orders -e select 1\n"), done.stderr
+    process = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert (process.returncode, process.stdout) == (0, f"-I {script} orders -e select 1\n"), process.stderr
     python.unlink()
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    assert done.returncode != 0
-    assert "no database 'orders'" in done.stderr
+    process = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert process.returncode != 0
+    assert "no database 'orders'" in process.stderr

@@ -33,10 +33,10 @@ CREDENTIAL = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/")
 
 @dataclass
 class Fault:
-    """What happens to the calls of some actions: how often, and how many calls pass before it begins."""
+    """An effect on the calls of some actions: how often it happens, and how many calls pass before it begins."""
 
     action: str  # regular expression
-    what: str | tuple[int, str, str] | Callable[[bytes], bytes]
+    effect: str | tuple[int, str, str] | Callable[[bytes], bytes]
     times: int = 1
     after: int = 0
     met: int = 0
@@ -85,7 +85,7 @@ class Proxy:
     def fault(self, action: str):
         with self.lock:
             self.calls.append(action)
-            return next((fault.what for fault in self.faults if fault.meets(action)), None)
+            return next((fault.effect for fault in self.faults if fault.meets(action)), None)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -94,19 +94,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         names = parse_qs(body.decode()).get("Action") or [self.headers.get("X-Amz-Target", "").rpartition(".")[2]]
-        what = self.server.proxy.fault(names[0])
-        if what == SILENT:
+        effect = self.server.proxy.fault(names[0])
+        if effect == SILENT:
             self._wait_for_the_end()
-        elif what == RESET_BEFORE:
+        elif effect == RESET_BEFORE:
             self._reset()
-        elif what == RESET_AFTER:
+        elif effect == RESET_AFTER:
             self._pass_on(body)
             self._reset()
-        elif callable(what):
+        elif callable(effect):
             status, kind, answer = self._pass_on(body)
-            self._answer(status, kind, what(answer))
-        elif what:
-            self._answer(what[0], "text/xml", self._error(*what[1:]))
+            self._answer(status, kind, effect(answer))
+        elif effect:
+            self._answer(effect[0], "text/xml", self._error(*effect[1:]))
         else:
             self._answer(*self._pass_on(body))
 
