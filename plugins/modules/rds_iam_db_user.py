@@ -317,15 +317,13 @@ user_rows:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import MissingPrerequisiteError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import (
     admin_login,
     desired_users,
     manage_users,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import (
-    DriverError,
-    MissingPrerequisite,
-)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
@@ -373,14 +371,14 @@ def main():
     result = {"changed": False, "users": []}
     try:
         run(module, result)
-    except MissingPrerequisite as exc:
+    except MissingPrerequisiteError as exc:
         if not module.check_mode:
             module.fail_json(msg=str(exc), conflict=False, **result)
         result = unread(module, exc)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc), conflict=getattr(exc, "conflict", False), **result)
     except DriverError as exc:
-        module.fail_json(msg=admin_login.unreadable(module.params, exc), conflict=False, **result)
+        module.fail_json(msg=admin_login.explain_unreadable(module.params, exc), conflict=False, **result)
     module.exit_json(**result)
 
 

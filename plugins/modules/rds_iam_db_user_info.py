@@ -134,7 +134,7 @@ def main() -> None:
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
     except DriverError as exc:
-        module.fail_json(msg=admin_login.unreadable(module.params, exc))
+        module.fail_json(msg=admin_login.explain_unreadable(module.params, exc))
     module.exit_json(**result)
 
 

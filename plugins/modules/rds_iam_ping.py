@@ -456,7 +456,9 @@ host:
 
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import MissingPrerequisiteError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.connectors import connector_for
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import DEFAULT_ENGINE
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host.description import describe_host
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host.login_test import LoginTest
@@ -489,8 +491,8 @@ def main():
         module.fail_json(msg=str(exc))
     try:
         for ca_file in {login["ca_file"] or module.params["ca_file"] for login in module.params["logins"]}:
-            connection.check_prerequisites(ca_file)
-    except connection.MissingPrerequisite as exc:
+            connector_for(DEFAULT_ENGINE).check_prerequisites(ca_file)
+    except MissingPrerequisiteError as exc:
         test.look()
         module.fail_json(msg=str(exc), signer=test.signer.shown(), host=describe_host(module, test, []))
     records = test.run()

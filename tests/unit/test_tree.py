@@ -60,6 +60,19 @@ def test_one_place_opens_connections_to_databases():
     assert {line.split(":")[0] for line in imports} == places
 
 
+def test_nothing_outside_the_engines_knows_the_name_of_one():
+    names = {"mysql", "mariadb", "aurora-mysql", "aurora", "postgres", "aurora-postgresql"}
+    engines = ROOT / "plugins/module_utils/_engines"
+    literals = [
+        f"{path.relative_to(ROOT)}: {node.value}"
+        for path in below("plugins")
+        if path.suffix == ".py" and engines not in path.parents
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in names
+    ]
+    assert literals == []
+
+
 def test_errors_leave_their_causes_behind():
     """A cause is shown with its traceback, where nothing masks it, and AWS may quote a session token in it."""
     assert found(r"\bfrom exc\b", below("plugins")) == []

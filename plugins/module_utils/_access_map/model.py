@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Check
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import (
+    has_iam_logins,
+    has_readable_users,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Permissions, Policy, Statement
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import RequestContext, login_context
@@ -19,14 +22,6 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.resources impor
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import Trustee
 
 _STATES = {OK: "open", BROKEN: "closed", UNKNOWN: "unknown"}
-# The engines whose users this collection reads; aurora is the name of Aurora MySQL version 1.
-_READ = ("mysql", "mariadb", "aurora-mysql", "aurora")
-# The engines that rds-db:connect is not for.
-# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.RDS_Fea_Regions_DB-eng.Feature.IamDatabaseAuthentication.html
-# Neptune has its own actions, and DocumentDB its own way:
-# https://docs.aws.amazon.com/neptune/latest/userguide/iam-auth.html
-# https://docs.aws.amazon.com/documentdb/latest/developerguide/iam-identity-auth.html
-_WITHOUT_LOGINS = re.compile(r"(custom-)?(oracle|sqlserver|db2)\b.*|neptune|docdb")
 
 
 @dataclass(frozen=True)
@@ -96,12 +91,12 @@ class Database:
     @property
     def takes_iam_logins(self) -> bool:
         """Whether rds-db:connect is for its engine."""
-        return not _WITHOUT_LOGINS.fullmatch(self.record["engine"])
+        return has_iam_logins(self.record["engine"])
 
     @property
     def is_managed(self) -> bool:
         """Whether the collection handles its engine."""
-        return self.record["engine"] in _READ
+        return has_readable_users(self.record["engine"])
 
     @cached_property
     def iam_users(self) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client import libraries, packages
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client.apt import Apt
 from ansible_collections.dbops.rds_iam.plugins.module_utils._client.dnf import Dnf
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.client_program import find_client_programs
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._venv import VENV
 
@@ -22,7 +23,7 @@ _SERVER_PATH = "/usr/sbin:/usr/libexec:/usr/local/sbin:/usr/local/mysql/bin"
 
 def find_client() -> str:
     """Return the client program that rds-mysql finds, or an empty string."""
-    return shutil.which("mariadb") or shutil.which("mysql") or ""
+    return next(iter(find_client_programs()), "")
 
 
 def find_server() -> str:

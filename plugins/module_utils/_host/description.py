@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from itertools import compress
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection, error_texts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import ConnectionOptions, NoConnectionError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.connectors import connector_for
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import DEFAULT_ENGINE
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import facts
 
 
 def _probe(login, params):
     """Return how far the host gets to the endpoint of a login."""
     record = {"endpoint": login["endpoint"], "port": login["port"], "failed_at": None, "msg": None}
+    options = ConnectionOptions(
+        host=login["endpoint"],
+        port=login["port"],
+        ca_file=login["ca_file"] or params["ca_file"],
+        connect_host=login["connect_host"],
+        timeout=params["connect_timeout"],
+    )
     try:
-        connection.probe_tls(
-            host=login["endpoint"],
-            port=login["port"],
-            ca_file=login["ca_file"] or params["ca_file"],
-            connect_host=login["connect_host"],
-            timeout=params["connect_timeout"],
-        )
-    except error_texts.NoConnection as exc:
-        record.update(error_texts.to_result(exc))
+        connector_for(DEFAULT_ENGINE).probe_tls(options)
+    except NoConnectionError as exc:
+        record.update(exc.to_result())
     return record
 
 

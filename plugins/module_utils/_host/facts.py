@@ -9,19 +9,23 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import shutil
 import time
 from datetime import datetime, timezone
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.client_program import (
+    MARIADB,
+    MYSQL,
+    family_of,
+    find_client_programs,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import ca_bundle, metadata_service, signing_principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._text import one_line
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credentials import credentials_end
 
-_CLIENTS = ("mariadb", "mysql")  # as rds-mysql looks for them
 # What a client of each family must be told so that it verifies the server, and then sends it a token of its own.
 OPTIONS = {
-    "MariaDB": ["--ssl", "--ssl-verify-server-cert"],
-    "MySQL": ["--ssl-mode=VERIFY_IDENTITY", "--enable-cleartext-plugin"],
+    MARIADB: ["--ssl", "--ssl-verify-server-cert"],
+    MYSQL: ["--ssl-mode=VERIFY_IDENTITY", "--enable-cleartext-plugin"],
 }
 
 
@@ -63,7 +67,7 @@ def _metadata_disabled() -> bool:
 def programs(run_command) -> list[dict]:
     """The database clients of this host."""
     found = {}
-    for path in filter(None, map(shutil.which, _CLIENTS)):
+    for path in find_client_programs():
         found.setdefault(os.path.realpath(path), path)
     return [_program(path, run_command) for path in found.values()]
 
@@ -72,7 +76,7 @@ def _program(path: str, run_command) -> dict:
     said = run_command([path, "--version"])[1]
     # MariaDB's Ver is that of the client in it.
     version = re.search(r"(?:Distrib|from) (\d[\w.]*)", said) or re.search(r"Ver (\d[\w.]*)", said)
-    family = "MariaDB" if "MariaDB" in said else "MySQL"
+    family = family_of(said)
     options = OPTIONS[family]
     # Some say what they do not know, and end well all the same.
     status, _out, error = run_command([path, "--no-defaults", *options, "--version"])

@@ -9,7 +9,14 @@ from __future__ import annotations
 import time
 from datetime import datetime, timezone
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection, error_texts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import (
+    AccessDeniedError,
+    ConnectionOptions,
+    NoConnectionError,
+    check_seconds,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.connectors import connector_for
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import DEFAULT_ENGINE
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import errors
@@ -25,8 +32,8 @@ _KEYS_AGE = 300  # seconds after which credentials are looked for anew, since th
 
 def check_options(params: dict) -> Principal | None:
     """Return the principal that must sign. Raises RdsIamError for options that cannot be."""
-    connection.check_seconds("connect_timeout", params["connect_timeout"])
-    connection.check_seconds("wait_timeout", params["wait_timeout"], least=0, most=_LONGEST_WAIT)
+    check_seconds("connect_timeout", params["connect_timeout"])
+    check_seconds("wait_timeout", params["wait_timeout"], minimum=0, maximum=_LONGEST_WAIT)
     return None if params["principal"] is None else parse_principal(params["principal"])
 
 
@@ -96,20 +103,19 @@ class LoginTest:
             return {"verdict": FAILED, "failed_at": "credentials", "msg": self.signer.error}
         try:
             token = token_signer.sign(self.signer.keys, region=region_of(target["endpoint"], login["region"]), **target)
-            facts = connection.log_in(
+            options = ConnectionOptions(
                 host=target["endpoint"],
                 port=target["port"],
-                user=target["user"],
-                secret=token,
                 ca_file=login["ca_file"] or self.params["ca_file"],
                 connect_host=login["connect_host"],
                 timeout=self.params["connect_timeout"],
             )
+            facts = connector_for(DEFAULT_ENGINE).log_in(options, target["user"], token)
             return {"verdict": ALLOWED, **facts}
-        except error_texts.AccessDenied as exc:
-            return {"verdict": DENIED, **error_texts.to_result(exc), "client_host": exc.client_host}
-        except error_texts.NoConnection as exc:
-            return {"verdict": FAILED, **error_texts.to_result(exc)}
+        except AccessDeniedError as exc:
+            return {"verdict": DENIED, **exc.to_result(), "client_host": exc.client_host}
+        except NoConnectionError as exc:
+            return {"verdict": FAILED, **exc.to_result()}
         except (RdsIamError, errors.TokenError) as exc:
             return {"verdict": FAILED, "failed_at": "token", "msg": str(exc)}
 

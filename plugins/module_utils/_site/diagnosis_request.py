@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_matching import candidate_rows
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.evidence import wrong_signer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.outcomes import Outcome
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import DatabaseState, RunState
@@ -95,5 +94,5 @@ def _account_for(results: list[Mapping[str, Any]], outcome: Outcome, database: D
     by_host = {result["item"].get("host", "%"): result for result in results}
     accounts = [{"name": outcome.login.user, "host": host} for host in by_host]
     client_host = outcome.attempt.result.get("client_host") if outcome.attempt else None
-    picked = candidate_rows(accounts, outcome.login.user, client_host, database.server)[0]
+    picked = database.candidate_rows(accounts, outcome.login.user, client_host)[0]
     return dict(by_host[picked["host"]] if picked else results[0])

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_matching import UserRow, candidate_rows
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import UserRow
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import ALLOWED, Login
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import Attempt, DatabaseState
 
@@ -34,7 +34,7 @@ def missing_evidence(login: Login, attempt: Attempt, database: DatabaseState) ->
         return wrong_user(login.user, attempt.result)
     if database.rows is None:
         return f"{_NO_PROOF}whether {login.database} has this database user is not known: {database.rows_error}"
-    rows = candidate_rows(database.rows, login.user, attempt.result.get("client_host"), database.server)
+    rows = database.candidate_rows(database.rows, login.user, attempt.result.get("client_host"))
     if login.removed:
         return _still_there(login, rows)
     if not database.takes_iam_logins:
@@ -72,7 +72,7 @@ def refusing_row(login: Login, attempt: Attempt, database: DatabaseState) -> str
     """Return the row of mysql.user because of which an IAM login cannot pass, where that is certain."""
     if database.rows is None or attempt.verdict != "denied":
         return ""
-    rows = candidate_rows(database.rows, login.user, attempt.result.get("client_host"), database.server)
+    rows = database.candidate_rows(database.rows, login.user, attempt.result.get("client_host"))
     fault = _fault(rows[0]) if len(rows) == 1 and rows[0] else ""
     return f"{login.database} takes {_name(rows[0])} for it, which {fault}; drop or rename that user" if fault else ""
 

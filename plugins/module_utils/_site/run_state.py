@@ -15,7 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_matching import ServerKind, UserRow
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import RowMatcher, UserRow
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import DEFAULT_ENGINE
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.row_matchers import row_matcher_for
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.failures import failure_reason, is_bad
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import DENIED, ClientEntry, Matrix
 
@@ -71,9 +73,10 @@ class DatabaseState:
     takes_iam_logins: bool = True  # False where IAM database authentication is known to be off
 
     @property
-    def server(self) -> ServerKind:
+    def candidate_rows(self) -> RowMatcher:
+        """Return the function that finds the rows among which is the one that the server picks for a login."""
         record = self.record or {}
-        return ServerKind.of(record.get("engine") or "mysql", record.get("engine_version") or "")
+        return row_matcher_for(record.get("engine") or DEFAULT_ENGINE, record.get("engine_version") or "")
 
 
 @dataclass

@@ -10,6 +10,7 @@ import ssl
 
 import pymysql
 import pytest
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import ConnectionOptions
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection as mysql_connection
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import session, user_reader
 
@@ -316,10 +317,10 @@ def test_the_name_is_verified_on_whatever_address_is_dialled(server, address, ho
 
 @pytest.fixture
 def connection(server):
-    login = {"host": server.name, "port": server.port, "user": server.master, "secret": server.password}
-    with mysql_connection.connect(
-        **login, ca_file=str(server.ca_file), connect_host="127.0.0.1", timeout=10
-    ) as connection:
+    options = ConnectionOptions(
+        server.name, server.port, ca_file=str(server.ca_file), connect_host="127.0.0.1", timeout=10
+    )
+    with mysql_connection.connect(options, server.master, server.password) as connection:
         yield connection
 
 

@@ -92,7 +92,7 @@ def test_names_arrive_as_they_were_written(odd_server):
 class Connection:
     """Stands for a connection through a proxy: SET NAMES has no effect, or the answer is no text."""
 
-    where = "orders:3306"
+    server_address = "orders:3306"
 
     def __init__(self, *answers):
         self.answers = list(answers)

@@ -315,10 +315,14 @@ def test_version(program):
 
 def test_the_method_is_one_that_the_client_has():
     """Clients of MySQL 9 lack one of the two, and those of 5.7 the other."""
-    assert rds_mysql.method(client_options.MYSQL, VERSIONS["mysql"]) == b"caching_sha2_password"
+
+    def method(family, version):
+        return rds_mysql.authentication_method(rds_mysql.ClientProgram("/usr/bin/mysql", family, version))
+
+    assert method(client_options.MYSQL, VERSIONS["mysql"]) == b"caching_sha2_password"
     old = "mysql  Ver 14.14 Distrib 5.7.44, for Linux (x86_64) using  EditLine wrapper"
-    assert rds_mysql.method(client_options.MYSQL, old) == b"mysql_native_password"
-    assert rds_mysql.method(client_options.MARIADB, VERSIONS["mariadb"]) == b"mysql_native_password"
+    assert method(client_options.MYSQL, old) == b"mysql_native_password"
+    assert method(client_options.MARIADB, VERSIONS["mariadb"]) == b"mysql_native_password"
 
 
 def test_the_only_database_need_not_be_named(program):

@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import ConnectionOptions
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection, error_texts
 
 # Documented in plugins/doc_fragments/login.py.
-ARGUMENTS = {
+ARGUMENTS: dict[str, dict[str, Any]] = {
     "login_host": {"type": "str", "required": True},
     "login_port": {"type": "int", "default": 3306},
     "login_user": {"type": "str", "required": True},
@@ -20,20 +24,19 @@ ARGUMENTS = {
 }
 
 
-def open_session(params: dict):
-    """The session that the options of a module ask for."""
-    return connection.connect(
+def open_session(params: Mapping[str, Any]) -> connection.Connection:
+    """Open the session that the options of a module, those of ARGUMENTS, ask for. Raises what connect() raises."""
+    options = ConnectionOptions(
         host=params["login_host"],
         port=params["login_port"],
-        user=params["login_user"],
-        secret=params["login_password"],
         ca_file=params["ca_file"],
         connect_host=params["connect_host"],
         timeout=params["connect_timeout"],
     )
+    return connection.connect(options, params["login_user"], params["login_password"])
 
 
-def unreadable(params: dict, exc: Exception) -> str:
-    """The sentence for a session that may not read the accounts."""
-    why = error_texts.server_error(exc)[1]
-    return f"The accounts of {params['login_host']} could not be read as {params['login_user']}: {why}."
+def explain_unreadable(params: Mapping[str, Any], exc: Exception) -> str:
+    """Return the sentence for an error of the driver, where a session may not read the database users."""
+    reason = error_texts.server_error(exc)[1]
+    return f"The accounts of {params['login_host']} could not be read as {params['login_user']}: {reason}."

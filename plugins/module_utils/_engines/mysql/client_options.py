@@ -4,7 +4,7 @@
 
 """The options of the clients mysql and mariadb that rds-mysql passes on. Private to this collection.
 
-The program rds-mysql contains this text, so it imports nothing but the standard library.
+The program rds-mysql contains this text, so it imports nothing but the standard library and what is in it too.
 
 The clients read an argument in many ways: by its first letters, with prefixes such as C(--loose-), letters in a group,
 a value in the next argument. Here an argument is read against a table of what is allowed, and each option is written
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-MARIADB, MYSQL = "MariaDB", "MySQL"
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.client_program import MARIADB, MYSQL
 
 # Kinds of options.
 _FLAG = "flag"  # --batch
@@ -29,29 +29,29 @@ _ON, _OFF = ("1", "on", "true"), ("0", "off", "false")
 
 
 class ArgumentError(Exception):
-    """One sentence on an argument that rds-mysql does not take."""
+    """An argument that rds-mysql does not take. The message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """An option: its name in full, its kind, its letter, and the one family whose client has it if not both do."""
+    """An option of the clients, or of rds-mysql itself."""
 
-    name: str
+    name: str  # in full
     kind: str
     letter: str = ""
-    family: str | None = None
+    family: str | None = None  # the one whose client has it; None if both have
 
 
 @dataclass
 class Arguments:
-    """What the arguments say: C(options) are pairs of an option and its form in full."""
+    """The arguments of rds-mysql, as parse() reads them."""
 
     user: str | None = None
     help: bool = False
     version: bool = False
-    connect_timeout: int | None = None
+    connect_timeout: int | None = None  # seconds
     positional: list[str] = field(default_factory=list)
-    options: list[tuple[Option, str]] = field(default_factory=list)
+    options: list[tuple[Option, str]] = field(default_factory=list)  # for the client, each with its form in full
 
 
 # The options that are passed on. Left out is what says where to log in, as whom, by which method or plugin and whom to
@@ -121,109 +121,113 @@ PASSED_ON = (
     Option("zstd-compression-level", _VALUE, family=MYSQL),
 )
 # These are for rds-mysql itself.
-OWN = (
+_PROGRAM_OPTIONS = (
     Option("user", _VALUE, "u"),
     Option("help", _FLAG, "?"),
     Option("help", _FLAG, "I"),
     Option("version", _FLAG, "V"),
 )
-_NAMES = {option.name: option for option in OWN + PASSED_ON}
-_LETTERS = {option.letter: option.name for option in OWN + PASSED_ON if option.letter}
-_SWITCHED = {"skip-": False, "disable-": False, "enable-": True}
+_NAMES = {option.name: option for option in _PROGRAM_OPTIONS + PASSED_ON}
+_LETTERS = {option.letter: option.name for option in _PROGRAM_OPTIONS + PASSED_ON if option.letter}
+_SWITCH_PREFIXES = {"skip-": False, "disable-": False, "enable-": True}
 
 
-def parse(arguments: list[str]) -> Arguments:
-    """Read the arguments of rds-mysql. Raises ArgumentError for what it does not take."""
-    read, following = Arguments(), iter(arguments)
-    for argument in following:
-        if argument == "--":
-            read.positional += following
-        elif argument.startswith("--"):
-            _read_long(argument, following, read)
-        elif argument.startswith("-") and argument != "-":
-            _read_letters(argument, following, read)
+def parse(argv: list[str]) -> Arguments:
+    """Read the arguments of rds-mysql, without its own name. Raises ArgumentError for one that it does not take."""
+    arguments, words = Arguments(), iter(argv)
+    for word in words:
+        if word == "--":
+            arguments.positional += words
+        elif word.startswith("--"):
+            _read_long_option(word, words, arguments)
+        elif word.startswith("-") and word != "-":
+            _read_letters(word, words, arguments)
         else:
-            read.positional.append(argument)
-    return read
+            arguments.positional.append(word)
+    return arguments
 
 
-def _read_long(argument: str, following: Iterator[str], read: Arguments) -> None:
-    name, equals, value = argument[2:].partition("=")
-    _take(f"--{name}", name.replace("_", "-"), value if equals else None, following, read)
+def _read_long_option(word: str, next_words: Iterator[str], arguments: Arguments) -> None:
+    name, equals, value = word[2:].partition("=")
+    _add_option(f"--{name}", name.replace("_", "-"), value if equals else None, next_words, arguments)
 
 
-def _read_letters(argument: str, following: Iterator[str], read: Arguments) -> None:
+def _read_letters(word: str, next_words: Iterator[str], arguments: Arguments) -> None:
     """Read an argument of letters, the last of which may have a value behind it or in the next argument."""
-    for place, letter in enumerate(argument[1:], 2):
+    for value_start, letter in enumerate(word[1:], 2):
         name = _LETTERS.get(letter, "")
         if name and _NAMES[name].kind == _VALUE:
-            _take(f"-{letter}", name, argument[place:] or None, following, read)
+            _add_option(f"-{letter}", name, word[value_start:] or None, next_words, arguments)
             return
-        _take(f"-{letter}", name, None, following, read)
+        _add_option(f"-{letter}", name, None, next_words, arguments)
 
 
-def _take(written: str, name: str, value: str | None, following: Iterator[str], read: Arguments) -> None:
-    """Take one option, as it was written, into what was read."""
-    option, on = _find_option(name)
+def _add_option(spelling: str, name: str, value: str | None, next_words: Iterator[str], arguments: Arguments) -> None:
+    """Add one option to the arguments.
+
+    spelling: the option as it was written, for messages
+    next_words: the arguments behind it, of which a value may be the first
+    """
+    option, is_on = _find_option(name)
     if option is None:
         raise ArgumentError(
-            f"{written} is not taken, since rds-mysql itself sets whom to trust and where to log in, and passes on only"
-            " the options that rds-mysql --help lists."
+            f"{spelling} is not taken, since rds-mysql itself sets whom to trust and where to log in, and passes on"
+            " only the options that rds-mysql --help lists."
         )
-    if option.kind in (_VALUE, _VALUE_OR_SKIP) and on and value is None:
-        value = next(following, None)
+    if option.kind in (_VALUE, _VALUE_OR_SKIP) and is_on and value is None:
+        value = next(next_words, None)
         if value is None:
-            raise ArgumentError(f"{written} needs a value.")
+            raise ArgumentError(f"{spelling} needs a value.")
     if value is not None and (option.kind == _FLAG or name not in _NAMES):
-        raise ArgumentError(f"{written} takes no value.")
+        raise ArgumentError(f"{spelling} takes no value.")
     if option.kind == _SWITCH and value is not None:
-        on, value = _is_on(written, value), None
-    if option in OWN:
-        setattr(read, name, value if option.kind == _VALUE else True)
+        is_on, value = _parse_switch(spelling, value), None
+    if option in _PROGRAM_OPTIONS:
+        setattr(arguments, name, value if option.kind == _VALUE else True)
     else:
-        read.options.append((option, _in_full(option, on, value)))
+        arguments.options.append((option, _write_in_full(option, is_on, value)))
     if name == "connect-timeout":
-        read.connect_timeout = _seconds(written, value)
+        arguments.connect_timeout = _parse_seconds(spelling, value)
 
 
 def _find_option(name: str) -> tuple[Option | None, bool]:
     """Return the option of this name and whether the name switches it on; None if there is none to be taken."""
     if name in _NAMES:
         return _NAMES[name], True
-    for prefix, on in _SWITCHED.items():
+    for prefix, is_on in _SWITCH_PREFIXES.items():
         option = _NAMES.get(name[len(prefix) :]) if name.startswith(prefix) else None
         if option and option.kind in (_SWITCH, _VALUE_OR_SKIP, _OPTIONAL):
-            return option, on
+            return option, is_on
     return None, True
 
 
-def _is_on(written: str, value: str) -> bool:
+def _parse_switch(spelling: str, value: str) -> bool:
     if value.lower() not in _ON + _OFF:
-        raise ArgumentError(f"{written} is 1 or 0, and not {value!r}.")
+        raise ArgumentError(f"{spelling} is 1 or 0, and not {value!r}.")
     return value.lower() in _ON
 
 
-def _seconds(written: str, value: str | None) -> int:
+def _parse_seconds(spelling: str, value: str | None) -> int:
     if not (value or "").isdecimal():
-        raise ArgumentError(f"{written} is a number of seconds, and not {value!r}.")
+        raise ArgumentError(f"{spelling} is a number of seconds, and not {value!r}.")
     return int(value or 0)
 
 
-def _in_full(option: Option, on: bool, value: str | None) -> str:
+def _write_in_full(option: Option, is_on: bool, value: str | None) -> str:
     if value is not None:
         return f"--{option.name}={value}"
-    return f"--{option.name}" if on else f"--disable-{option.name}"
+    return f"--{option.name}" if is_on else f"--disable-{option.name}"
 
 
-def for_client(read: Arguments, family: str) -> list[str]:
+def for_client(arguments: Arguments, family: str) -> list[str]:
     """Return the options in full for the client of this family. Raises ArgumentError for one that only another has."""
-    for option, _text in read.options:
+    for option, _full_form in arguments.options:
         if option.family not in (None, family):
             raise ArgumentError(
                 f"--{option.name} is not taken, since only the client of {option.family} has it, and the client of this"
                 f" host is one of {family}."
             )
-    return [text for _option, text in read.options]
+    return [full_form for _option, full_form in arguments.options]
 
 
 def usage() -> str:
@@ -232,6 +236,6 @@ def usage() -> str:
     for option in PASSED_ON:
         letter = f"-{option.letter}, " if option.letter else "    "
         value = {_VALUE: "=VALUE", _VALUE_OR_SKIP: "=VALUE", _OPTIONAL: "[=VALUE]"}.get(option.kind, "")
-        only = f" ({option.family})" if option.family else ""
-        lines.append(f"  {letter}--{option.name}{value}{only}")
+        family = f" ({option.family})" if option.family else ""
+        lines.append(f"  {letter}--{option.name}{value}{family}")
     return "\n".join(lines)

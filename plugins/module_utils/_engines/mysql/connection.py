@@ -7,8 +7,8 @@
 The driver gets the secret (a token or a password) only after the server has shown a certificate for the expected name,
 issued by an authority in the CA file. Drivers differ by version in what they send without TLS; this does not.
 
-What a server says before that is nobody's word, so it decides nothing. Until the login is complete, all of it has one
-deadline and one limit of bytes.
+Nothing that a server says before that decides anything, since nobody has verified who says it. Until the login is
+complete, all of it has one deadline and one limit of bytes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,19 @@ import os
 import socket
 import ssl
 import sys
+from collections.abc import Callable, Sequence
+from typing import cast
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _child_process
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import (
+    ConnectionOptions,
+    MissingPrerequisiteError,
+    NoConnectionError,
+    SessionFacts,
+    check_seconds,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import (
-    NoConnection,
-    NoTls,
+    NoTlsError,
     explain,
     explain_limit,
     mask_secrets,
@@ -31,8 +39,8 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.transfer_limits import (
     LimitedTransfers,
     Limits,
-    OutOfTime,
-    TooMuchSent,
+    OutOfTimeError,
+    TooMuchSentError,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._venv import VENV  # makes its libraries importable
@@ -41,21 +49,19 @@ try:
     import pymysql
     from pymysql.connections import Connection as _DriverConnection
     from pymysql.constants import CLIENT
-except ImportError:
-    pymysql = None
-    _DriverConnection = object
+except ImportError:  # check_prerequisites says so before anything is opened
+    pymysql = None  # type: ignore[assignment]  # a module for mypy, which has the types of PyMySQL
+    _DriverConnection = object  # type: ignore[assignment,misc]  # for the same reason
 
 # What a statement raises when the server refuses it.
 DriverError = pymysql.err.Error if pymysql else Exception
 _OLDEST_DRIVER = (1, 0, 2)
 _STATEMENT_TIMEOUT = 60  # seconds for a statement and its result; account statements are short, but may wait for a lock
+# As getaddrinfo returns them: family, kind, protocol, name and address.
+_Addresses = Sequence["tuple[int, int, int, str, Sequence[object]]"]
 
 
-class MissingPrerequisite(RdsIamError):
-    """This host lacks something that an earlier step of a playbook installs."""
-
-
-class _Reached(Exception):
+class _TlsVerified(Exception):  # noqa: N818 - no error: it ends a probe that came far enough
     """The server has shown the right certificate, and nothing more is asked of it."""
 
 
@@ -64,88 +70,174 @@ class _Socket(LimitedTransfers, socket.socket):
 
 
 class _TlsSocket(LimitedTransfers, ssl.SSLSocket):
-    """The same within TLS."""
+    """A socket of a login within TLS."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        self._within_limits(super().do_handshake, block)
 
 
-class _VerifiedContext(ssl.SSLContext):
-    """Expects the certificate of the endpoint, whatever name was dialled, and reports that it was right."""
+class _VerifyingContext(ssl.SSLContext):
+    """Expects the certificate of one server, whatever name was dialled, and reports that it was right."""
 
     sslsocket_class = _TlsSocket
     server_name: str
-    on_verified: callable
+    on_verified: Callable[[], None]
 
-    def wrap_socket(self, sock, server_hostname=None, **kwargs):
-        wrapped = super().wrap_socket(sock, server_hostname=self.server_name, do_handshake_on_connect=False, **kwargs)
+    def wrap_socket(self, sock: socket.socket, *_arguments: object, **_options: object) -> _TlsSocket:
+        """Do the handshake for the driver, which names the host that it dialled."""
+        tls_socket = cast(
+            "_TlsSocket", super().wrap_socket(sock, server_hostname=self.server_name, do_handshake_on_connect=False)
+        )
         try:
-            wrapped.limits = sock.limits
-            wrapped.do_handshake()
+            tls_socket.limits = cast("_Socket", sock).limits
+            tls_socket.do_handshake()
             self.on_verified()
         except BaseException:
-            wrapped.close()
+            tls_socket.close()
             raise
-        return wrapped
+        return tls_socket
 
 
-class _Connection(_DriverConnection):
-    """Refuses to go on with a server that does not offer TLS. C(stage) says how far it came."""
+class Connection(_DriverConnection):
+    """A connection that does not go on with a server without TLS.
 
+    stage: how far it came: name, port, tls or login
+    """
+
+    options: ConnectionOptions
     limits: Limits
     login_user: str
-    where: str
     stage = "name"
+    # Of the driver, which does not document them.
+    server_capabilities: int
+    _force_close: Callable[[], None]
+    _sock: _TlsSocket
 
-    def _request_authentication(self):
+    @property
+    def server_address(self) -> str:
+        """Return the server as messages name it."""
+        return self.options.server_address
+
+    def hang_up(self) -> None:
+        """Close the socket, which older drivers leave open after a failure, and say nothing more to the server."""
+        self._force_close()
+
+    def tls_facts(self) -> tuple[str | None, str | None]:
+        """Return the version of TLS and the name of its cipher."""
+        cipher = self._sock.cipher()
+        return self._sock.version(), cipher and cipher[0]
+
+    def _request_authentication(self) -> None:
         if not self.server_capabilities & CLIENT.SSL:
-            raise NoTls
+            raise NoTlsError
         self.stage = "tls"
-        super()._request_authentication()
-
-
-def check_seconds(option: str, seconds: int, least: int = 1, most: int = 3600) -> None:
-    """Raise RdsIamError for a number of seconds that an option cannot have."""
-    if not least <= seconds <= most:
-        raise RdsIamError(f"{option} is {seconds}; give a number of seconds from {least} to {most}.")
+        super()._request_authentication()  # type: ignore[misc]  # a private method, which the types leave out
 
 
 def check_prerequisites(ca_file: str) -> None:
-    """Raise MissingPrerequisite unless the driver, new enough, and the CA file are there."""
-    if pymysql is None:
-        raise MissingPrerequisite(
+    """Raise MissingPrerequisiteError unless the driver, new enough, and the CA file are there."""
+    if not pymysql:
+        raise MissingPrerequisiteError(
             f"PyMySQL is not installed for {sys.executable} on this host, nor in {VENV}; install it (package"
             " python3-pymysql on Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
         )
     if pymysql.VERSION[:3] < _OLDEST_DRIVER:
         version, oldest = (".".join(map(str, numbers[:3])) for numbers in (pymysql.VERSION, _OLDEST_DRIVER))
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             f"PyMySQL {version} in {os.path.dirname(pymysql.__file__)} on this host is too old; put {oldest} or later"
             f" in its place, or remove it where {VENV} has a newer one."
         )
     if not os.path.exists(ca_file):
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             f"The CA file {ca_file} does not exist on this host; install it with the role dbops.rds_iam.ca_bundle."
         )
 
 
-def _trusting_nobody(server_name: str) -> _VerifiedContext:
-    context = _VerifiedContext(ssl.PROTOCOL_TLS_CLIENT)  # demands a certificate and the right name
-    context.server_name = server_name
-    return context
+def connect(options: ConnectionOptions, user: str, secret: str) -> Connection:
+    """Log in within the time of the options, and give each statement a time of its own.
+
+    Raises NoConnectionError, AccessDeniedError among it, and MissingPrerequisiteError.
+    """
+    connection = _open(options, user, secret)
+    connection.limits.begin_statements(_STATEMENT_TIMEOUT)
+    return connection
 
 
-def _context(ca_file: str, server_name: str) -> _VerifiedContext:
-    context = _trusting_nobody(server_name)
+def log_in(options: ConnectionOptions, user: str, secret: str) -> SessionFacts:
+    """Log in as connect() does, and return the facts about the session, all within the time of the login."""
+    with _open(options, user, secret) as connection:
+        return _read_session_facts(connection)
+
+
+def probe_tls(options: ConnectionOptions) -> None:
+    """Go as far as verified TLS, and hang up without a login. Raises NoConnectionError."""
+    check_seconds("connect_timeout", options.timeout)
+    missing_prerequisite = ""
+    try:
+        check_prerequisites(options.ca_file)
+        context = _trust_authorities(options.ca_file)
+    except RdsIamError as exc:  # the way to the server comes before its certificate
+        missing_prerequisite, context = str(exc), _VerifyingContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def hang_up() -> None:
+        raise _TlsVerified
+
+    connection = _prepare(options, "", context, hang_up)
+    try:
+        connection.connect(_dial(connection))
+    except _TlsVerified:
+        pass
+    except Exception as exc:
+        failure = explain(exc, connection)
+        if missing_prerequisite and failure.failed_at == "certificate":
+            failure = NoConnectionError("certificate", missing_prerequisite)
+        raise failure from None
+    finally:
+        connection.hang_up()
+
+
+def _open(options: ConnectionOptions, user: str, secret: str) -> Connection:
+    check_seconds("connect_timeout", options.timeout)
+    check_prerequisites(options.ca_file)
+    context = _trust_authorities(options.ca_file)
+    secrets.append(secret)
+
+    def hand_over_secret() -> None:
+        connection.stage = "login"
+        connection.password = secret.encode()
+
+    connection = _prepare(options, user, context, hand_over_secret)
+    try:
+        connection.connect(_dial(connection))
+    except Exception as exc:  # whatever a server can make a driver raise becomes one sentence without the secret
+        connection.hang_up()
+        raise explain(exc, connection) from None
+    finally:
+        connection.password = b""
+    return connection
+
+
+def _trust_authorities(ca_file: str) -> _VerifyingContext:
+    context = _VerifyingContext(ssl.PROTOCOL_TLS_CLIENT)  # demands a certificate and the right name
     try:
         context.load_verify_locations(cafile=ca_file)
     except OSError as exc:  # ssl.SSLError is one
         message = f"The CA file {ca_file} cannot be used: {exc.strerror or exc}."
-        raise NoConnection("certificate", message) from None
+        raise NoConnectionError("certificate", message) from None
     return context
 
 
-def _connection(context: _VerifiedContext, *, host: str, port: int, user: str, timeout: int) -> _Connection:
-    connection = _Connection(
-        host=host,
-        port=port,
+def _prepare(
+    options: ConnectionOptions, user: str, context: _VerifyingContext, on_verified: Callable[[], None]
+) -> Connection:
+    """Return a connection that has dialled nothing yet.
+
+    on_verified: called when the certificate has proven right
+    """
+    context.server_name, context.on_verified = options.host, on_verified
+    connection = Connection(
+        host=options.connect_host or options.host,
+        port=options.port,
         user=user,
         password="",
         ssl=context,
@@ -155,34 +247,35 @@ def _connection(context: _VerifiedContext, *, host: str, port: int, user: str, t
         init_command="SET NAMES utf8mb4" if pymysql.VERSION[:2] < (1, 1) else None,
         defer_connect=True,
     )
-    connection.limits, connection.login_user = Limits(timeout), user
+    connection.options, connection.limits, connection.login_user = options, Limits(options.timeout), user
     return connection
 
 
-def _dial(connection: _Connection) -> _Socket:
+def _dial(connection: Connection) -> _Socket:
     """Connect to the first address of the server that answers, each of which has an equal part of the time."""
     addresses = _resolve(connection.host, connection.port, connection.limits)
-    connection.stage, failure = "port", OSError("it has no address")
+    connection.stage = "port"
+    failure: OSError | OutOfTimeError = OSError("it has no address")
     for number, (family, kind, protocol, _name, address) in enumerate(addresses):
-        part = Limits(connection.limits.remaining() / (len(addresses) - number))
+        limits = Limits(connection.limits.remaining() / (len(addresses) - number))
         try:
             sock = _Socket(family, kind, protocol)
         except OSError as exc:  # a family that this host does not have
             failure = exc
             continue
         try:
-            sock.limits = part
+            sock.limits = limits
             sock.connect(tuple(address))
             sock.limits = connection.limits
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
-        except (OSError, OutOfTime) as exc:
+        except (OSError, OutOfTimeError) as exc:
             sock.close()
             failure = exc
     raise failure
 
 
-def _resolve(host: str, port: int, limits: Limits) -> list:
+def _resolve(host: str, port: int, limits: Limits) -> _Addresses:
     """Return the addresses of a host, as getaddrinfo does; in a child process, since nothing interrupts a resolver."""
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
@@ -191,7 +284,7 @@ def _resolve(host: str, port: int, limits: Limits) -> list:
     try:
         addresses, error = _child_process.call(_look_up, host, port, seconds=limits.remaining())
     except _child_process.ChildTimeoutError:
-        raise OutOfTime from None
+        raise OutOfTimeError from None
     except _child_process.ChildError as exc:
         addresses, error = [], [None, str(exc)]
     if error:
@@ -199,112 +292,34 @@ def _resolve(host: str, port: int, limits: Limits) -> list:
     return addresses
 
 
-def _look_up(host: str, port: int) -> tuple[list, list | None]:
+def _look_up(host: str, port: int) -> tuple[_Addresses, list[int | str | None]]:
+    """Return the addresses, or number and text of an error, in a form that JSON can express."""
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), None
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), []
     except socket.gaierror as exc:
         return [], [exc.errno, exc.strerror]
     except UnicodeError:
         return [], [None, "it is no name of a host"]
 
 
-def _where(host: str, port: int, connect_host: str | None) -> str:
-    return f"{host}:{port}" + (f" (through {connect_host})" if connect_host else "")
-
-
-def connect(*, host: str, port: int, user: str, secret: str, ca_file: str, connect_host: str | None, timeout: int):
-    """Log in to host, dialling connect_host if that is another name for the way there, such as a tunnel.
-
-    The login has C(timeout) seconds in all, and then each statement a time of its own. Raises NoConnection.
-    """
-    connection = _open(
-        host=host,
-        port=port,
-        user=user,
-        secret=secret,
-        ca_file=ca_file,
-        connect_host=connect_host,
-        timeout=timeout,
-    )
-    connection.limits.begin_statements(_STATEMENT_TIMEOUT)
-    return connection
-
-
-def log_in(**options) -> dict:
-    """Log in as C(connect) does, and return what C(session_facts) returns, all within the time of the login."""
-    with _open(**options) as connection:
-        return session_facts(connection)
-
-
-def _open(*, host: str, port: int, user: str, secret: str, ca_file: str, connect_host: str | None, timeout: int):
-    check_seconds("connect_timeout", timeout)
-    check_prerequisites(ca_file)
-    context = _context(ca_file, host)
-    connection = _connection(context, host=connect_host or host, port=port, user=user, timeout=timeout)
-    connection.where = _where(host, port, connect_host)
-    secrets.append(secret)
-
-    def hand_over():
-        connection.stage = "login"
-        connection.password = secret.encode()
-
-    context.on_verified = hand_over
-    try:
-        connection.connect(_dial(connection))
-    except Exception as exc:  # whatever a server can make a driver raise becomes one sentence without the secret
-        connection._force_close()  # older drivers leave it open
-        raise explain(exc, connection, host, ca_file) from None
-    finally:
-        connection.password = b""
-    return connection
-
-
-def probe_tls(*, host: str, port: int, ca_file: str, connect_host: str | None, timeout: int) -> None:
-    """Go as far as verified TLS, and hang up without a login. Raises NoConnection."""
-    check_seconds("connect_timeout", timeout)
-    unusable = ""
-    try:
-        check_prerequisites(ca_file)
-        context = _context(ca_file, host)
-    except RdsIamError as exc:  # the way to the server comes before its certificate
-        unusable, context = str(exc), _trusting_nobody(host)
-
-    def hang_up():
-        raise _Reached
-
-    context.on_verified = hang_up
-    connection = _connection(context, host=connect_host or host, port=port, user="", timeout=timeout)
-    connection.where = _where(host, port, connect_host)
-    try:
-        connection.connect(_dial(connection))
-    except _Reached:
-        pass
-    except Exception as exc:
-        failure = explain(exc, connection, host, ca_file)
-        if unusable and failure.failed_at == "certificate":
-            failure = NoConnection("certificate", unusable)
-        raise failure from None
-    finally:
-        connection._force_close()
-
-
-def session_facts(connection) -> dict:
-    """Return who the server says we are, and over what; NoConnection if it does not say, as then it let nobody in."""
+def _read_session_facts(connection: Connection) -> SessionFacts:
+    """Ask the server about the session. Raises NoConnectionError if it does not say, as then it let nobody in."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT CURRENT_USER(), USER(), VERSION()")
-            current_user, user, version = map(str, cursor.fetchone())
-        tls_version, cipher = connection._sock.version(), connection._sock.cipher()[0]
-    except (OutOfTime, TooMuchSent) as exc:
+            row = cast("tuple[object, object, object]", cursor.fetchone())
+            current_user, user, server_version = map(str, row)
+        tls_version, tls_cipher = connection.tls_facts()
+    except (OutOfTimeError, TooMuchSentError) as exc:
         raise explain_limit(exc, connection) from None
     except Exception as exc:  # some drivers take any answer to a login for a good one
         message = server_error(exc)[1]
-        sentence = f"The server at {connection.where} did not go on after the login: {message}."
-        raise NoConnection("login", sentence) from None
+        sentence = f"The server at {connection.server_address} did not go on after the login: {message}."
+        raise NoConnectionError("login", sentence) from None
     return {
         "current_user": mask_secrets(current_user),
         "client_host": mask_secrets(user.rpartition("@")[2]) or None,
-        "server_version": mask_secrets(version),
+        "server_version": mask_secrets(server_version),
         "tls_version": tls_version,
-        "tls_cipher": cipher,
+        "tls_cipher": tls_cipher,
     }

@@ -31,7 +31,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.masking import masked
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.masking import mask
 
 # Flags of the capabilities of client and server.
 _CONNECT_WITH_DB, _PROTOCOL_41, _TLS, _PLUGIN_AUTH, _LENGTH_ENCODED_AUTH = 0x8, 0x200, 0x800, 0x80000, 0x200000
@@ -39,29 +39,32 @@ _SECURE_CONNECTION = 0x8000
 _OK, _ERROR, _METHOD_SWITCH = 0x00, 0xFF, 0xFE
 _HEADER_OF_RESPONSE = 32  # bytes: capabilities, packet size, character set, and a reserved part
 _HEADER_OF_ERROR, _HEADER_OF_ERROR_WITHOUT_STATE = 9, 3  # bytes: 0xFF and the number, and an SQLSTATE behind #
+_PROTOCOL_VERSION = 10  # of all greetings since MySQL 3.21
+_FIRST_LONG_LENGTH = 251  # a length below it has one byte
 _CLEAR_PASSWORD = b"mysql_clear_password"  # the client side of AWSAuthenticationPlugin
 _FAST_AUTH_DONE = b"\x01\x03"  # of caching_sha2_password
 # How a client answers each method when it has no password; an empty string in the others.
 _NO_PASSWORD = {b"mysql_native_password": b""}
 _LONGEST_PACKET = 65_536 + 1024  # bytes, up to the login; connection attributes may have 64 KiB
-_MOST_PACKETS = 10  # up to the login; it takes two
+_MAX_PACKETS = 10  # up to the login; it takes two
 _CHUNK = 65_536
 # For failures of which the server says nothing. A client of MariaDB takes no numbers of its own library from a server.
 _UNKNOWN_ERROR = 1105
-_LONGEST_PLACE = 70  # bytes; the path of a socket has at most 107
+_LONGEST_PARENT = 70  # bytes; the path of a socket has at most 107
+_STANDARD_ERROR = 2  # the last of the three standard streams
 _LAST_BYTES = 2  # seconds for what is still to be sent when a connection ends
 
 
 class RelayError(Exception):
-    """Why there is no session: what the server does, as the end of a sentence, without the secret."""
+    """There is no session. The message is what the server does, as the end of a sentence, without the secret."""
 
 
 @dataclass(frozen=True)
 class Target:
     """The login that a relay makes for each connection of the client.
 
-    C(make_token) returns a fresh token, or raises an exception whose text is one sentence. C(method) is the
-    authentication method that the client program is offered, which it must know without a plugin.
+    make_token: returns a fresh token, or raises an exception whose text is one sentence
+    method: the authentication method that the client program is offered, which it must know without a plugin
     """
 
     endpoint: str
@@ -78,7 +81,7 @@ class Target:
         return f"{self.endpoint}:{self.port}"
 
 
-def trust(ca_file: str) -> ssl.SSLContext:
+def trust_authorities(ca_file: str) -> ssl.SSLContext:
     """Return a context that demands a certificate of the dialled name from these authorities. Raises OSError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -89,7 +92,7 @@ def trust(ca_file: str) -> ssl.SSLContext:
 class _Deadline:
     """One end for everything up to the login, however slowly the bytes come."""
 
-    def __init__(self, seconds: float):
+    def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def limit(self, connection: socket.socket) -> None:
@@ -102,7 +105,7 @@ class _Deadline:
 class _Packets:
     """The packets of one connection up to the login, within a deadline and a limit."""
 
-    def __init__(self, connection: socket.socket, deadline: _Deadline):
+    def __init__(self, connection: socket.socket, deadline: _Deadline) -> None:
         self.connection = connection
         self.deadline = deadline
         self.number = 0  # of the next packet
@@ -134,16 +137,17 @@ class _Packets:
         """Write an error packet. Before the greeting it has no SQLSTATE, since nothing was agreed upon yet."""
         state = b"#HY000" if self.number else b""
         message = f"rds-mysql: {text}".encode("utf-8", "replace")[:500]  # the client libraries keep 511 bytes
-        self.deadline = _Deadline(_LAST_BYTES)  # also where the other one has passed
+        self.deadline = _Deadline(_LAST_BYTES)  # also where that of the login has passed
         self.write(bytes([_ERROR]) + _UNKNOWN_ERROR.to_bytes(2, "little") + state + message)
 
 
 def offer_greeting(greeting: bytes, method: bytes) -> tuple[bytes, bytes]:
     """Return the server's greeting as the client program gets it, and the server's own authentication method.
 
-    Without TLS, which the relay does, and with C(method). Raises ValueError or IndexError for what is no greeting.
+    The client program gets it without TLS, which the relay does, and with its own method. Raises ValueError or
+    IndexError for bytes that are no greeting.
     """
-    if greeting[0] != 10:
+    if greeting[0] != _PROTOCOL_VERSION:
         raise ValueError
     low = greeting.index(0, 1) + 14  # version and its end, thread (4), scramble (8), filler (1)
     capabilities = int.from_bytes(greeting[low : low + 2], "little") | greeting[low + 5] << 16 | greeting[low + 6] << 24
@@ -161,30 +165,30 @@ def replace_login(response: bytes, user: bytes, method: bytes) -> bytes:
     """Return the client's handshake response with TLS, this user and no password, whatever the client said.
 
     Database, character set, connection attributes and all other capabilities stay. Raises ValueError or IndexError
-    for what is no handshake response.
+    for bytes that are no handshake response.
     """
     capabilities = int.from_bytes(response[:4], "little")
     if capabilities & _TLS or not capabilities & _PROTOCOL_41 or not capabilities & _PLUGIN_AUTH:
         raise ValueError
-    _user, rest = response[_HEADER_OF_RESPONSE:].split(b"\0", 1)
+    _user, remainder = response[_HEADER_OF_RESPONSE:].split(b"\0", 1)
     if not capabilities & (_LENGTH_ENCODED_AUTH | _SECURE_CONNECTION):
-        _password, rest = rest.split(b"\0", 1)
-    elif rest[0] < 251:
-        rest = rest[1 + rest[0] :]
+        _password, remainder = remainder.split(b"\0", 1)
+    elif remainder[0] < _FIRST_LONG_LENGTH:
+        remainder = remainder[1 + remainder[0] :]
     else:  # the length has two bytes; the relay's client has no password to make use of more
-        rest = rest[3 + int.from_bytes(rest[1:3], "little") :]
+        remainder = remainder[3 + int.from_bytes(remainder[1:3], "little") :]
     database = b""
     if capabilities & _CONNECT_WITH_DB:
-        name, rest = rest.split(b"\0", 1)
+        name, remainder = remainder.split(b"\0", 1)
         database = name + b"\0"
-    _method, attributes = rest.split(b"\0", 1)
+    _method, attributes = remainder.split(b"\0", 1)
     header = (capabilities | _TLS).to_bytes(4, "little") + response[4:_HEADER_OF_RESPONSE]
     return header + user + b"\0" + b"\0" + database + method + b"\0" + attributes
 
 
 def _authenticate(server: _Packets, token: str) -> bytes:
     """Answer the server, which is verified, until it gives its verdict; return that, an OK or an error packet."""
-    for _packet in range(_MOST_PACKETS):
+    for _packet in range(_MAX_PACKETS):
         packet = server.read()
         if packet[0] == _METHOD_SWITCH:
             method = packet[1:].split(b"\0")[0]
@@ -202,7 +206,7 @@ def redact(packet: bytes, token: str) -> bytes:
         return packet
     start = _HEADER_OF_ERROR if packet[3:4] == b"#" else _HEADER_OF_ERROR_WITHOUT_STATE
     text = packet[start:].decode("latin-1")  # in which every byte has its place
-    return packet[:start] + masked(text, [token]).encode("latin-1")
+    return packet[:start] + mask(text, [token]).encode("latin-1")
 
 
 def _dial(target: Target, deadline: _Deadline) -> socket.socket:
@@ -227,14 +231,14 @@ def _log_in(client: _Packets, connection: socket.socket, target: Target, deadlin
     """Log in to the server for the client program, and pass the verdict on; return the session if it is one."""
     server = _Packets(connection, deadline)
     greeting = server.read()
-    if greeting[0] == _ERROR:  # nobody's word, as it comes before the certificate
-        said = greeting[3:].decode("utf-8", "replace")[:300]
-        raise RelayError(f"ends the connection before it shows who it is, and says: {said!r}")
+    if greeting[0] == _ERROR:  # from a server that is not verified, as it comes before the certificate
+        text = greeting[3:].decode("utf-8", "replace")[:300]
+        raise RelayError(f"ends the connection before it shows who it is, and says: {text!r}")
     try:
-        offered, method = offer_greeting(greeting, target.method)
+        offer, method = offer_greeting(greeting, target.method)
     except (ValueError, IndexError):
         raise RelayError("does not speak the protocol of MySQL") from None
-    client.write(offered)
+    client.write(offer)
     try:
         response = replace_login(client.read(), target.user.encode(), method)
     except (ValueError, IndexError):
@@ -245,79 +249,79 @@ def _log_in(client: _Packets, connection: socket.socket, target: Target, deadlin
         raise RelayError(f"gets no token, since none can be signed: {exc}".rstrip(".")) from None
     server.write(response[:_HEADER_OF_RESPONSE])
     deadline.limit(connection)
-    server.connection = secured = target.context.wrap_socket(connection, server_hostname=target.endpoint)
+    server.connection = tls_connection = target.context.wrap_socket(connection, server_hostname=target.endpoint)
     server.write(response)
     verdict = _authenticate(server, token)
     client.write(verdict)
-    return secured if verdict[0] == _OK else None
+    return tls_connection if verdict[0] == _OK else None
 
 
 def explain(error: Exception, target: Target) -> str:
-    """Return what went wrong up to the login, as one sentence without the secret."""
-    where = f"the server at {target.address}"
+    """Return one sentence about a failure up to the login, without the secret."""
+    server = f"the server at {target.address}"
     advice = "check its status, its security group and the network"
     if isinstance(error, RelayError):
-        return f"{where} {error}."
+        return f"{server} {error}."
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")
-        refused = f"the certificate of {target.address} is not accepted with {target.ca_file}"
-        return f"TLS/SSL error: {refused}, so nothing was sent to it: {reason}."
+        refusal = f"the certificate of {target.address} is not accepted with {target.ca_file}"
+        return f"TLS/SSL error: {refusal}, so nothing was sent to it: {reason}."
     if isinstance(error, ssl.SSLError):
         reason = error.reason or str(error)
-        return f"TLS/SSL error: the handshake with {where} failed, so nothing was sent to it: {reason}."
+        return f"TLS/SSL error: the handshake with {server} failed, so nothing was sent to it: {reason}."
     if isinstance(error, (TimeoutError, socket.timeout)):
-        return f"{where} did not answer in time; {advice}."
+        return f"{server} did not answer in time; {advice}."
     if isinstance(error, OSError):
-        return f"{where} cannot be reached: {error.strerror or error}; {advice}."
-    return f"{where} was not logged in to: {type(error).__name__}: {error}."
+        return f"{server} cannot be reached: {error.strerror or error}; {advice}."
+    return f"{server} was not logged in to: {type(error).__name__}: {error}."
 
 
 def serve_connection(connection: socket.socket, target: Target) -> None:
     """Log in for one connection of the client program, and copy its bytes until one side ends."""
-    with contextlib.suppress(OSError), connection, contextlib.ExitStack() as opened:
-        session = _open_session(connection, target, opened)
+    with contextlib.suppress(OSError), connection, contextlib.ExitStack() as connections:
+        session = _open_session(connection, target, connections)
         if session:
             _copy_both_ways(connection, session)
 
 
-def _open_session(connection: socket.socket, target: Target, opened: contextlib.ExitStack) -> ssl.SSLSocket | None:
+def _open_session(connection: socket.socket, target: Target, connections: contextlib.ExitStack) -> ssl.SSLSocket | None:
     deadline = _Deadline(target.timeout)
     client = _Packets(connection, deadline)
     try:
-        server = opened.enter_context(_dial(target, deadline))
+        server = connections.enter_context(_dial(target, deadline))
         session = _log_in(client, server, target, deadline)
-    except Exception as exc:  # whatever a server comes up with
+    except Exception as exc:  # servers can raise anything in here
         client.write_error(explain(exc, target))
         return None
-    return session and opened.enter_context(session)
+    return session and connections.enter_context(session)
 
 
 class _Direction:
     """Bytes on their way from one side to the other."""
 
-    def __init__(self, source: socket.socket, sink: socket.socket):
+    def __init__(self, source: socket.socket, sink: socket.socket) -> None:
         self.source, self.sink = source, sink
-        self.waiting = b""
-        self.ended = False
+        self.unsent = b""
+        self.at_end = False
         self.until_readable: set[socket.socket] = set()
         self.until_writable: set[socket.socket] = set()
 
     def move(self) -> bool:
-        """Move what can be moved at once and return whether anything was; else note what to wait for."""
+        """Move the bytes that can be moved at once, and return whether any were; else note the sides to wait for."""
         self.until_readable, self.until_writable = set(), set()
-        if self.waiting:
-            with self._noting(self.sink, self.until_writable):
-                self.waiting = self.waiting[self.sink.send(self.waiting) :]
+        if self.unsent:
+            with self._note_blocking(self.sink, self.until_writable):
+                self.unsent = self.unsent[self.sink.send(self.unsent) :]
                 return True
-        elif not self.ended:
-            with self._noting(self.source, self.until_readable):
-                self.waiting = self._read()
-                self.ended = not self.waiting
+        elif not self.at_end:
+            with self._note_blocking(self.source, self.until_readable):
+                self.unsent = self._read()
+                self.at_end = not self.unsent
                 return True
         return False
 
     @contextlib.contextmanager
-    def _noting(self, side: socket.socket, wanted: set[socket.socket]) -> Iterator[None]:
+    def _note_blocking(self, side: socket.socket, sides: set[socket.socket]) -> Iterator[None]:
         """Note that this side would block. TLS may have to read before it writes, and the other way round."""
         try:
             yield
@@ -326,7 +330,7 @@ class _Direction:
         except ssl.SSLWantWriteError:
             self.until_writable.add(side)
         except BlockingIOError:
-            wanted.add(side)
+            sides.add(side)
 
     def _read(self) -> bytes:
         try:
@@ -336,27 +340,27 @@ class _Direction:
 
 
 def _copy_both_ways(client: socket.socket, server: ssl.SSLSocket) -> None:
-    """Copy bytes until one side has ended, and the other has got what that one sent."""
+    """Copy bytes until one side has ended, and the other side has got all that it sent."""
     client.setblocking(False)
     server.setblocking(False)
     directions = [_Direction(client, server), _Direction(server, client)]
-    while not any(direction.ended and not direction.waiting for direction in directions):
-        moved = [direction.move() for direction in directions]
-        if not any(moved):
+    while not any(direction.at_end and not direction.unsent for direction in directions):
+        progress = [direction.move() for direction in directions]
+        if not any(progress):
             readable = set().union(*(direction.until_readable for direction in directions))
             writable = set().union(*(direction.until_writable for direction in directions))
             select.select(readable, writable, [])
 
 
-def start(target: Target) -> str:
+def start_relay(target: Target) -> str:
     """Start a relay beside this process, which then becomes the client program; return the path of its socket.
 
     The relay ends when this process ends, whatever program it has become. Raises OSError.
     """
-    place = tempfile.gettempdir()
-    if len(os.fsencode(place)) > _LONGEST_PLACE:
-        place = "/tmp"
-    directory = tempfile.mkdtemp(prefix="rds-mysql-", dir=place)  # nobody else may enter it
+    parent = tempfile.gettempdir()
+    if len(os.fsencode(parent)) > _LONGEST_PARENT:
+        parent = "/tmp"
+    directory = tempfile.mkdtemp(prefix="rds-mysql-", dir=parent)  # nobody else may enter it
     try:
         path = os.path.join(directory, "socket")
         listener = socket.socket(socket.AF_UNIX)
@@ -364,7 +368,7 @@ def start(target: Target) -> str:
         listener.listen()
         client_process = os.getpid()
         if os.fork() == 0:
-            _run(listener, target, client_process, directory)
+            _run_relay(listener, target, client_process, directory)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
@@ -372,26 +376,26 @@ def start(target: Target) -> str:
     return path
 
 
-def _run(listener: socket.socket, target: Target, client_process: int, directory: str) -> None:
+def _run_relay(listener: socket.socket, target: Target, client_process: int, directory: str) -> None:
     """Be the relay. Never returns."""
     try:
         _detach(listener)
         _serve(listener, target, client_process)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-        os._exit(0)  # not through what the other process has to do at its end
+        os._exit(0)  # without the tasks that the other process has at its end
 
 
 def _detach(listener: socket.socket) -> None:
-    """Leave the terminal, whose signals are for the client program, and what others wait to see closed."""
+    """Leave the terminal, whose signals are for the client program, and close files on whose end others wait."""
     os.setsid()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    null_device = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
-        os.dup2(nowhere, descriptor)
+        os.dup2(null_device, descriptor)
     for descriptor in map(int, os.listdir("/proc/self/fd")):
-        if descriptor > 2 and descriptor != listener.fileno():
+        if descriptor > _STANDARD_ERROR and descriptor != listener.fileno():
             with contextlib.suppress(OSError):  # that of the directory itself is closed already
                 os.close(descriptor)
 
@@ -399,13 +403,13 @@ def _detach(listener: socket.socket) -> None:
 def _serve(listener: socket.socket, target: Target, client_process: int) -> None:
     """Serve each connection of the client program until that ends."""
     threads = []
-    watched: list[socket.socket | int] = [listener]
+    descriptors: list[socket.socket | int] = [listener]
     interval: float | None = 1  # seconds
     with contextlib.suppress(AttributeError, OSError):  # an older kernel
-        watched.append(os.pidfd_open(client_process))
+        descriptors.append(os.pidfd_open(client_process))
         interval = None
     while os.getppid() == client_process:
-        if listener in select.select(watched, [], [], interval)[0]:
+        if listener in select.select(descriptors, [], [], interval)[0]:
             connection, _address = listener.accept()
             threads.append(threading.Thread(target=serve_connection, args=(connection, target), daemon=True))
             threads[-1].start()

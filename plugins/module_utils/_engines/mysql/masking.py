@@ -19,11 +19,11 @@ _SHORTEST_PART = 6  # characters of a secret, in this order, that are not shown
 _SIGNED = re.compile(r"(X-Amz-(?:[A-Za-z]|-)+\s*(?:=|%3D|:))[^\s&'\"]*", re.IGNORECASE)
 
 
-def masked(text: str, secrets: Iterable[str]) -> str:
+def mask(text: str, secrets: Iterable[str]) -> str:
     """Return a text without these passwords and tokens, and without parts of them but short ones."""
     for secret in secrets:
         for part in secret_parts(secret):
-            text = _without(text, part)
+            text = _mask_parts(text, part)
     return _SIGNED.sub(rf"\1{_MASK}", text)
 
 
@@ -43,16 +43,16 @@ def _ascii_lower(text: str) -> str:
     return "".join(char.lower() if char.isascii() else char for char in text)
 
 
-def _without(text: str, secret: str) -> str:
+def _mask_parts(text: str, secret: str) -> str:
     """Mask each part of a text that is also one of the secret, whatever its case, if it is not a short one."""
     size = min(_SHORTEST_PART, len(secret))
     if not size:
         return text
-    secret, plain = _ascii_lower(secret), _ascii_lower(text)
+    secret, lower_text = _ascii_lower(secret), _ascii_lower(text)
     parts = {secret[start : start + size] for start in range(len(secret) - size + 1)}
-    hidden = [False] * len(text)
+    is_masked = [False] * len(text)
     for start in range(len(text) - size + 1):
-        if plain[start : start + size] in parts:
-            hidden[start : start + size] = [True] * size
-    runs = itertools.groupby(zip(text, hidden), key=lambda pair: pair[1])
-    return "".join(_MASK if is_hidden else "".join(char for char, _hidden in run) for is_hidden, run in runs)
+        if lower_text[start : start + size] in parts:
+            is_masked[start : start + size] = [True] * size
+    runs = itertools.groupby(zip(text, is_masked), key=lambda pair: pair[1])
+    return "".join(_MASK if is_part else "".join(char for char, _is_masked in run) for is_part, run in runs)

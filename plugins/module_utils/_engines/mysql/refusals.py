@@ -72,7 +72,7 @@ def find_problems_of_users(plans: dict[str, list[str]], server: Server) -> list[
     managed = [who for who, statements in plans.items() if any(_OF_USERS.match(sql) for sql in statements)]
     if not managed or server.login.may_manage_users():
         return []
-    clause = f"{server.login_user} lacks CREATE USER on *.* of {server.where} (asked for {listed(managed)})"
+    clause = f"{server.login_user} lacks CREATE USER on *.* of {server.host} (asked for {listed(managed)})"
     return [Problem(clause, f"log in as a user who has it, or grant it to {server.login_user}")]
 
 
@@ -96,7 +96,7 @@ def _not_allowed(who: str, statement: Grant | Revoke, server: Server) -> list[Pr
     if not names:
         return []
     verb = "cannot pass on" if isinstance(statement, Grant) else "cannot take away"
-    clause = f"{server.login_user} {verb} {listed(names)} on {show_level(level)} of {server.where}"
+    clause = f"{server.login_user} {verb} {listed(names)} on {show_level(level)} of {server.host}"
     advice = f"SHOW GRANTS, sent as {server.login_user}, lists what it can"
     return [Problem(f"{clause} (asked for {who})", advice)]
 
@@ -109,11 +109,11 @@ def _not_there(who: str, statement: Grant, tables: dict, server: Server) -> list
         # As the server itself has it: who may create a table can be granted privileges on it before.
         if "CREATE" in statement.names and not columns:
             return []
-        return [Problem(f"{server.where} has no table {show_level(level)} (asked for {who})", advice)]
+        return [Problem(f"{server.host} has no table {show_level(level)} (asked for {who})", advice)]
     missing = [column for column in columns if column.lower() not in tables[level]]
     if not missing:
         return []
-    clause = f"The table {show_level(level)} of {server.where} has no column {listed(missing)} (asked for {who})"
+    clause = f"The table {show_level(level)} of {server.host} has no column {listed(missing)} (asked for {who})"
     return [Problem(clause, advice)]
 
 

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import DriverError
+from typing import Any
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import Connection, DriverError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Traits
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
@@ -27,24 +29,29 @@ _TRAITS = (
 )
 
 
-def prepare(connection, where: str) -> Traits:
-    """Set the session up, and return what the server is. Raises RdsIamError where names would not arrive as sent."""
+def prepare(connection: Connection, database: str) -> Traits:
+    """Set the session up, and return the traits of the server.
+
+    database: the name of the database in messages
+
+    Raises RdsIamError where names would not arrive as sent.
+    """
     send(connection, SETTINGS)
     [(client, link, results, lower_case, mariadb, literal, attributes)] = rows(connection, _TRAITS)
     if {client, link, results} != {CHARACTER_SET}:
         raise RdsIamError(
-            f"{where} speaks {client}, {link} and {results} after SET NAMES {CHARACTER_SET}, so names could become"
+            f"{database} speaks {client}, {link} and {results} after SET NAMES {CHARACTER_SET}, so names could become"
             " others; connect to the database itself, and not through a proxy that changes this."
         )
     return Traits(bool(mariadb), bool(attributes), bool(lower_case), bool(literal))
 
 
-def send(connection, statement: str) -> None:
-    """Send a statement whose result does not matter."""
+def send(connection: Connection, statement: str) -> None:
+    """Send a statement whose result does not matter. Raises what rows() raises."""
     rows(connection, statement)
 
 
-def rows(connection, statement: str) -> list[tuple]:
+def rows(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
     """Return the rows of a statement, with bytes as text.
 
     Raises the driver's error where the server refuses, and RdsIamError where the driver cannot read what it answers.
@@ -52,15 +59,15 @@ def rows(connection, statement: str) -> list[tuple]:
     try:
         with connection.cursor() as cursor:
             cursor.execute(statement)
-            return [tuple(map(_text, row)) if bytes in map(type, row) else row for row in cursor.fetchall()]
+            return [tuple(map(_to_text, row)) if bytes in map(type, row) else row for row in cursor.fetchall()]
     except Exception as exc:  # drivers let out whatever comes up in them
         if isinstance(exc, DriverError):
             raise
         raise RdsIamError(
-            f"The answer of {connection.where} cannot be read ({type(exc).__name__}: {server_error(exc)[1]});"
+            f"The answer of {connection.server_address} cannot be read ({type(exc).__name__}: {server_error(exc)[1]});"
             " see whether all names of its users are text, and update PyMySQL."
         ) from None
 
 
-def _text(value):
+def _to_text(value: object) -> object:
     return value.decode() if isinstance(value, bytes) else value

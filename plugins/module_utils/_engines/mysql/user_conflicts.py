@@ -22,7 +22,7 @@ def find_conflicts(items: list[DesiredUser], current: dict, server: Server) -> l
 
 
 def _conflict(item: DesiredUser, existing: DatabaseUser | None, roles: set[str], server: Server) -> Problem | None:
-    name, where = item.account, server.where
+    name, where = item.account, server.host
     if name.name == server.login_user:
         clause = f"{name.name} is the user of this login to {where} (the master user)"
         return Problem(clause, "it is not touched, so take it from the list")

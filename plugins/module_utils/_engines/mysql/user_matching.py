@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypedDict
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import UserRow
 
 # MySQL sorts addresses before names, and masks after addresses, since this version.
 _ADDRESSES_FIRST = (8, 0, 23)
@@ -23,18 +24,6 @@ _ALL_BITS = 0xFFFFFFFF
 # (docs.aws.amazon.com/AWSEC2/latest/UserGuide/hostname-types.html).
 _NAMED_AFTER_ADDRESS = re.compile(r"ip-(\d+)-(\d+)-(\d+)-(\d+)\.(?:ec2|[a-z0-9-]+\.compute)\.internal", re.I)
 _IPV4 = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})")
-
-
-class UserRow(TypedDict):
-    """One row of mysql.user, as rds_iam_db_user and rds_iam_db_user_info return it."""
-
-    name: str
-    host: str
-    plugin: str
-    iam: bool
-    locked: bool
-    expired: bool
-    require: str
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def apply(connection, items: list, current: dict, result: dict, server: Server) 
                 try:
                     send(connection, statement)
                 except DriverError as exc:
-                    _fail(result, _unconfirmed(server.where, repr(statement), exc))
+                    _fail(result, _unconfirmed(server.host, repr(statement), exc))
                 user["changed"] = True
             user["outcome"] = "done"
 
@@ -60,7 +60,7 @@ def verify(items: list, accounts: dict, result: dict, server: Server) -> None:
         others = f", and something for {len(left) - 1} more" if len(left) > 1 else ""
         _fail(
             result,
-            f"{server.where} took all statements, but reading {account} back shows that this is still to do:"
+            f"{server.host} took all statements, but reading {account} back shows that this is still to do:"
             f" {statement}{others}; see whether something else changes its accounts, and run again.",
         )
 
@@ -80,7 +80,7 @@ def _apply_together(connection, group: list, users: list[dict], result: dict, se
             accounts = read(connection, group, server.traits)
         except DriverError:  # the connection is gone
             what = f"the statements for {group[0].account} to {group[-1].account}"
-            _fail(result, _unconfirmed(server.where, what, exc))
+            _fail(result, _unconfirmed(server.host, what, exc))
     left = []
     for item, user in zip(group, users):
         existing = accounts.get(item.account.key)

@@ -17,6 +17,7 @@ import struct
 import threading
 
 import pytest
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines import base
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection as mysql_connection
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import error_texts, masking
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
@@ -125,13 +126,21 @@ class Server:
         return context.wrap_socket(connection, server_side=True)
 
 
+def connection_options(authority, host=NAME, connect_host="127.0.0.1", port=3306, ca_file=None, timeout=3):
+    return base.ConnectionOptions(host, port, ca_file or str(authority.file), connect_host, timeout)
+
+
+def login_arguments(authority, user="app", secret=SECRET, **options):
+    """Return the arguments of a login."""
+    return connection_options(authority, **options), user, secret
+
+
 def attempt(authority, script, listener=None, **changes):
     server = Server(script, listener)
-    options = {"host": NAME, "connect_host": "127.0.0.1", "port": server.port, "user": "app", "secret": SECRET}
-    options |= {"ca_file": str(authority.file), "timeout": 3, **changes}
+    options = {"port": server.port, "user": "app", "secret": SECRET, **changes}
     try:
         with pytest.raises(RdsIamError) as failure:
-            mysql_connection.log_in(**options)
+            mysql_connection.log_in(*login_arguments(authority, **options))
     finally:
         # Wakes a server to which nobody came.
         with contextlib.suppress(OSError):
@@ -214,9 +223,8 @@ def test_access_denied_is_told_from_all_else(authority, code):
         server.read_all(secure)
 
     server = Server(script)
-    options = {"host": NAME, "connect_host": "127.0.0.1", "port": server.port, "user": "app", "secret": SECRET}
-    with pytest.raises(error_texts.AccessDenied, match="refused the login of app"):
-        mysql_connection.connect(**options, ca_file=str(authority.file), timeout=3)
+    with pytest.raises(base.AccessDeniedError, match="refused the login of app"):
+        mysql_connection.connect(*login_arguments(authority, port=server.port))
 
 
 @pytest.mark.parametrize(
@@ -302,10 +310,10 @@ def test_an_address_of_ipv6_is_dialled(authority):
 
 
 def test_what_is_missing_on_the_host(authority, monkeypatch):
-    with pytest.raises(mysql_connection.MissingPrerequisite, match="does not exist"):
+    with pytest.raises(base.MissingPrerequisiteError, match="does not exist"):
         mysql_connection.check_prerequisites("/no/such/file")
     monkeypatch.setattr(mysql_connection, "pymysql", None)
-    with pytest.raises(mysql_connection.MissingPrerequisite, match="PyMySQL is not installed"):
+    with pytest.raises(base.MissingPrerequisiteError, match="PyMySQL is not installed"):
         mysql_connection.check_prerequisites(str(authority.file))
 
 
@@ -313,7 +321,7 @@ def test_what_is_missing_on_the_host(authority, monkeypatch):
 def test_a_driver_that_is_too_old(authority, monkeypatch, version):
     monkeypatch.setattr(mysql_connection.pymysql, "VERSION", version)
     number = ".".join(map(str, version[:3]))
-    with pytest.raises(mysql_connection.MissingPrerequisite, match=rf"PyMySQL {number} in .* is too old"):
+    with pytest.raises(base.MissingPrerequisiteError, match=rf"PyMySQL {number} in .* is too old"):
         mysql_connection.check_prerequisites(str(authority.file))
 
 
@@ -346,7 +354,7 @@ def test_an_error_in_place_of_the_greeting_is_nobodys_word(authority, code, text
         server.read_all(connection)
 
     server, message = attempt(authority, script)
-    assert not isinstance(server.failure, error_texts.AccessDenied) and server.received == b""
+    assert not isinstance(server.failure, base.AccessDeniedError) and server.received == b""
     assert (server.failure.failed_at, server.failure.server_error) == ("port", code)
     assert f'nobody has verified who says "{text}" (error {code})' in message and advice in message
 
@@ -359,7 +367,7 @@ def test_an_error_in_place_of_tls_is_nobodys_word(authority):
         server.read_all(connection)
 
     server, _message = attempt(authority, script)
-    assert not isinstance(server.failure, error_texts.AccessDenied) and server.failure.failed_at == "tls"
+    assert not isinstance(server.failure, base.AccessDeniedError) and server.failure.failed_at == "tls"
 
 
 def test_an_error_that_is_sent_along_with_the_greeting_is_not_read(authority):
@@ -373,7 +381,7 @@ def test_an_error_that_is_sent_along_with_the_greeting_is_not_read(authority):
         server.read_all(context.wrap_socket(connection, server_side=True))
 
     server, _message = attempt(authority, script, timeout=1)
-    assert not isinstance(server.failure, error_texts.AccessDenied)
+    assert not isinstance(server.failure, base.AccessDeniedError)
 
 
 @pytest.mark.parametrize(
@@ -382,10 +390,8 @@ def test_an_error_that_is_sent_along_with_the_greeting_is_not_read(authority):
 )
 def test_reaching_a_server_that_is_not_verified_ends_where_it_is(authority, words, failed_at):
     server = Server(lambda server, connection: (connection.sendall(words), server.read_all(connection)))
-    with pytest.raises(error_texts.NoConnection) as failure:
-        mysql_connection.probe_tls(
-            host=NAME, connect_host="127.0.0.1", port=server.port, ca_file=str(authority.file), timeout=3
-        )
+    with pytest.raises(base.NoConnectionError) as failure:
+        mysql_connection.probe_tls(connection_options(authority, port=server.port, timeout=3))
     server.thread.join(20)
     assert failure.value.failed_at == failed_at and server.received == b""
 
@@ -452,10 +458,8 @@ def test_a_server_that_never_ends(authority, stage, make):
 def test_a_server_that_is_only_reached_and_never_ends(authority):
     endless = dripping()
     server = Server(lambda server, connection: (connection.sendall(b"\xff\xff\xff\0\x0a"), endless.send(connection)))
-    with pytest.raises(error_texts.NoConnection, match="did not come to TLS within 1 seconds in all") as failure:
-        mysql_connection.probe_tls(
-            host=NAME, connect_host="127.0.0.1", port=server.port, ca_file=str(authority.file), timeout=1
-        )
+    with pytest.raises(base.NoConnectionError, match="did not come to TLS within 1 seconds in all") as failure:
+        mysql_connection.probe_tls(connection_options(authority, port=server.port, timeout=1))
     server.thread.join(20)
     assert failure.value.failed_at == "port" and endless.hung_up.is_set()
 
@@ -475,8 +479,7 @@ def test_a_verified_server_that_never_ends_the_result_of_a_statement(authority, 
         endless.send(secure)
 
     server = Server(script)
-    options = {"host": NAME, "connect_host": "127.0.0.1", "port": server.port, "user": "app", "secret": SECRET}
-    with mysql_connection.connect(**options, ca_file=str(authority.file), timeout=5) as connection:
+    with mysql_connection.connect(*login_arguments(authority, port=server.port, timeout=5)) as connection:
         with connection.cursor() as cursor, pytest.raises(mysql_connection.DriverError, match="timed out"):
             cursor.execute("SELECT 1")
     server.thread.join(20)
@@ -486,8 +489,8 @@ def test_a_verified_server_that_never_ends_the_result_of_a_statement(authority, 
 def test_a_resolver_that_does_not_answer(authority, monkeypatch):
     over = threading.Event()
     monkeypatch.setattr(mysql_connection, "_look_up", lambda host, port: over.wait(60))
-    with pytest.raises(error_texts.NoConnection, match="was not resolved within 1 seconds in all") as failure:
-        mysql_connection.probe_tls(host=NAME, connect_host=None, port=3306, ca_file=str(authority.file), timeout=1)
+    with pytest.raises(base.NoConnectionError, match="was not resolved within 1 seconds in all") as failure:
+        mysql_connection.probe_tls(connection_options(authority, connect_host=None, timeout=1))
     assert failure.value.failed_at == "name"
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
@@ -495,19 +498,19 @@ def test_a_resolver_that_does_not_answer(authority, monkeypatch):
 
 @pytest.mark.parametrize("host", ["no-such-name.invalid", "a" * 64 + ".example.com", "a..b"])
 def test_a_name_that_does_not_resolve(authority, host):
-    with pytest.raises(error_texts.NoConnection, match="cannot be reached") as failure:
-        mysql_connection.probe_tls(host=host, connect_host=None, port=3306, ca_file=str(authority.file), timeout=10)
+    with pytest.raises(base.NoConnectionError, match="cannot be reached") as failure:
+        mysql_connection.probe_tls(connection_options(authority, host, connect_host=None, timeout=10))
     assert failure.value.failed_at == "name"
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 3601, 31536001, 10**12])
 def test_times_that_cannot_be(authority, seconds):
-    options = {"host": NAME, "connect_host": None, "port": 3306, "ca_file": str(authority.file), "timeout": seconds}
-    for call, more in ((mysql_connection.connect, {"user": "app", "secret": SECRET}), (mysql_connection.probe_tls, {})):
+    options = connection_options(authority, connect_host=None, timeout=seconds)
+    for call, more in ((mysql_connection.connect, ("app", SECRET)), (mysql_connection.probe_tls, ())):
         with pytest.raises(
             RdsIamError, match=rf"connect_timeout is {seconds}; give a number of seconds from 1 to 3600"
         ):
-            call(**options, **more)
+            call(options, *more)
 
 
 class Keys:
@@ -557,9 +560,8 @@ def test_a_short_secret_masks_no_more_than_itself(authority, secret):
 
     error_texts.secrets.clear()  # those of the tests before this one
     server = Server(script)
-    options = {"host": NAME, "connect_host": "127.0.0.1", "port": server.port, "user": "app", "secret": secret}
-    with pytest.raises(error_texts.NoConnection) as failure:
-        mysql_connection.log_in(**options, ca_file=str(authority.file), timeout=3)
+    with pytest.raises(base.NoConnectionError) as failure:
+        mysql_connection.log_in(*login_arguments(authority, port=server.port, secret=secret))
     server.thread.join(20)
     words = "no error here".replace(secret, "********") if secret else "no error here"
     assert f"failed: {words} (error 1064)" in str(failure.value)
@@ -631,7 +633,7 @@ def test_greetings_by_chance(authority, seed):
     server, _message = attempt(authority, script, timeout=2)
     assert SECRET.encode() not in b"".join(plain)
     if in_clear:
-        assert not isinstance(server.failure, error_texts.AccessDenied) and server.failure.failed_at in (
+        assert not isinstance(server.failure, base.AccessDeniedError) and server.failure.failed_at in (
             "port",
             "tls",
         )

@@ -167,7 +167,11 @@ class Session:
     def __init__(self, servers, script, answer=None, timeout=10, make_token=lambda: TOKEN, **changes):
         self.server = Server(script)
         options = {"endpoint": "localhost", "port": self.server.port, "ca_file": servers.ca_file, "user": "app"}
-        options |= {"context": login_relay.trust(servers.ca_file), "make_token": make_token, "timeout": timeout}
+        options |= {
+            "context": login_relay.trust_authorities(servers.ca_file),
+            "make_token": make_token,
+            "timeout": timeout,
+        }
         target = login_relay.Target(**options | {"method": b"mysql_native_password"} | changes)
         self.client, relayed = socket.socketpair()
         self.client.settimeout(20)
@@ -422,7 +426,7 @@ if sys.argv[2] == "old":
         raise OSError
     os.pidfd_open = missing
 target = login_relay.Target("localhost", 1, "", None, "app", str, b"mysql_native_password", 1)
-os.execv("/bin/sh", ["sh", "-c", "test -S $0 && echo $0", login_relay.start(target)])
+os.execv("/bin/sh", ["sh", "-c", "test -S $0 && echo $0", login_relay.start_relay(target)])
 """
 
 
