@@ -85,13 +85,11 @@ user:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host import signing_principal
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import errors
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer as token_signer
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import region_of
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.signing_principal import find_keys
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.issue import issue
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "endpoint": {"type": "str", "required": True},
@@ -102,17 +100,17 @@ def main():
         },
         supports_check_mode=True,
     )
-    target = {name: module.params[name] for name in ("endpoint", "port", "user")}
     try:
-        target["region"] = region_of(target["endpoint"], module.params["region"])
-        signer = signing_principal.look(module.params["profile"], region=None, expected=None)
-        if not signer.keys:
-            module.fail_json(msg=signer.error)
-        token = token_signer.sign(signer.keys, **target)
-    except (RdsIamError, errors.TokenError) as exc:
+        token = issue(**module.params, find=find_keys)
+    except RdsIamError as exc:
         module.fail_json(msg=str(exc))
-    expires_at = token_signer.expires_at(signer.keys, token).strftime("%Y-%m-%dT%H:%M:%SZ")
-    module.exit_json(changed=False, token=token, expires_at=expires_at, **target)
+    module.exit_json(
+        changed=False,
+        token=token.secret,
+        expires_at=token.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        region=token.region,
+        **{name: module.params[name] for name in ("endpoint", "port", "user")},
+    )
 
 
 if __name__ == "__main__":

@@ -464,7 +464,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._host.description im
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host.login_test import LoginTest
 
 
-def main():
+def main() -> None:
     login = {
         "endpoint": {"type": "str", "required": True},
         "port": {"type": "int", "default": 3306},
@@ -493,10 +493,10 @@ def main():
         for ca_file in {login["ca_file"] or module.params["ca_file"] for login in module.params["logins"]}:
             connector_for(DEFAULT_ENGINE).check_prerequisites(ca_file)
     except MissingPrerequisiteError as exc:
-        test.look()
-        module.fail_json(msg=str(exc), signer=test.signer.shown(), host=describe_host(module, test, []))
+        test.find_signer()
+        module.fail_json(msg=str(exc), signer=test.signer.to_result(), host=describe_host(module, test, []))
     records = test.run()
-    result = {"logins": records, "signer": test.signer.shown()}
+    result = {"logins": records, "signer": test.signer.to_result()}
     reasons = list(dict.fromkeys(record["msg"] for record in records if not record["as_expected"]))
     if reasons:
         module.fail_json(msg=" ".join(reasons), host=describe_host(module, test, records), **result)

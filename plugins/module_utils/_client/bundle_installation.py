@@ -74,7 +74,7 @@ def install(module, path: str) -> dict:
     if changed:
         bundle_file.check_replaceable(file, now)
         in_place = ca_bundle.roots(file.content or b"", file.form)
-        _check_loss(missing, [root for root in in_place if root.live(now)], url)
+        _check_loss(missing, [root for root in in_place if root.is_live(now)], url)
         if not module.check_mode:
             _put(module, file, content)
     if module.params["mode"] is None:

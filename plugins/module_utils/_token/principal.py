@@ -37,8 +37,8 @@ class Principal:
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: names are not distinguished by case.
         """
-        accounts = {self.account, other.account} - {None}
-        return self.kind == other.kind and self.name.lower() == other.name.lower() and len(accounts) < 2
+        differs = None not in (self.account, other.account) and self.account != other.account
+        return self.kind == other.kind and self.name.lower() == other.name.lower() and not differs
 
 
 def parse_principal(text: str) -> Principal:
