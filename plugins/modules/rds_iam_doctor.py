@@ -200,39 +200,50 @@ logins:
           sample: let the role dbops.rds_iam.iam_auth switch it on (dbops.rds_iam.site --tags step1)
 """
 
+from typing import Any
+
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import OK
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.collector import EvidenceCollector
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import diagnose, verdict
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.collector import (
+    EvidenceCollector,
+    LoginOption,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import conclude, diagnose
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def named(items: list[dict], kind: str, logins: list[dict]) -> dict[str, dict]:
-    """The items by name; a login that names none of them is refused."""
-    found = {item["name"]: item for item in items}
+def index_by_name(items: list[dict[str, Any]], kind: str, logins: list[LoginOption]) -> dict[str, Any]:
+    """Return the items of an option by name. Raises RdsIamError for a login whose host or database is not among them.
+
+    kind: host or database
+    """
+    index = {item["name"]: item for item in items}
     for login in logins:
-        if login[kind] not in found:
-            raise RdsIamError(f"A login names the {kind} {login[kind]}, which is not given; add it to {kind}s.")
-    return found
+        name = login["host"] if kind == "host" else login["database"]
+        if name not in index:
+            raise RdsIamError(f"A login names the {kind} {name}, which is not given; add it to {kind}s.")
+    return index
 
 
-def run(module) -> dict:
-    logins = module.params["logins"]
-    hosts = named(module.params["hosts"], "host", logins)
-    databases = named(module.params["databases"], "database", logins)
-    reader, result = EvidenceCollector(module, hosts, databases, logins), []
-    for login in logins:
-        links = diagnose(reader.case(login))
-        state, reason = verdict(links)
-        result.append(
-            {
-                **{key: login[key] for key in ("host", "database", "user")},
-                "state": state,
-                "reason": reason,
-                "links": [link.to_dict() for link in links],
-            }
-        )
-    return {"changed": False, "logins": result}
+def run(module: AnsibleAWSModule) -> dict[str, Any]:
+    logins: list[LoginOption] = module.params["logins"]
+    hosts = index_by_name(module.params["hosts"], "host", logins)
+    databases = index_by_name(module.params["databases"], "database", logins)
+    collector = EvidenceCollector(module, hosts, databases, logins)
+    return {"changed": False, "logins": [diagnose_login(login, collector) for login in logins]}
+
+
+def diagnose_login(login: LoginOption, collector: EvidenceCollector) -> dict[str, Any]:
+    checks = diagnose(collector.collect(login))
+    state, reason = conclude(checks)
+    return {
+        "host": login["host"],
+        "database": login["database"],
+        "user": login["user"],
+        "state": state,
+        "reason": reason,
+        "links": [check.to_dict() for check in checks],
+    }
 
 
 LOGIN = {
@@ -273,9 +284,12 @@ def main() -> None:
         result = run(module)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
-    sick = [one for one in result["logins"] if one["state"] != OK]
-    if sick and module.params["fail"]:
-        sentences = [f"{one['user']} on {one['database']} from {one['host']}: {one['reason']}." for one in sick]
+    sentences = [
+        f"{login['user']} on {login['database']} from {login['host']}: {login['reason']}."
+        for login in result["logins"]
+        if login["state"] != OK
+    ]
+    if sentences and module.params["fail"]:
         module.fail_json(msg=" ".join(sentences), **result)
     module.exit_json(**result)
 
