@@ -28,13 +28,13 @@ def diagnosis_request(
 ) -> DiagnosisRequest:
     """Return what to ask about the logins that were to be tried, and that are not proven by the server's own answer.
 
-    hosts: the variables of the hosts, among them instance_id and _db_users_seen
+    hosts: the variables of the hosts, among them instance_id and db_users_account_result
     """
     suspects = [outcome for outcome in outcomes_of_run if _is_suspect(outcome)]
     users: dict[str, dict[str, None]] = {}
     for outcome in suspects:
         users.setdefault(outcome.login.database, {})[outcome.login.user] = None
-    seen = {name: _seen_accounts(hosts[name].get("_db_users_seen")) for name in users}
+    seen = {name: _seen_accounts(hosts[name].get("db_users_account_result")) for name in users}
     names = dict.fromkeys(outcome.client for outcome in suspects)
     return DiagnosisRequest(
         logins=[_login(outcome, state, seen) for outcome in suspects],

@@ -79,7 +79,7 @@ def report_databases(hosts: Hosts, groups: Groups) -> list[dict[str, Any]]:
     databases = []
     for database in identifiers(hosts, groups):
         variables = hosts[database["name"]]
-        read = variables.get("_db_users_read") or {}
+        read = variables.get("db_users_read_result") or {}
         if "accounts" in read:
             databases.append({**database, "accounts": read["accounts"]})
         elif read.get("skipped"):
@@ -133,7 +133,7 @@ def sql_client(hosts: Hosts, clients: list[str]) -> str:
     """Return the client that sends SQL to the databases: the first one that has not failed in this run."""
     for name in clients:
         variables = hosts[name]
-        wrapper = variables.get("_connect_wrapper_result") or {}
+        wrapper = variables.get("connect_wrapper_result") or {}
         if not variables.get("_rds_iam_failure") and not is_bad(wrapper):
             return name
     return clients[0]

@@ -6,7 +6,7 @@
 
 The playbooks keep it in variables of the hosts: _rds_iam_failure, why a host takes part in nothing more;
 _rds_iam_rounds, the logins that a client was given and what rds_iam_ping returned for them; and the results of the role
-db_users, _db_users_result of step 3 and _db_users_read.
+db_users, db_users_result of step 3 and db_users_read_result.
 """
 
 from __future__ import annotations
@@ -119,9 +119,9 @@ def gather(
         state = DatabaseState(name, by_name.get(name), _failure(name, variables, lost))
         if state.record is None:
             state.failure = f"the database could not be read, {state.failure or unread[name] or _NOT_READ}"
-        results = [variables.get("_db_users_result"), variables.get("_db_users_read"), rows_of_others.get(name)]
+        results = [variables.get("db_users_result"), variables.get("db_users_read_result"), rows_of_others.get(name)]
         state.rows, state.rows_error = _user_rows(results)
-        state.takes_iam_logins = _takes_iam_logins(state.record or {}, variables.get("_iam_auth_result"))
+        state.takes_iam_logins = _takes_iam_logins(state.record or {}, variables.get("iam_auth_result"))
         databases[name] = state
     entries = {entry["name"]: entry for entry in matrix["clients"]}
     clients = {}
