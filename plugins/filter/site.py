@@ -9,6 +9,7 @@ import functools
 from ansible.errors import AnsibleFilterError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site import (
+    attachments,
     client_proof,
     conclusion,
     diagnosis_request,
@@ -45,6 +46,8 @@ def _lost(matrix, present):
 
 
 FILTERS = {
+    "attachment_error": attachments.attachment_error,
+    "attachment_obstacle": attachments.attachment_obstacle,
     "connect_database": inventory.connect_database,
     "connect_logins": client_proof.ping_logins,
     "connect_proof": client_proof.client_proof,

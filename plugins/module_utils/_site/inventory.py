@@ -132,8 +132,6 @@ def unknown_users(hosts: Hosts, groups: Groups) -> list[str]:
 def sql_client(hosts: Hosts, clients: list[str]) -> str:
     """Return the client that sends SQL to the databases: the first one that has not failed in this run."""
     for name in clients:
-        variables = hosts[name]
-        wrapper = variables.get("connect_wrapper_result") or {}
-        if not variables.get("_rds_iam_failure") and not is_bad(wrapper):
+        if not hosts[name].get("_rds_iam_failure"):
             return name
     return clients[0]

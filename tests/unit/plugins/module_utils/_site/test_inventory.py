@@ -73,7 +73,7 @@ def test_the_client_that_sends_sql(site):
     assert inventory.sql_client(site.hosts, names) == "app1"
     site.hosts["app1"]["_rds_iam_failure"] = "Connection refused"
     assert inventory.sql_client(site.hosts, names) == "app2"
-    site.hosts["app2"]["connect_wrapper_result"] = {"unreachable": True}
+    site.hosts["app2"]["_rds_iam_failure"] = "No route to host"
     assert inventory.sql_client(site.hosts, names) == "app1"
 
 
