@@ -59,14 +59,14 @@ def conclude(checks: list[Check]) -> tuple[str, str]:
 
     That is the first broken check, or all that are unknown.
     """
-    broken = next((check for check in checks if check.state == BROKEN), None)
-    if broken:
-        return BROKEN, f"{broken.text}; to repair it, {broken.repair}"
+    broken_check = next((check for check in checks if check.state == BROKEN), None)
+    if broken_check:
+        return BROKEN, f"{broken_check.text}; to repair it, {broken_check.repair}"
     if checks[-1].state == OK:
         return OK, ""
-    unknown = "; ".join(f"{check.name}: {check.text}" for check in checks if check.state == UNKNOWN)
+    unknown_checks = "; ".join(f"{check.name}: {check.text}" for check in checks if check.state == UNKNOWN)
     log = "".join(f"; {check.text}" for check in checks if check.name == "log" and check.state == OK)
-    return UNKNOWN, f"no link was found broken, and not all could be seen ({unknown}){log}"
+    return UNKNOWN, f"no link was found broken, and not all could be seen ({unknown_checks}){log}"
 
 
 def _proven_checks(evidence: LoginEvidence) -> list[Check]:
@@ -84,8 +84,8 @@ def _proven_checks(evidence: LoginEvidence) -> list[Check]:
 
 def _decide_by_elimination(evidence: LoginEvidence, checks: list[Check]) -> list[Check]:
     """Return the checks; foreign credentials that are refused while all else is ok have no permission."""
-    doubtful = [(check.name, check.state) for check in checks if check.state != OK]
-    if evidence.result.get("verdict") != "denied" or doubtful != [("credentials", UNKNOWN)]:
+    doubtful_checks = [(check.name, check.state) for check in checks if check.state != OK]
+    if evidence.result.get("verdict") != "denied" or doubtful_checks != [("credentials", UNKNOWN)]:
         return checks
     repair = "remove them from the host, or give their owner the permission"
     return [check if check.state == OK else replace(check, state=BROKEN, repair=repair) for check in checks]

@@ -174,8 +174,8 @@ def live_roots(content: bytes, ending: str, source: str, now: float) -> tuple[li
             f"{source} holds more than {MAX_CERTIFICATES} certificates; the file in place, if any, was kept."
         )
     all_roots = roots(content, ending)
-    live = [root for root in all_roots if root.is_live(now)]
-    dead = [root for root in all_roots if not root.is_live(now)]
+    valid_roots = [root for root in all_roots if root.is_live(now)]
+    invalid_roots = [root for root in all_roots if not root.is_live(now)]
     if not all_roots:
         kind = {"pem": "PEM", "p7b": "PKCS7"}[ending]
         raise RdsIamError(f"{source} holds no root certificate in {kind} form; the file in place, if any, was kept.")
@@ -184,20 +184,20 @@ def live_roots(content: bytes, ending: str, source: str, now: float) -> tuple[li
             f"A certificate in {source} is damaged or cut off, and no client takes such a file; the file in place, if"
             " any, was kept."
         )
-    if not live:
+    if not valid_roots:
         raise RdsIamError(
-            f"All {len(dead)} root certificates of {source} have expired or are not valid yet; the file in place, if"
-            " any, was kept."
+            f"All {len(invalid_roots)} root certificates of {source} have expired or are not valid yet; the file in place,"
+            " if any, was kept."
         )
-    return live, dead
+    return valid_roots, invalid_roots
 
 
-def uncovered(databases: list[BundleDatabase], live: list[Certificate]) -> list[BundleDatabase]:
+def uncovered(databases: list[BundleDatabase], valid_roots: list[Certificate]) -> list[BundleDatabase]:
     """Return the databases whose server certificate is of an authority without a live root in the bundle."""
-    return [database for database in databases if not _is_covered(database, live)]
+    return [database for database in databases if not _is_covered(database, valid_roots)]
 
 
-def _is_covered(database: BundleDatabase, live: list[Certificate]) -> bool:
+def _is_covered(database: BundleDatabase, valid_roots: list[Certificate]) -> bool:
     authority = database["ca_certificate_identifier"]
     if not authority:  # RDS does not report it for every cluster
         return True
@@ -205,4 +205,4 @@ def _is_covered(database: BundleDatabase, live: list[Certificate]) -> bool:
     if not match:
         return False
     name = rf"Amazon RDS {database['region']} Root CA {match[1].upper()} G{match[2]}\b"
-    return any(re.match(name, root.subject) for root in live)
+    return any(re.match(name, root.subject) for root in valid_roots)

@@ -47,13 +47,13 @@ def ping_logins(databases: Iterable[ConnectDatabase], ca_file: str, tries_denied
     ]
 
 
-def first_client(hosts: Mapping[str, Mapping[str, Any]], names: Iterable[str], own: str) -> str:
+def first_client(hosts: Mapping[str, Mapping[str, Any]], names: Iterable[str], host: str) -> str:
     """Return the first host that signs as the same principal as one host, as far as variables of the hosts tell.
 
     That is the host itself where they do not tell its principal.
     """
-    principal = _principal(hosts[own])
-    return next((name for name in names if name == own or (principal and _principal(hosts[name]) == principal)), own)
+    principal = _principal(hosts[host])
+    return next((name for name in names if name == host or (principal and _principal(hosts[name]) == principal)), host)
 
 
 def _principal(variables: Mapping[str, Any]) -> str:
@@ -107,31 +107,30 @@ def client_proof(  # noqa: PLR0913, PLR0917 - the positional options of the filt
     untried_result: the result of rds_iam_ping for them
     has_option: False where connect_proof_denied leaves them out, and not another host
     """
-    logins = [
-        _DatabaseLogin(**login, database=database["name"])
-        for database in databases
-        for login in ping_logins([database], "")
-    ]
+    logins = list(_database_logins(databases))
     if not logins:
-        return ClientProof(
-            proven=False, text=f"There was no login to prove from {client}; give users in connect_databases."
-        )
+        text = f"There was no login to prove from {client}; give users in connect_databases."
+        return ClientProof(proven=False, text=text)
     if result is None:
         return ClientProof(proven=True, text=f"{_count_tried(0, logins, client)}: check mode logs in nowhere.")
     keys_of_untried = {_key(login) for login in untried}
-    first = [login for login in logins if not skipped or login["expect"] == ALLOWED]
-    second = [login for login in logins if login["expect"] == DENIED and _key(login) in keys_of_untried]
-    tried, logins_by_fault = 0, defaultdict(list)
-    for login, login_result, task_result in (*_pair(first, result), *_pair(second, untried_result or {})):
-        tried += login_result.get("verdict", NOT_TRIED) != NOT_TRIED
-        fault = _find_fault(login_result, task_result, client, principal)
-        if fault:
-            logins_by_fault[fault].append(f"{login['user']} to {login['database']}")
-    text = _conclude(tried, logins, [*first, *second], client, logins_by_fault)
-    excluded = len(logins) - len(first) - len(second)
-    if excluded:
-        text += f" {excluded} that must be denied {'was' if excluded == 1 else 'were'} not tried, since {skipped}."
-    return ClientProof(proven=not logins_by_fault and (tried > 0 or (bool(skipped) and has_option)), text=text)
+    first_logins = [login for login in logins if not skipped or login["expect"] == ALLOWED]
+    second_logins = [login for login in logins if login["expect"] == DENIED and _key(login) in keys_of_untried]
+    results = [*_pair(first_logins, result), *_pair(second_logins, untried_result or {})]
+    attempt_count = sum(login_result.get("verdict", NOT_TRIED) != NOT_TRIED for _login, login_result, _task in results)
+    logins_by_fault = _group_by_fault(results, client, principal)
+    text = _conclude(attempt_count, logins, [*first_logins, *second_logins], client, logins_by_fault)
+    excluded_count = len(logins) - len(first_logins) - len(second_logins)
+    if excluded_count:
+        verb = "was" if excluded_count == 1 else "were"
+        text += f" {excluded_count} that must be denied {verb} not tried, since {skipped}."
+    return ClientProof(proven=not logins_by_fault and (attempt_count > 0 or (bool(skipped) and has_option)), text=text)
+
+
+def _database_logins(databases: Iterable[ConnectDatabase]) -> Iterator[_DatabaseLogin]:
+    for database in databases:
+        for login in ping_logins([database], ""):
+            yield {**login, "database": database["name"]}
 
 
 def _pair(
@@ -143,8 +142,20 @@ def _pair(
         yield login, login_result, task_result
 
 
-def _count_tried(tried: int, logins: list[_DatabaseLogin], client: str) -> str:
-    return f"{tried} of {len(logins)} logins from {client} were tried"
+def _count_tried(attempt_count: int, logins: list[_DatabaseLogin], client: str) -> str:
+    return f"{attempt_count} of {len(logins)} logins from {client} were tried"
+
+
+def _group_by_fault(
+    results: list[tuple[_DatabaseLogin, LoginResult, PingResult]], client: str, principal: str
+) -> dict[str, list[str]]:
+    """Return the logins that do not show the expected, in words, by the reason."""
+    logins_by_fault = defaultdict(list)
+    for login, login_result, task_result in results:
+        fault = _find_fault(login_result, task_result, client, principal)
+        if fault:
+            logins_by_fault[fault].append(f"{login['user']} to {login['database']}")
+    return dict(logins_by_fault)
 
 
 def _find_fault(login_result: LoginResult, task_result: PingResult, client: str, principal: str) -> str:
@@ -157,21 +168,21 @@ def _find_fault(login_result: LoginResult, task_result: PingResult, client: str,
 
 
 def _conclude(
-    tried: int,
+    attempt_count: int,
     logins: list[_DatabaseLogin],
-    expected: list[_DatabaseLogin],
+    chosen_logins: list[_DatabaseLogin],
     client: str,
     logins_by_fault: Mapping[str, list[str]],
 ) -> str:
-    """Return the sentences; C(expected) are the logins that were to be tried."""
-    start = _count_tried(tried, logins, client)
+    """Return the sentences; C(chosen_logins) are those that were to be tried."""
+    start = _count_tried(attempt_count, logins, client)
     if logins_by_fault:
         clauses = "; ".join(f"{', '.join(names)}: {fault}" for fault, names in logins_by_fault.items())
-        unproven = sum(map(len, logins_by_fault.values()))
-        verb = "is" if unproven == 1 else "are"
-        return f"{start}. {unproven} of {len(logins)} logins {verb} not proven: {clauses}."
-    if not expected:
+        unproven_count = sum(map(len, logins_by_fault.values()))
+        verb = "is" if unproven_count == 1 else "are"
+        return f"{start}. {unproven_count} of {len(logins)} logins {verb} not proven: {clauses}."
+    if not chosen_logins:
         return f"{start}."
-    denied = sum(login["expect"] == DENIED for login in expected)
-    verdicts = f"{len(expected) - denied} allowed, {denied} denied"
-    return f"{start}, all with the expected verdict: {verdicts}.{f' {_DENIAL_NEEDS_USER}' if denied else ''}"
+    denied_count = sum(login["expect"] == DENIED for login in chosen_logins)
+    verdicts = f"{len(chosen_logins) - denied_count} allowed, {denied_count} denied"
+    return f"{start}, all with the expected verdict: {verdicts}.{f' {_DENIAL_NEEDS_USER}' if denied_count else ''}"

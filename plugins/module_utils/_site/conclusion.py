@@ -59,26 +59,28 @@ def report(
     """
     run_outcomes = list(outcomes(matrix, state, run))
     failures = _failures(matrix, state)
-    unproven = [outcome for outcome in run_outcomes if not outcome.proven and not outcome.excuse]
+    unproven_outcomes = [outcome for outcome in run_outcomes if not outcome.proven and not outcome.exclusion]
     counts = {
         "logins": matrix["total"],
         "tried": sum(outcome.is_tried for outcome in run_outcomes),
         "proven": sum(outcome.proven for outcome in run_outcomes),
-        "not_proven": len(unproven),
+        "not_proven": len(unproven_outcomes),
     }
     sentences = _conclude(matrix, run, run_outcomes)
-    if unproven and shows_reasons:
-        sentences.append(f"{_count_unproven(matrix['total'], unproven)}: {_group_by_reason(unproven, diagnoses)}.")
-    elif unproven:
-        sentences.append(f"{_count_unproven(matrix['total'], unproven)}, for the reasons above.")
-    mentioned = {outcome.login.database for outcome in unproven} | {outcome.client for outcome in unproven}
-    sentences += [f"{name}: {reason}." for name, reason in failures.items() if name not in mentioned]
+    if unproven_outcomes and shows_reasons:
+        sentences.append(
+            f"{_count_unproven(matrix['total'], unproven_outcomes)}: {_group_by_reason(unproven_outcomes, diagnoses)}."
+        )
+    elif unproven_outcomes:
+        sentences.append(f"{_count_unproven(matrix['total'], unproven_outcomes)}, for the reasons above.")
+    mentioned_hosts = {host for outcome in unproven_outcomes for host in (outcome.login.database, outcome.client)}
+    sentences += [f"{name}: {reason}." for name, reason in failures.items() if name not in mentioned_hosts]
     tries_logins = run["has_step"] and run["logs_in"]
     is_enough = counts["tried"] > 0 if tries_logins else matrix["total"] > 0 or not run["has_step"]
-    proven, text = is_enough and not failures and not unproven, " ".join(sentences)
+    proven, text = is_enough and not failures and not unproven_outcomes, " ".join(sentences)
     hosts = {name: HostMessage(proven=False, text=f"{reason}.") for name, reason in failures.items()}
     hosts[host] = HostMessage(proven=proven, text=text)
-    details = [] if shows_reasons else [line for outcome in unproven for line in _detail(outcome, diagnoses)]
+    details = [] if shows_reasons else [line for outcome in unproven_outcomes for line in _detail(outcome, diagnoses)]
     return Report(table=_table(run_outcomes), details=details, sentence=text, proven=proven, hosts=hosts, counts=counts)
 
 
@@ -95,12 +97,9 @@ def _failures(matrix: Matrix, state: RunState) -> dict[str, str]:
 
 def _conclude(matrix: Matrix, run: RunKind, run_outcomes: list[Outcome]) -> list[str]:
     """Return the sentences that count the logins tried and proven, and say why the rest was not to be tried."""
-    total, tried = matrix["total"], sum(outcome.is_tried for outcome in run_outcomes)
+    total, attempt_count = matrix["total"], sum(outcome.is_tried for outcome in run_outcomes)
     if not total:
         return [_NO_LOGIN]
-    excused = defaultdict(list)
-    for outcome in run_outcomes:
-        excused[outcome.excuse].append(outcome)
     start = f"0 of {total} logins were tried"
     if not run["has_step"]:
         return [f"{start}, since this run leaves step 9 out."]
@@ -108,36 +107,42 @@ def _conclude(matrix: Matrix, run: RunKind, run_outcomes: list[Outcome]) -> list
         return [f"{start}: check mode logs in nowhere."]
     if not matrix["limited_clients"]:
         return [f"{start}: --limit {matrix['limit']} leaves out all clients. {_advise_limit(matrix)}"]
-    sentences = [_count_proven(total, tried, run_outcomes)]
-    if excused[LIMIT]:
+    sentences = [_count_proven(total, attempt_count, run_outcomes)]
+    beyond_limit = [outcome for outcome in run_outcomes if outcome.exclusion == LIMIT]
+    if beyond_limit:
+        sentences.append(f"{_count_untried(beyond_limit)}, since --limit leaves out {_name_excluded(beyond_limit)}.")
+    option_count = sum(outcome.exclusion == OPTION for outcome in run_outcomes)
+    if option_count:
+        denied_count = sum(outcome.login.expected == DENIED for outcome in run_outcomes)
         sentences.append(
-            f"{_count_untried(excused[LIMIT])}, since --limit leaves out {_name_excluded(excused[LIMIT])}."
-        )
-    if excused[OPTION]:
-        denied = sum(outcome.login.expected == DENIED for outcome in run_outcomes)
-        sentences.append(
-            f"No denial was tried ({len(excused[OPTION])} of {denied} are left out by connect_proof_denied=false), so"
+            f"No denial was tried ({option_count} of {denied_count} are left out by connect_proof_denied=false), so"
             " nothing is known of them."
         )
     return sentences
 
 
-def _count_proven(total: int, tried: int, run_outcomes: Iterable[Outcome]) -> str:
-    proven = [outcome for outcome in run_outcomes if outcome.proven]
-    allowed = sum(outcome.login.expected == ALLOWED for outcome in proven)
-    kinds = f"{allowed} allowed, {len(proven) - allowed} denied"
-    if not proven:
-        return f"{tried} of {total} logins were tried, and none is proven."
-    share = f"{len(proven)} are" if len(proven) < tried else "all are" if tried == total else "all of these are"
-    return f"{tried} of {total} logins were tried, and {share} proven: {kinds}."
+def _count_proven(total: int, attempt_count: int, run_outcomes: Iterable[Outcome]) -> str:
+    proven_outcomes = [outcome for outcome in run_outcomes if outcome.proven]
+    allowed_count = sum(outcome.login.expected == ALLOWED for outcome in proven_outcomes)
+    kinds = f"{allowed_count} allowed, {len(proven_outcomes) - allowed_count} denied"
+    if not proven_outcomes:
+        return f"{attempt_count} of {total} logins were tried, and none is proven."
+    share = (
+        f"{len(proven_outcomes)} are"
+        if len(proven_outcomes) < attempt_count
+        else "all are"
+        if attempt_count == total
+        else "all of these are"
+    )
+    return f"{attempt_count} of {total} logins were tried, and {share} proven: {kinds}."
 
 
-def _count_untried(excused: list[Outcome]) -> str:
-    return "1 was not tried" if len(excused) == 1 else f"{len(excused)} were not tried"
+def _count_untried(excluded_outcomes: list[Outcome]) -> str:
+    return "1 was not tried" if len(excluded_outcomes) == 1 else f"{len(excluded_outcomes)} were not tried"
 
 
-def _name_excluded(excused: Iterable[Outcome]) -> str:
-    names = dict.fromkeys(name for outcome in excused for name in outcome.excluded_hosts)
+def _name_excluded(excluded_outcomes: Iterable[Outcome]) -> str:
+    names = dict.fromkeys(name for outcome in excluded_outcomes for name in outcome.excluded_hosts)
     return ", ".join(names) if len(names) <= _MAX_NAMES else f"{len(names)} hosts"
 
 
@@ -155,14 +160,15 @@ def _names(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= _MAX_NAMES else f"{len(names)} databases"
 
 
-def _count_unproven(total: int, unproven: list[Outcome]) -> str:
-    return f"{len(unproven)} of {total} logins {'is' if len(unproven) == 1 else 'are'} not proven"
+def _count_unproven(total: int, unproven_outcomes: list[Outcome]) -> str:
+    count = len(unproven_outcomes)
+    return f"{count} of {total} logins {'is' if count == 1 else 'are'} not proven"
 
 
-def _group_by_reason(unproven: list[Outcome], diagnoses: Diagnoses) -> str:
+def _group_by_reason(unproven_outcomes: list[Outcome], diagnoses: Diagnoses) -> str:
     """Return each reason once, with all logins that it is about."""
     logins_by_reason = defaultdict(list)
-    for outcome in unproven:
+    for outcome in unproven_outcomes:
         has_failed_attempt = outcome.attempt is not None and outcome.attempt.result.get("failed_at")
         reason = clause(_reason(outcome, diagnoses) if has_failed_attempt else outcome.reason)
         logins_by_reason[reason].append(f"{outcome.client} to {outcome.login.database} as {outcome.login.user}")
@@ -193,7 +199,7 @@ def _detail(outcome: Outcome, diagnoses: Diagnoses) -> list[str]:
 
 def _table(run_outcomes: Iterable[Outcome]) -> list[str]:
     """Return a line for each login that the run was to try, below the headings; nothing where there is none."""
-    rows = [_row(outcome) for outcome in run_outcomes if not outcome.excuse]
+    rows = [_row(outcome) for outcome in run_outcomes if not outcome.exclusion]
     if not rows:
         return []
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows)]

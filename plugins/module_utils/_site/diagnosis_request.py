@@ -32,22 +32,22 @@ def diagnosis_request(
 
     hosts: the variables of the hosts, among them instance_id and db_users_account_result
     """
-    suspects = [outcome for outcome in outcomes_of_run if _is_suspect(outcome)]
+    unproven_outcomes = [outcome for outcome in outcomes_of_run if _needs_diagnosis(outcome)]
     users: dict[str, dict[str, None]] = {}
-    for outcome in suspects:
+    for outcome in unproven_outcomes:
         users.setdefault(outcome.login.database, {})[outcome.login.user] = None
     plans = {name: _plans_by_user(hosts[name].get("db_users_account_result")) for name in users}
-    names = dict.fromkeys(outcome.client for outcome in suspects)
+    names = dict.fromkeys(outcome.client for outcome in unproven_outcomes)
     return DiagnosisRequest(
-        logins=[_login_option(outcome, state, plans) for outcome in suspects],
+        logins=[_login_option(outcome, state, plans) for outcome in unproven_outcomes],
         hosts=[_host_option(name, state, hosts[name]) for name in names],
         users={name: list(of_database) for name, of_database in users.items()},
         sql_clients={name: client for name in users for client in [state.sql_client(name)] if client},
     )
 
 
-def _is_suspect(outcome: Outcome) -> bool:
-    if outcome.proven or outcome.excuse:
+def _needs_diagnosis(outcome: Outcome) -> bool:
+    if outcome.proven or outcome.exclusion:
         return False
     attempt = outcome.attempt
     if attempt is None or attempt.verdict != outcome.login.expected or not attempt.result.get("as_expected", True):

@@ -32,9 +32,9 @@ def next_logins(matrix: Matrix, state: RunState) -> dict[str, list[ConnectDataba
     first_round = [
         _connect_database(entry, record, entry["users"], []) for entry, record in open_databases if entry["users"]
     ]
-    unasked = [client for client in running if not client.rounds]
-    if first_round and unasked:
-        return {client.entry["name"]: first_round for client in unasked}
+    unasked_clients = [client for client in running if not client.rounds]
+    if first_round and unasked_clients:
+        return {client.entry["name"]: first_round for client in unasked_clients}
     return _denied_logins(running, open_databases)
 
 
@@ -93,9 +93,9 @@ def _denied_logins(
         name, users = entry["name"], [*entry["denied"], *entry["removed"]]
         for group in groups:
             attempts = (group.denied_attempts.get((name, user)) for user in users)
-            undecided = [user for user, attempt in zip(users, attempts) if not (attempt and attempt.is_decided)]
+            undecided_users = [user for user, attempt in zip(users, attempts) if not (attempt and attempt.is_decided)]
             max_clients = MAX_CLIENTS if group.has_reached(name) or not entry["users"] else 1
-            client = group.next_client(name, max_clients) if undecided else None
+            client = group.next_client(name, max_clients) if undecided_users else None
             if client:
-                assigned[client.entry["name"]].append(_connect_database(entry, record, [], undecided))
+                assigned[client.entry["name"]].append(_connect_database(entry, record, [], undecided_users))
     return dict(assigned)

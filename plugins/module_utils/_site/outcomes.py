@@ -43,7 +43,7 @@ class Outcome:
     proven: bool = False
     reason: str = ""  # why it is not proven, as a clause
     is_refused_by_row: bool = False  # whether the reason is the row of mysql.user that the server picks
-    excuse: str = ""  # why the run was not to try it, as one of the constants above
+    exclusion: str = ""  # why the run was not to try it, as one of the constants above
     excluded_hosts: tuple[str, ...] = ()  # those because of which --limit leaves it out
 
     @property
@@ -62,12 +62,12 @@ def outcomes(matrix: Matrix, state: RunState, run: RunKind) -> Iterator[Outcome]
         if group is None or excluded_databases:
             excluded_clients = () if group else login.clients[:1]
             yield Outcome(
-                login, login.clients[0], excuse=LIMIT, excluded_hosts=(*excluded_clients, *excluded_databases)
+                login, login.clients[0], exclusion=LIMIT, excluded_hosts=(*excluded_clients, *excluded_databases)
             )
         elif not run["has_step"]:
-            yield Outcome(login, group.clients[0].entry["name"], excuse=STEP)
+            yield Outcome(login, group.clients[0].entry["name"], exclusion=STEP)
         elif not run["logs_in"]:
-            yield Outcome(login, group.clients[0].entry["name"], excuse=CHECK_MODE)
+            yield Outcome(login, group.clients[0].entry["name"], exclusion=CHECK_MODE)
         else:
             yield _outcome(login, group, state)
 
@@ -92,7 +92,7 @@ def _outcome_without_attempt(login: Login, group: SignerGroup, database_failure:
     """Return the outcome of a login that no client was given, with the reason."""
     name = group.first.entry["name"]
     if login.expected == DENIED and not group.tries_denied:
-        return Outcome(login, name, excuse=OPTION)
+        return Outcome(login, name, exclusion=OPTION)
     reason = database_failure or group.first.failure
     if not reason and login.expected == DENIED:
         reason = f"no client signs as the IAM role {login.principal}"

@@ -70,7 +70,7 @@ class ClientState:
     asked_denied: set[str] = field(default_factory=set)  # the databases for which it was given logins to be denied
     rounds: int = 0
     attempts: dict[tuple[str, str], Attempt] = field(default_factory=dict)  # by database and user
-    reached: set[str] = field(default_factory=set)  # the databases that decided about a login of it
+    reached_databases: set[str] = field(default_factory=set)  # the databases that decided about a login of it
     signer: SignerResult = field(default_factory=SignerResult)
     host_facts: HostFacts | None = None  # where a login is not as expected
 
@@ -122,7 +122,7 @@ class RunState:
         clients: dict[str, str] = {}
         for client in self.clients.values():
             if not client.failure:
-                for database in client.reached:
+                for database in client.reached_databases:
                     clients.setdefault(database, client.entry["name"])
         return clients
 
@@ -149,13 +149,13 @@ def gather(
     rows_of_others: results of rds_iam_db_user_info for databases that --limit leaves out, by name
     lost_hosts: those that Ansible itself left out, since it could not reach them any more
     """
-    lost = set(lost_hosts)
+    lost_names = set(lost_hosts)
     records_by_name = {record["name"]: record for record in records}
     unread = {entry["name"]: entry["unread"] for entry in matrix["databases"]}
     databases = {}
     for name in matrix["limited_databases"]:
         variables, record = hosts[name], records_by_name.get(name)
-        failure = _failure(name, variables, lost)
+        failure = _failure(name, variables, lost_names)
         if record is None:
             failure = f"the database could not be read, {failure or unread[name] or _NOT_READ}"
         results = [variables.get("db_users_result"), variables.get("db_users_read_result"), rows_of_others.get(name)]
@@ -165,13 +165,13 @@ def gather(
     entries = {entry["name"]: entry for entry in matrix["clients"]}
     clients = {}
     for name in matrix["limited_clients"]:
-        clients[name] = _client_state(entries[name], hosts[name], lost)
+        clients[name] = _client_state(entries[name], hosts[name], lost_names)
     return RunState(clients, databases)
 
 
-def _failure(name: str, variables: Variables, lost: set[str]) -> str:
+def _failure(name: str, variables: Variables, lost_names: set[str]) -> str:
     failure = str(variables.get("_rds_iam_failure") or "")
-    return failure or (f"an earlier step failed on {name}, as shown above" if name in lost else "")
+    return failure or (f"an earlier step failed on {name}, as shown above" if name in lost_names else "")
 
 
 def _takes_iam_logins(record: SiteDatabase | None, flag_result: Mapping[str, Any] | None) -> bool:
@@ -202,8 +202,8 @@ def _user_rows(results: list[Any]) -> tuple[list[UserRow] | None, str]:
     return None, error
 
 
-def _client_state(entry: ClientEntry, variables: Variables, lost: set[str]) -> ClientState:
-    state = ClientState(entry, _failure(entry["name"], variables, lost))
+def _client_state(entry: ClientEntry, variables: Variables, lost_names: set[str]) -> ClientState:
+    state = ClientState(entry, _failure(entry["name"], variables, lost_names))
     login_rounds: Iterable[LoginRound] = variables.get("_rds_iam_rounds") or ()
     for login_round in login_rounds:
         state.rounds += 1
@@ -220,7 +220,7 @@ def _client_state(entry: ClientEntry, variables: Variables, lost: set[str]) -> C
             attempt = Attempt(entry["name"], answer, signer, is_answered=bool(answers))
             state.attempts[login] = attempt
             if attempt.verdict in ("allowed", "denied"):
-                state.reached.add(login[0])
+                state.reached_databases.add(login[0])
     return state
 
 

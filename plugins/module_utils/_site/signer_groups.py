@@ -59,13 +59,13 @@ class SignerGroup:
         """Return the candidates that reached each database."""
         reached_by = defaultdict(list)
         for client in self._candidates:
-            for database in client.reached:
+            for database in client.reached_databases:
                 reached_by[database].append(client)
         return dict(reached_by)
 
     @cached_property
-    def _reached(self) -> set[str]:
-        return {database for client in self.clients for database in client.reached}
+    def _reached_databases(self) -> set[str]:
+        return {database for client in self.clients for database in client.reached_databases}
 
     @cached_property
     def _asked_counts(self) -> Counter[str]:
@@ -82,7 +82,7 @@ class SignerGroup:
         return next((client for client in candidates if database not in client.asked_denied), None)
 
     def has_reached(self, database: str) -> bool:
-        return database in self._reached
+        return database in self._reached_databases
 
 
 def group_by_signer(clients: Iterable[ClientState]) -> dict[SignerKey, SignerGroup]:

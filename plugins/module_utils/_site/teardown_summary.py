@@ -125,10 +125,10 @@ def _wrappers(facts: TeardownFacts) -> list[Row]:
     """Return the row of rds-mysql on each client; where no program of the role was found, a task looked for another."""
     rows, kind = [], "rds-mysql"
     tasks = zip(facts["wrapper_searches"], facts["foreign_wrappers"], facts["wrappers"])
-    for client, (search, foreign, removal) in zip(facts["clients"], tasks):
-        file = foreign.get("stat")
+    for client, (search, other_search, removal) in zip(facts["clients"], tasks):
+        file = other_search.get("stat")
         if file is None:
-            rows.append(_file(facts, kind, client, next(filter(_failure, (search, foreign)), removal), "step 7"))
+            rows.append(_file(facts, kind, client, next(filter(_failure, (search, other_search)), removal), "step 7"))
         elif file["exists"]:
             reason = f"{file['path']} is not a program that the role {COLLECTION}.connect wrote"
             rows.append(Row(kind, client, STAYS, reason))
@@ -153,16 +153,16 @@ def _file(facts: TeardownFacts, kind: str, client: str, result: TaskResult, step
 def _attachments(facts: TeardownFacts) -> list[Row]:
     name = facts["instance_profile_name"]
     kind = f"instance profile {name} on the EC2 instance"
-    detached = _by_instance(facts["attachment"])
-    foreign = _why_profile_stays(facts)
-    planned = _by_instance(facts["attachment_plan"])
+    detached_instances = _by_instance(facts["attachment"])
+    foreign_reason = _why_profile_stays(facts)
+    planned_instances = _by_instance(facts["attachment_plan"])
     rows = []
     for client, instance_id in zip(facts["clients"], facts["instance_ids"]):
-        if instance_id in detached:
-            rows.append(_attachment(kind, client, name, detached[instance_id]))
-        elif instance_id in planned and foreign:
-            stays = planned[instance_id]["before"] == name
-            rows.append(Row(kind, client, STAYS if stays else MISSING, foreign if stays else ""))
+        if instance_id in detached_instances:
+            rows.append(_attachment(kind, client, name, detached_instances[instance_id]))
+        elif instance_id in planned_instances and foreign_reason:
+            stays = planned_instances[instance_id]["before"] == name
+            rows.append(Row(kind, client, STAYS if stays else MISSING, foreign_reason if stays else ""))
         elif facts["instance_profile"] is None and client in facts["hosts"]:
             rows.append(Row(kind, client, MISSING))
         else:

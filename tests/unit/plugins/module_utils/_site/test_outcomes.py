@@ -203,11 +203,11 @@ def test_a_client_whose_task_did_not_run(site, kind):
 )
 def test_what_a_run_was_not_to_try(site, changes, excuse):
     vars(site).update(changes)
-    assert {outcome.excuse for outcome in site.outcomes().values()} == {excuse}
+    assert {outcome.exclusion for outcome in site.outcomes().values()} == {excuse}
 
 
 def test_denials_that_an_option_leaves_out(site):
     for client in ("app1", "app2"):
         site.hosts[client]["connect_proof_denied"] = False
     found = site.try_all().outcomes()
-    assert {login[2] for login, outcome in found.items() if outcome.excuse == "option"} == {"report"}
+    assert {login[2] for login, outcome in found.items() if outcome.exclusion == "option"} == {"report"}
