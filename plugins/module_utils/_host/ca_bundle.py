@@ -186,8 +186,8 @@ def live_roots(content: bytes, ending: str, source: str, now: float) -> tuple[li
         )
     if not valid_roots:
         raise RdsIamError(
-            f"All {len(invalid_roots)} root certificates of {source} have expired or are not valid yet; the file in place,"
-            " if any, was kept."
+            f"All {len(invalid_roots)} root certificates of {source} have expired or are not valid yet; the file in"
+            " place, if any, was kept."
         )
     return valid_roots, invalid_roots
 
