@@ -15,11 +15,10 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.database_che
     check_flag,
     check_user,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Role, Unreadable
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Role
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.log_check import check_log, explain_refusal
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import LoginResult
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import check_permissions
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credential_sources import FROM_PROFILE
 
 # The checks besides those of the database and of the way to the server.
@@ -97,11 +96,9 @@ def _check_permission(evidence: LoginEvidence) -> Check:
         return Check("permission", UNKNOWN, "the database could not be read")
     if not isinstance(role, Role):
         return Check("permission", UNKNOWN, "the IAM role of the host is not known")
-    if isinstance(role.permissions, Unreadable):
-        return Check("permission", UNKNOWN, role.permissions.reason)
     arn = f"{record['connect_arn_prefix']}/{evidence.user}"
     target = Target(arn, record["identifier"], evidence.member_resource_ids, evidence.database_names)
-    check = check_permissions(target, f"the IAM role {role.name}", role.permissions, role.simulations.get(arn))
+    check = role.check_permission(target)
     if evidence.expect == "allowed" or check.state == UNKNOWN:
         return check
     if check.state == OK:

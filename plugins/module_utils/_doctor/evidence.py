@@ -13,9 +13,12 @@ from typing import TypedDict
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import Instance
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import DatabaseRecord
+from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import UNKNOWN, Check
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.auth_log import RefusalLog
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import UserRow
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import HostFacts, LoginResult, TargetFacts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import check_permissions
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Permissions, Policy
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import RequestContext
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation import Simulation
@@ -48,10 +51,23 @@ class Role:
     simulations: Mapping[str, Simulation] = field(default_factory=dict)  # of IAM, by the ARN of the database user
     context: RequestContext = field(default_factory=RequestContext)  # of a login by the role
 
+    _checks: dict[str, Check] = field(default_factory=dict, init=False, repr=False, compare=False)  # by ARN
+
     @cached_property
-    def permissions(self) -> Permissions | Unreadable:
-        """Return the policies, read once for all database users."""
-        return self.policies if isinstance(self.policies, Unreadable) else Permissions(self.policies, self.context)
+    def _permissions(self) -> Permissions:
+        policies = [] if isinstance(self.policies, Unreadable) else self.policies
+        return Permissions(policies, self.context)
+
+    def check_permission(self, target: Target) -> Check:
+        """Return the check of the permission to connect, which is made once for all clients with this role."""
+        if isinstance(self.policies, Unreadable):
+            return Check("permission", UNKNOWN, self.policies.reason)
+        if target.arn not in self._checks:
+            simulation = self.simulations.get(target.arn)
+            self._checks[target.arn] = check_permissions(
+                target, f"the IAM role {self.name}", self._permissions, simulation
+            )
+        return self._checks[target.arn]
 
 
 class ClientFacts(HostFacts, total=False):
