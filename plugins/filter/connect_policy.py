@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from typing import Any, Callable
+
 from ansible.errors import AnsibleFilterError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import connect_policy as iam_connect_policy
 
 
-def connect_policy(databases, users=None):
+def connect_policy(databases: list[dict[str, Any]], users: list[str] | None = None) -> dict[str, Any]:
     try:
         return iam_connect_policy.connect_policy(databases, users)
     except RdsIamError as exc:
@@ -17,5 +19,5 @@ def connect_policy(databases, users=None):
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., dict[str, Any]]]:
         return {"connect_policy": connect_policy}

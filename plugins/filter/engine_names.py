@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 from ansible.errors import AnsibleFilterError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines import engine_names as engines
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-def engine_names(family):
+def engine_names(family: str) -> list[str]:
     try:
         return engines.engine_names(family)
     except RdsIamError as exc:
@@ -17,5 +19,5 @@ def engine_names(family):
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[[str], list[str]]]:
         return {"engine_names": engine_names}

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import functools
+from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site import (
+    attachments,
     client_proof,
     conclusion,
     diagnosis_request,
@@ -18,33 +20,61 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._site import (
     outcomes,
     run_state,
 )
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.inventory import Hosts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import Matrix
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.outcomes import RunKind
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import (
+    ConnectDatabase,
+    Diagnosis,
+    SiteDatabase,
+)
 
 
-def next_logins(hosts, matrix, databases):
+def next_logins(hosts: Hosts, matrix: Matrix, databases: list[SiteDatabase]) -> dict[str, list[ConnectDatabase]]:
     return login_plan.next_logins(matrix, run_state.gather(hosts, matrix, databases, {}))
 
 
-def databases_to_read(hosts, matrix, databases):
+def databases_to_read(hosts: Hosts, matrix: Matrix, databases: list[SiteDatabase]) -> dict[str, dict[str, str]]:
     return login_plan.databases_to_read(matrix, run_state.gather(hosts, matrix, databases, {}))
 
 
-def login_report(hosts, matrix, databases, run, host, present, rows_of_others=None, diagnosis=None, shows_reasons=True):
-    state = run_state.gather(hosts, matrix, databases, rows_of_others or {}, _lost(matrix, present))
-    logins = (diagnosis or {}).get("logins") or ()
+def login_report(  # noqa: PLR0913, PLR0917 - the positional options of the filter
+    hosts: Hosts,
+    matrix: Matrix,
+    databases: list[SiteDatabase],
+    run: RunKind,
+    host: str,
+    present: list[str],
+    rows_of_others: dict[str, Any] | None = None,
+    diagnosis: dict[str, Any] | None = None,
+    shows_reasons: bool = True,
+) -> conclusion.Report:
+    state = run_state.gather(hosts, matrix, databases, rows_of_others or {}, _lost_hosts(matrix, present))
+    logins: list[Diagnosis] = (diagnosis or {}).get("logins") or []
     diagnoses = {(login["host"], login["database"], login["user"]): login for login in logins}
     return conclusion.report(matrix, state, run, diagnoses, host, shows_reasons)
 
 
-def login_diagnosis_request(hosts, matrix, databases, run, present, rows_of_others=None):
-    state = run_state.gather(hosts, matrix, databases, rows_of_others or {}, _lost(matrix, present))
+def login_diagnosis_request(
+    hosts: Hosts,
+    matrix: Matrix,
+    databases: list[SiteDatabase],
+    run: RunKind,
+    present: list[str],
+    rows_of_others: dict[str, Any] | None = None,
+) -> diagnosis_request.DiagnosisRequest:
+    state = run_state.gather(hosts, matrix, databases, rows_of_others or {}, _lost_hosts(matrix, present))
     return diagnosis_request.diagnosis_request(outcomes.outcomes(matrix, state, run), state, hosts)
 
 
-def _lost(matrix, present):
+def _lost_hosts(matrix: Matrix, present: list[str]) -> set[str]:
+    """Return the hosts that were in the play and are not any more."""
     return {*matrix["limited_clients"], *matrix["limited_databases"]} & set(matrix["in_play"]) - set(present)
 
 
-FILTERS = {
+FILTERS: dict[str, Callable[..., Any]] = {
+    "attachment_error": attachments.attachment_error,
+    "attachment_obstacle": attachments.attachment_obstacle,
     "connect_database": inventory.connect_database,
     "connect_logins": client_proof.ping_logins,
     "connect_proof": client_proof.client_proof,
@@ -64,17 +94,17 @@ FILTERS = {
 }
 
 
-def _as_filter(function):
+def _as_filter(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
-    def wrapped(*args, **kwargs):
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except RdsIamError as exc:
             raise AnsibleFilterError(str(exc)) from None
 
-    return wrapped
+    return wrapper
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {name: _as_filter(function) for name, function in FILTERS.items()}

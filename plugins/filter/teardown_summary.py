@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 from ansible.errors import AnsibleFilterError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site import teardown_summary as summary
 
 
-def teardown_summary(facts):
+def teardown_summary(facts: summary.TeardownFacts) -> list[str]:
     try:
         return summary.render(summary.summarize(facts), facts["check"])
     except RdsIamError as exc:
@@ -17,5 +19,5 @@ def teardown_summary(facts):
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[[summary.TeardownFacts], list[str]]]:
         return {"teardown_summary": teardown_summary}

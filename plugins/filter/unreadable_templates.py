@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 from ansible.template import is_trusted_as_template
 from jinja2 import Environment, TemplateError, pass_context
+from jinja2.runtime import Context
 
 
 @pass_context
-def unreadable_templates(context, hosts: list[str], variable: str) -> list[str]:
+def unreadable_templates(context: Context, hosts: list[str], variable: str) -> list[str]:
     """Return the hosts for which the variable is text that Jinja cannot read. Its value is not looked up."""
     return [host for host in hosts if _is_unreadable(context["hostvars"].raw_get(host).get(variable))]
 
 
-def _is_unreadable(value) -> bool:
+def _is_unreadable(value: object) -> bool:
     if not isinstance(value, str) or not is_trusted_as_template(value):
         return False
     try:
@@ -25,5 +28,5 @@ def _is_unreadable(value) -> bool:
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., list[str]]]:
         return {"unreadable_templates": unreadable_templates}

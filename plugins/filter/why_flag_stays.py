@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._site import teardown_summary as summary
+from typing import Callable
+
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.teardown_summary import why_flag_stays
 
 
 class FilterModule:
-    def filters(self):
-        return {"why_flag_stays": summary.why_flag_stays}
+    def filters(self) -> dict[str, Callable[..., str]]:
+        return {"why_flag_stays": why_flag_stays}

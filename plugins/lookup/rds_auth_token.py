@@ -65,28 +65,19 @@ _raw:
   elements: str
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import credentials, errors, signer
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import region_of
-
-if TYPE_CHECKING:
-    from botocore.credentials import Credentials
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.issue import issue
 
 
 class LookupModule(LookupBase):
-    def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[str]:
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         self.set_options(var_options=variables, direct=kwargs)
+        options = {name: self.get_option(name) for name in ("port", "user", "region", "profile")}
         try:
-            source = credentials.find_credentials(self.get_option("profile"))
-            return [self._token(source, endpoint) for endpoint in terms]
-        except (RdsIamError, errors.TokenError) as exc:
+            return [issue(endpoint, **options).secret for endpoint in terms]
+        except RdsIamError as exc:
             raise AnsibleError(str(exc)) from None
-
-    def _token(self, source: Credentials, endpoint: str) -> str:
-        region = region_of(endpoint, self.get_option("region"))
-        return signer.sign(source, endpoint, self.get_option("port"), self.get_option("user"), region)

@@ -23,11 +23,16 @@ notes:
 requirements:
   - botocore on the host that runs the module
 attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in either mode.
+  diff_mode:
+    support: none
+    description: Changes nothing.
   idempotent:
     support: N/A
     description: Changes nothing; the token is another one each second.
 extends_documentation_fragment:
-  - dbops.rds_iam.attributes
   - dbops.rds_iam.token
 seealso:
   - plugin: dbops.rds_iam.rds_auth_token
@@ -80,8 +85,8 @@ user:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host.token_issue import issue_token
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.errors import TokenError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.signing_principal import find_keys
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.issue import issue
 
 
 def main() -> None:
@@ -96,10 +101,16 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = issue_token(module.params)
-    except (RdsIamError, TokenError) as exc:
+        token = issue(**module.params, find=find_keys)
+    except RdsIamError as exc:
         module.fail_json(msg=str(exc))
-    module.exit_json(changed=False, **result)
+    module.exit_json(
+        changed=False,
+        token=token.secret,
+        expires_at=token.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        region=token.region,
+        **{name: module.params[name] for name in ("endpoint", "port", "user")},
+    )
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ def look(server, tmp_path, monkeypatch):
             for name, value in own.items():
                 patch.setenv(name, value.replace("PLACE", str(tmp_path)).replace("URL", server.url))
             principal = None if expected is None else parse_principal(expected)
-            signer = signing_principal.look(profile, "eu-west-1", principal)
-        found = {**signer.shown(), "obstacle": signer.obstacle, "may_change": signer.may_change}
+            signer = signing_principal.find_signer(profile, "eu-west-1", principal)
+        found = {**signer.to_result(), "obstacle": signer.obstacle, "may_change": signer.may_change}
         assert KEYS["SecretAccessKey"] not in f"{found} {signer}" and KEYS["SessionToken"] not in f"{found} {signer}"
         return found
 
@@ -252,9 +252,9 @@ def send(server, connection, piece, pause):
 
 LIMITED = """
 import json, re, resource
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host import facts, metadata_service, signing_principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host import metadata_service, signing_principal
 signing_principal._SECONDS = metadata_service.SECONDS = 3
-signer, service = signing_principal.look(None, "eu-west-1", None), facts.metadata()
+signer, service = signing_principal.find_signer(None, "eu-west-1", None), metadata_service.read_metadata()
 # Not ru_maxrss, which a process has from the one that started it.
 parent = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) // 1024
 child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024

@@ -17,7 +17,7 @@ import urllib.request
 import boto3
 import botocore.auth
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.aws_reader import Roles
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.aws_reader import RoleReader
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import check_policies
 from aws_side import (
@@ -881,7 +881,7 @@ def diagnosed(lab):
         iam.create_instance_profile(InstanceProfileName="diagnosed")
         iam.add_role_to_instance_profile(InstanceProfileName="diagnosed", RoleName="diagnosed")
         try:
-            role = Roles(iam).read("diagnosed", [lab.arn()])
+            role = RoleReader(iam).read("diagnosed", [lab.arn()])
         finally:
             iam.remove_role_from_instance_profile(InstanceProfileName="diagnosed", RoleName="diagnosed")
             iam.delete_instance_profile(InstanceProfileName="diagnosed")

@@ -100,7 +100,7 @@ def obstacle(file: BundleFile, now: float) -> str:
         return f"holds live certificates that are not of RDS ({', '.join(subjects[:_MAX_SUBJECTS])}{excess})"
     if (
         _OTHER_BLOCK.search(file.content)
-        or len(certificates) >= ca_bundle.MOST
+        or len(certificates) >= ca_bundle.MAX_CERTIFICATES
         or ca_bundle.holds_other_kind(file.content, file.form)
     ):
         return "holds more than certificates of RDS"

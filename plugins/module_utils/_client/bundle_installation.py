@@ -46,7 +46,7 @@ def _write(module: AnsibleModule, file: bundle_file.BundleFile, content: bytes) 
         bundle_file.set_attribute(file.target, mark)
 
 
-def _check_loss(missing: list[dict[str, Any]], in_place: list[ca_bundle.Certificate], url: str) -> None:
+def _check_loss(missing: list[ca_bundle.BundleDatabase], in_place: list[ca_bundle.Certificate], url: str) -> None:
     """Raise RdsIamError for a bundle that would end the logins to a database for which the file in place has a root."""
     uncovered_in_place = ca_bundle.uncovered(missing, in_place)
     identifiers = [database["identifier"] for database in missing if database not in uncovered_in_place]
@@ -57,7 +57,7 @@ def _check_loss(missing: list[dict[str, Any]], in_place: list[ca_bundle.Certific
         )
 
 
-def _warn_of_uncovered(module: AnsibleModule, missing: list[dict[str, Any]], url: str) -> None:
+def _warn_of_uncovered(module: AnsibleModule, missing: list[ca_bundle.BundleDatabase], url: str) -> None:
     for database in missing:
         module.warn(
             f"{url} has no live root for {database['identifier']}, whose server certificate is issued by"
@@ -89,7 +89,7 @@ def install(module: AnsibleModule, path: str) -> dict[str, Any]:
     if changed:
         bundle_file.check_replaceable(file, now)
         in_place = ca_bundle.roots(file.content or b"", file.form)
-        _check_loss(missing, [root for root in in_place if root.live(now)], url)
+        _check_loss(missing, [root for root in in_place if root.is_live(now)], url)
         if not module.check_mode:
             _write(module, file, content)
     if module.params["mode"] is None:

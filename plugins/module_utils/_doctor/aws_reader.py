@@ -2,16 +2,26 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read what RDS, EC2, IAM and CloudWatch Logs know about logins. Private to this collection."""
+"""Read the facts of RDS, EC2, IAM and CloudWatch Logs about logins. Private to this collection."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws import ec2, iam, rds
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.botocore_errors import AWS_ERRORS
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.errors import aws_error, error_code
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import auth_log
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import Role, Unreadable
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import DatabaseRecord
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.auth_log import (
+    RefusalLog,
+    log_group,
+    parse_events,
+    window,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import DatabaseEvidence, Role, Unreadable
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.ec2_trust import trusts_ec2
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import CONNECT
@@ -20,123 +30,139 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation import Simulation, read_results
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import role_context
 
-try:
-    from botocore.exceptions import BotoCoreError, ClientError
-except ImportError:
-    BotoCoreError = ClientError = None  # AnsibleAWSModule says so when it starts
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+_REGION = 3  # the index of the Region among the parts of an ARN
 
 
-def _reason(exc: RdsIamError) -> str:
-    return str(exc).rstrip(".")
+def _unreadable(exc: RdsIamError) -> Unreadable:
+    return Unreadable(str(exc).rstrip("."))
 
 
-def read_database(client, params: dict) -> dict:
-    """What Case wants to know of a database: record, missing, unsupported, and the ids of the members of a cluster."""
-    found = {"database": Unreadable("it is not in the region that was asked"), "missing": "", "unsupported": ""}
+def read_database(client: BaseClient, options: Mapping[str, Any]) -> DatabaseEvidence:
+    """Return the facts that RDS tells about the database that options of rds_iam_doctor name."""
     try:
-        record = found["database"] = rds.describe(client, *rds.kind_of(params))
+        record = rds.describe(client, *rds.kind_of(options))
+    except rds.DatabaseNotFoundError as exc:
+        return DatabaseEvidence(Unreadable("it is not in the region that was asked"), absence=str(exc))
+    except RdsIamError as exc:
+        return DatabaseEvidence(_unreadable(exc))
+    try:
         if not record["iam_auth_enabled"]:
             rds.check_support(client, record)
-        if record["kind"] == "cluster":
-            members = rds.INSTANCE.describe(
-                client, Filters=[{"Name": "db-cluster-id", "Values": [record["identifier"]]}]
-            )
-            found["member_resource_ids"] = tuple(member["DbiResourceId"] for member in members)
-    except rds.DatabaseNotFoundError as exc:
-        found["missing"] = str(exc)
     except rds.UnsupportedError as exc:
-        found["unsupported"] = str(exc)
-    except RdsIamError as exc:
-        if isinstance(found["database"], Unreadable):
-            found["database"] = Unreadable(_reason(exc))
-    except (ClientError, BotoCoreError):
-        pass  # the members only help to name a mistake
-    return found
+        return DatabaseEvidence(record, support_error=str(exc))
+    except RdsIamError:  # whether it has support only helps to name the repair
+        return DatabaseEvidence(record)
+    return DatabaseEvidence(record, member_resource_ids=_member_resource_ids(client, record))
 
 
-def read_instances(client, instance_ids: list[str]) -> dict | Unreadable:
+def _member_resource_ids(client: BaseClient, record: DatabaseRecord) -> tuple[str, ...]:
+    """Return the resource ids of the members of a cluster, which policies may name by mistake."""
+    if record["kind"] != "cluster":
+        return ()
+    filters = [{"Name": "db-cluster-id", "Values": [record["identifier"]]}]
+    try:
+        return tuple(member["DbiResourceId"] for member in rds.INSTANCE.describe(client, Filters=filters))
+    except AWS_ERRORS:  # they only help to name a mistake
+        return ()
+
+
+def read_instances(client: BaseClient, instance_ids: list[str]) -> dict[str, ec2.Instance] | Unreadable:
     try:
         return ec2.read(client, instance_ids)
     except RdsIamError as exc:
-        return Unreadable(_reason(exc))
+        return _unreadable(exc)
 
 
-def read_log(client, record: dict, times: list[datetime]) -> list[auth_log.Refusal] | Unreadable:
-    """What RDS has logged of the IAM logins to a database that were refused at about these times."""
-    group, (start, end) = auth_log.group(record), auth_log.window(times)
+def read_log(client: BaseClient, record: DatabaseRecord, times: list[datetime]) -> RefusalLog | Unreadable:
+    """Return the log of RDS on the IAM logins to a database that were refused at about these times."""
+    group, (start, end) = log_group(record), window(times)
     arguments = {"startTime": int(start.timestamp() * 1000), "endTime": int(end.timestamp() * 1000)}
     try:
         pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, **arguments)
-        return auth_log.parse([event for page in pages for event in page["events"]])
-    except (ClientError, BotoCoreError) as exc:
+        return RefusalLog(parse_events(event for page in pages for event in page["events"]))
+    except AWS_ERRORS as exc:
         if error_code(exc) == "ResourceNotFoundException":  # the first line makes the log group
-            return []
-        return Unreadable(_reason(aws_error(f"read the log group {group}", exc, "logs")))
+            return RefusalLog([])
+        return _unreadable(aws_error(f"read the log group {group}", exc, "logs"))
 
 
-class Roles:
-    """The roles behind instance profiles."""
+class RoleReader:
+    """Reads the roles in instance profiles."""
 
-    def __init__(self, client):
+    def __init__(self, client: BaseClient) -> None:
         self.client = client
 
     def read(self, profile: str, arns: list[str]) -> Role | Unreadable | None:
-        """The role in an instance profile, with what IAM says of these database users; None for no role."""
+        """Return the role in an instance profile; None where there is no role in it.
+
+        arns: those of the database users for which IAM is to simulate the policies
+        """
         try:
-            doing = f"read the instance profile {profile}"
-            answer = iam.get(self.client, "get_instance_profile", doing, InstanceProfileName=profile)
+            task = f"read the instance profile {profile}"
+            answer = iam.get(self.client, "get_instance_profile", task, InstanceProfileName=profile)
             roles = answer["InstanceProfile"]["Roles"]
             if not roles:
                 return None
             name = roles[0]["RoleName"]
             raw = iam.get(self.client, "get_role", f"read the IAM role {name}", RoleName=name)["Role"]
         except RdsIamError as exc:
-            return Unreadable(_reason(exc))
+            return _unreadable(exc)
         context = role_context(raw)
-        simulated = self._simulated(raw, arns, context)
-        return Role(name, trusts_ec2(raw["AssumeRolePolicyDocument"]), self._policies(raw), simulated, context)
+        simulations = self.simulate(raw, arns, context)
+        return Role(name, trusts_ec2(raw["AssumeRolePolicyDocument"]), self._policies(raw), simulations, context)
 
-    def _policies(self, role: dict) -> list[Policy] | Unreadable:
-        name, doing = role["RoleName"], f"list the policies of the IAM role {role['RoleName']}"
+    def _policies(self, role: dict[str, Any]) -> list[Policy] | Unreadable:
+        name, task = role["RoleName"], f"list the policies of the IAM role {role['RoleName']}"
         try:
-            inline = iam.get_items(self.client, "list_role_policies", "PolicyNames", doing, RoleName=name)
-            operation, key = "list_attached_role_policies", "AttachedPolicies"
-            attached = iam.get_items(self.client, operation, key, doing, RoleName=name)
+            inline_names = iam.get_items(self.client, "list_role_policies", "PolicyNames", task, RoleName=name)
+            attachments = iam.get_items(
+                self.client, "list_attached_role_policies", "AttachedPolicies", task, RoleName=name
+            )
         except RdsIamError as exc:
-            return Unreadable(_reason(exc))
-        policies = [self._inline(name, one) for one in inline]
-        policies += [self._managed(one["PolicyArn"]) for one in attached]
+            return _unreadable(exc)
+        policies = [self._inline_policy(name, policy_name) for policy_name in inline_names]
+        policies += [self._managed_policy(attachment["PolicyArn"]) for attachment in attachments]
         boundary = (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
-        return [*policies, self._managed(boundary, boundary=True)] if boundary else policies
+        return [*policies, self._managed_policy(boundary, is_boundary=True)] if boundary else policies
 
-    def _inline(self, role: str, name: str) -> Policy:
-        doing = f"read the policy {name} of the IAM role {role}"
+    def _inline_policy(self, role: str, name: str) -> Policy:
+        task = f"read the policy {name} of the IAM role {role}"
         try:
-            found = iam.get(self.client, "get_role_policy", doing, RoleName=role, PolicyName=name)
+            document = iam.get(self.client, "get_role_policy", task, RoleName=role, PolicyName=name)["PolicyDocument"]
         except RdsIamError as exc:
-            return Policy(name, None, reason=_reason(exc))
-        return Policy(name, found["PolicyDocument"])
+            return Policy(name, None, reason=_unreadable(exc).reason)
+        return Policy(name, document)
 
-    def _managed(self, arn: str, boundary: bool = False) -> Policy:
-        name, doing = arn.rsplit("/", 1)[-1], f"read the policy {arn}"
+    def _managed_policy(self, arn: str, is_boundary: bool = False) -> Policy:
+        name, task = arn.rsplit("/", 1)[-1], f"read the policy {arn}"
         try:
-            version = iam.get(self.client, "get_policy", doing, PolicyArn=arn)["Policy"]["DefaultVersionId"]
-            found = iam.get(self.client, "get_policy_version", doing, PolicyArn=arn, VersionId=version)
+            version = iam.get(self.client, "get_policy", task, PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            answer = iam.get(self.client, "get_policy_version", task, PolicyArn=arn, VersionId=version)
         except RdsIamError as exc:
-            return Policy(name, None, boundary, _reason(exc))
-        return Policy(name, found["PolicyVersion"]["Document"], boundary)
+            return Policy(name, None, is_boundary, _unreadable(exc).reason)
+        return Policy(name, answer["PolicyVersion"]["Document"], is_boundary)
 
-    def _simulated(self, role: dict, arns: list[str], context: RequestContext | None = None) -> dict[str, Simulation]:
-        """What IAM itself says, where it may be asked, with what is known of a login by the role.
+    def simulate(
+        self, role: dict[str, Any], arns: list[str], context: RequestContext | None = None
+    ) -> dict[str, Simulation]:
+        """Return the simulations of IAM by the ARN of the database user; none where the simulator may not be asked.
 
         Whether RDS sends aws:RequestedRegion with a login is not documented; it is given, since conditions on it are
         those of Region locks, which IAM otherwise judges as if there were no Region.
+
+        role: as GetRole returns it
+        context: that of a login by the role; None to derive it
         """
         context = context or role_context(role)
-        region = {"ContextKeyName": "aws:RequestedRegion", "ContextKeyType": "string"}
-        decisions = {}
-        for name in dict.fromkeys(arn.split(":")[3] for arn in arns):
-            given = [*context.entries(), {**region, "ContextKeyValues": [name]}]
+        arns_by_region: dict[str, list[str]] = defaultdict(list)
+        for arn in arns:
+            arns_by_region[arn.split(":")[_REGION]].append(arn)
+        simulations = {}
+        for region, arns_in_region in arns_by_region.items():
+            entry = {"ContextKeyName": "aws:RequestedRegion", "ContextKeyType": "string", "ContextKeyValues": [region]}
             try:
                 results = iam.get_items(
                     self.client,
@@ -145,10 +171,10 @@ class Roles:
                     "simulate",
                     PolicySourceArn=role["Arn"],
                     ActionNames=[CONNECT],
-                    ResourceArns=[arn for arn in arns if arn.split(":")[3] == name],
-                    ContextEntries=given,
+                    ResourceArns=arns_in_region,
+                    ContextEntries=[*context.entries(), entry],
                 )
             except RdsIamError:
                 return {}
-            decisions.update(read_results(results, context))
-        return decisions
+            simulations.update(read_results(results, context))
+        return simulations

@@ -6,89 +6,155 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypedDict
+
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import Instance
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import auth_log, aws_reader
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import is_proven
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Unreadable
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import (
+    ClientFacts,
+    LoginEvidence,
+    Role,
+    Unreadable,
+    UserPlan,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import HostFacts, LoginResult, TargetFacts
+
+if TYPE_CHECKING:
+    from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 
-def _is_puzzling(login: dict) -> bool:
+class LoginOption(TypedDict):
+    """An entry of the option logins of rds_iam_doctor."""
+
+    host: str
+    database: str
+    user: str
+    expect: str
+    result: LoginResult | None
+    error: str
+    account: UserPlan | None
+
+
+class HostOption(TypedDict):
+    """An entry of the option hosts of rds_iam_doctor."""
+
+    name: str
+    instance_id: str | None
+    info: HostFacts | None
+
+
+def _needs_evidence(login: LoginOption) -> bool:
     return not is_proven(login["result"], login["expect"])
 
 
 class EvidenceCollector:
-    """Reads what the puzzling logins need."""
+    """Reads the facts for all logins that are not proven by their results, when it is made.
 
-    def __init__(self, module, hosts, databases, logins):
-        self.hosts, self.databases = hosts, databases
-        wanted = [login for login in logins if _is_puzzling(login)]
-        rds = connect(module, "rds") if wanted else None
-        names = dict.fromkeys(login["database"] for login in wanted)
-        self.read = {name: aws_reader.read_database(rds, databases[name]) for name in names}
-        self.arns = sorted({arn for arn in map(self.arn, wanted) if arn})
-        records = {
-            name: one["database"] for name, one in self.read.items() if not isinstance(one["database"], Unreadable)
+    hosts, databases: the options of rds_iam_doctor, by the names in C(logins)
+    """
+
+    def __init__(
+        self,
+        module: AnsibleAWSModule,
+        hosts: dict[str, HostOption],
+        databases: dict[str, dict[str, Any]],
+        logins: list[LoginOption],
+    ) -> None:
+        self._hosts = hosts
+        unproven = [login for login in logins if _needs_evidence(login)]
+        rds = connect(module, "rds") if unproven else None
+        names = dict.fromkeys(login["database"] for login in unproven)
+        self._databases = {name: aws_reader.read_database(rds, databases[name]) for name in names}
+        self._records = {
+            name: database.record
+            for name, database in self._databases.items()
+            if not isinstance(database.record, Unreadable)
         }
-        self.resource_ids = {record["resource_id"]: name for name, record in records.items()}
-        ids = sorted({hosts[login["host"]]["instance_id"] for login in wanted} - {None, ""})
-        self.instances = aws_reader.read_instances(connect(module, "ec2"), ids) if ids else {}
-        self.roles, self.known = (aws_reader.Roles(connect(module, "iam")) if ids else None), {}
-        self.logs = self.read_logs(module, wanted)
+        self._arns = sorted(
+            {
+                f"{self._records[login['database']]['connect_arn_prefix']}/{login['user']}"
+                for login in unproven
+                if login["database"] in self._records
+            }
+        )
+        self._database_names = {record["resource_id"]: name for name, record in self._records.items()}
+        ids = sorted({hosts[login["host"]]["instance_id"] or "" for login in unproven} - {""})
+        self._instances = aws_reader.read_instances(connect(module, "ec2"), ids) if ids else {}
+        self._role_reader = aws_reader.RoleReader(connect(module, "iam")) if ids else None
+        self._roles: dict[str, Role | Unreadable | None] = {}  # by instance profile
+        self._targets = {
+            name: _first_by_endpoint((hosts[name]["info"] or {}).get("targets") or [])
+            for name in dict.fromkeys(login["host"] for login in unproven)
+        }
+        self._logs = self._read_logs(module, unproven)
 
-    def read_logs(self, module, wanted: list[dict]) -> dict:
-        """The logs of databases that export them and have refused a login, by the name of the database."""
-        times = {}
-        for login in wanted:
-            record = self.read[login["database"]]["database"]
-            exported = not isinstance(record, Unreadable) and auth_log.LOG in record["log_exports"]
-            skew = (self.hosts[login["host"]]["info"] or {}).get("clock_skew")
-            when = auth_log.tried_at(login["result"] or {}, skew)
-            if exported and when and login["result"].get("verdict") == "denied":
-                times.setdefault(login["database"], []).append(when)
+    def _read_logs(
+        self, module: AnsibleAWSModule, unproven: list[LoginOption]
+    ) -> dict[str, auth_log.RefusalLog | Unreadable]:
+        """Return the logs of the databases that export them and have refused a login, by the name of the database."""
+        times: dict[str, list[datetime]] = {}
+        for login in unproven:
+            record, result = self._records.get(login["database"]), login["result"] or {}
+            skew = (self._hosts[login["host"]]["info"] or {}).get("clock_skew")
+            time = auth_log.time_of_login(result, skew)
+            if record and auth_log.LOG in record["log_exports"] and time and result.get("verdict") == "denied":
+                times.setdefault(login["database"], []).append(time)
         client = connect(module, "logs") if times else None
-        return {name: aws_reader.read_log(client, self.read[name]["database"], times[name]) for name in times}
+        return {name: aws_reader.read_log(client, self._records[name], times[name]) for name in times}
 
-    def arn(self, login: dict) -> str | None:
-        record = self.read[login["database"]]["database"]
-        return None if isinstance(record, Unreadable) else f"{record['connect_arn_prefix']}/{login['user']}"
-
-    def instance(self, instance_id: str | None):
-        if not instance_id or isinstance(self.instances, Unreadable):
-            return self.instances if instance_id else None
-        return self.instances.get(instance_id) or Unreadable(f"there is no EC2 instance {instance_id} in this region")
-
-    def role(self, instance):
-        profile = getattr(instance, "profile", None)
-        if not profile:
+    def _instance(self, instance_id: str | None) -> Instance | Unreadable | None:
+        if not instance_id:
             return None
-        if profile not in self.known:
-            self.known[profile] = self.roles.read(profile, self.arns)
-        return self.known[profile]
+        if isinstance(self._instances, Unreadable):
+            return self._instances
+        return self._instances.get(instance_id) or Unreadable(f"there is no EC2 instance {instance_id} in this region")
 
-    def case(self, login: dict) -> LoginEvidence:
-        given = {"client": login["host"], "name": login["database"], "user": login["user"], "expect": login["expect"]}
-        if not _is_puzzling(login):
-            return LoginEvidence(**given, database=Unreadable(""), login=login["result"])
-        host = self.hosts[login["host"]]
-        instance, read = self.instance(host["instance_id"]), self.read[login["database"]]
+    def _role(self, instance: Instance | Unreadable | None) -> Role | Unreadable | None:
+        profile = instance.profile if isinstance(instance, Instance) else None
+        if not profile or not self._role_reader:
+            return None
+        if profile not in self._roles:
+            self._roles[profile] = self._role_reader.read(profile, self._arns)
+        return self._roles[profile]
+
+    def collect(self, login: LoginOption) -> LoginEvidence:
+        """Return the evidence for a login; one that is proven by its result needs no more."""
+        client, name, user, expect = login["host"], login["database"], login["user"], login["expect"]
+        if not _needs_evidence(login):
+            return LoginEvidence(client, Unreadable(""), name, user, expect, login=login["result"])
+        host, database = self._hosts[client], self._databases[name]
+        instance = self._instance(host["instance_id"])
         return LoginEvidence(
-            **given,
-            **read,
+            client=client,
+            database=database.record,
+            name=name,
+            user=user,
+            expect=expect,
+            absence=database.absence,
+            support_error=database.support_error,
             login=login["result"],
             login_error=login["error"],
-            host=_host_facts(host["info"], read["database"]),
+            host=self._client_facts(host, name),
             instance=instance,
-            role=self.role(instance),
+            role=self._role(instance),
             account=login["account"],
-            resource_ids=self.resource_ids,
-            refusals=self.logs.get(login["database"]),
+            member_resource_ids=database.member_resource_ids,
+            database_names=self._database_names,
+            refusals=self._logs.get(name),
         )
 
+    def _client_facts(self, host: HostOption, database: str) -> ClientFacts | Unreadable:
+        """Return the facts about a client, with its way to this database."""
+        facts = host["info"]
+        if not facts or "credentials" not in facts:
+            return Unreadable((facts or {}).get("msg") or "the host was not asked")
+        record = self._records.get(database)
+        endpoint = record["endpoint"] if record else None
+        return {**facts, "target": self._targets[host["name"]].get(endpoint or "")}
 
-def _host_facts(info: dict | None, record):
-    """What the host says, with how far it came to this database."""
-    if not info or "credentials" not in info:
-        return Unreadable((info or {}).get("msg") or "the host was not asked")
-    targets = info.get("targets") or []
-    endpoint = None if isinstance(record, Unreadable) else record["endpoint"]
-    return {**info, "target": next((target for target in targets if target["endpoint"] == endpoint), None)}
+
+def _first_by_endpoint(targets: list[TargetFacts]) -> dict[str, TargetFacts]:
+    return {target["endpoint"]: target for target in reversed(targets)}

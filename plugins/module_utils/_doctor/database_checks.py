@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG, title
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG, DatabaseRecord, title
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Check
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Unreadable
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import (
+    LoginEvidence,
+    PlannedUser,
+    Unreadable,
+    UserPlan,
+)
 
 # Statuses in which a database takes no logins.
 _CLOSED = {"creating", "deleting", "failed", "rebooting", "starting", "stopped", "stopping", "storage-full"}
+_REPAIR_USER = "let the role dbops.rds_iam.db_users repair it (dbops.rds_iam.site --tags step3)"
 
 
-def check_database(case: LoginEvidence) -> Check:
-    record = case.database
-    if case.missing:
-        repair = f"correct the identifier of {case.name} in the inventory"
-        return Check("database", BROKEN, case.missing.rstrip("."), repair)
+def check_database(evidence: LoginEvidence) -> Check:
+    record = evidence.database
+    if evidence.absence:
+        repair = f"correct the identifier of {evidence.name} in the inventory"
+        return Check("database", BROKEN, evidence.absence.rstrip("."), repair)
     if isinstance(record, Unreadable):
         return Check("database", UNKNOWN, record.reason)
     if record["status"] in _CLOSED or str(record["status"]).startswith(("inaccessible", "incompatible")):
@@ -32,19 +38,19 @@ def check_database(case: LoginEvidence) -> Check:
     return Check("database", OK, f"the {title(record)} is {record['status']}")
 
 
-def aws_command(verb: str, record: dict) -> str:
-    """A command of the AWS CLI for a database."""
+def aws_command(verb: str, record: DatabaseRecord) -> str:
+    """Return a command of the AWS CLI for a database, which begins with start or modify."""
     return f"aws rds {verb}-db-{record['kind']} --db-{record['kind']}-identifier {record['identifier']}"
 
 
-def check_flag(case: LoginEvidence) -> Check:
-    record = case.database
-    if isinstance(record, Unreadable) or case.missing:
+def check_flag(evidence: LoginEvidence) -> Check:
+    record = evidence.record
+    if record is None or evidence.absence:
         return Check("flag", UNKNOWN, "the database could not be read")
-    switch = "let the role dbops.rds_iam.iam_auth switch it on (dbops.rds_iam.site --tags step1"
-    if case.unsupported:
+    switch_on = "let the role dbops.rds_iam.iam_auth switch it on (dbops.rds_iam.site --tags step1"
+    if evidence.support_error:
         repair = "move the database to a version and an instance class that support it"
-        return Check("flag", BROKEN, case.unsupported.rstrip("."), repair)
+        return Check("flag", BROKEN, evidence.support_error.rstrip("."), repair)
     if record["iam_auth_enabled"]:
         return Check("flag", OK, f"IAM database authentication of the {title(record)} is on")
     if record["pending"].get(FLAG):
@@ -52,48 +58,61 @@ def check_flag(case: LoginEvidence) -> Check:
             "flag",
             BROKEN,
             f"IAM database authentication of the {title(record)} is only pending for its maintenance window",
-            f"{switch} -e iam_auth_apply_immediately=true), or wait for the window",
+            f"{switch_on} -e iam_auth_apply_immediately=true), or wait for the window",
         )
-    return Check("flag", BROKEN, f"IAM database authentication of the {title(record)} is off", f"{switch})")
+    return Check("flag", BROKEN, f"IAM database authentication of the {title(record)} is off", f"{switch_on})")
 
 
-def check_user(case: LoginEvidence) -> Check:
-    account, repair = case.account, "let the role dbops.rds_iam.db_users repair it (dbops.rds_iam.site --tags step3)"
-    if account is None or isinstance(account, Unreadable):
-        return Check("account", UNKNOWN, account.reason if account else "no master login was given to read it with")
-    if account.get("conflict"):
-        repair = f"set convert for {case.user} in db_users_accounts, and {repair}"
-        return Check("account", BROKEN, account["msg"].split(";")[0], repair)
-    if "accounts_left" not in account:  # the server was not read, and the plan is one for a server without accounts
-        return Check("account", UNKNOWN, account.get("msg", "the accounts could not be read").rstrip("."))
-    user = account["users"][0]
-    who, statements = f"'{user['name']}'@'{user['host']}'", " ".join(user["statements"])
-    same = [row for row in account.get("user_rows", []) if (row["name"], row["host"]) == (user["name"], user["host"])]
-    row = same[0] if same else {}
-    expired = row.get("iam") and row.get("expired")
+def check_user(evidence: LoginEvidence) -> Check:
+    plan = evidence.account
+    if plan is None or isinstance(plan, Unreadable):
+        return Check("account", UNKNOWN, plan.reason if plan else "no master login was given to read it with")
+    if plan.get("conflict"):
+        repair = f"set convert for {evidence.user} in db_users_accounts, and {_REPAIR_USER}"
+        return Check("account", BROKEN, plan["msg"].split(";")[0], repair)
+    if "accounts_left" not in plan:  # the server was not read, and the plan is one for a server without users
+        return Check("account", UNKNOWN, plan.get("msg", "the accounts could not be read").rstrip("."))
+    user = plan["users"][0]
+    fault = _find_fault(evidence, plan, user)
+    if fault:
+        text, repair = fault
+        return Check("account", BROKEN, text, repair)
+    difference = "; its privileges or SSL requirement differ from what is asked for" if user["statements"] else ""
+    return Check("account", OK, f"{evidence.name} has the account {_quote(user)} for IAM logins{difference}")
+
+
+def _find_fault(evidence: LoginEvidence, plan: UserPlan, user: PlannedUser) -> tuple[str, str] | None:
+    """Return why no IAM login can pass by a database user, and the repair; None where it can."""
+    statements, subject = " ".join(user["statements"]), f"the account {_quote(user)} of {evidence.name}"
     if statements.startswith("CREATE USER"):
-        return Check("account", BROKEN, f"{case.name} has no account {who}", repair)
-    for sign, what in (
+        return f"{evidence.name} has no account {_quote(user)}", _REPAIR_USER
+    rows = (row for row in plan.get("user_rows", ()) if (row["name"], row["host"]) == (user["name"], user["host"]))
+    row = next(rows, None)
+    is_expired = row is not None and row.get("iam") and row.get("expired")
+    for clause, predicate in (
         ("IDENTIFIED WITH", "does not log in with AWSAuthenticationPlugin as 'RDS'"),
         ("DROP 2 FACTOR", "asks for a second factor"),
     ):
-        if sign in statements and not expired:
-            return Check("account", BROKEN, f"the account {who} of {case.name} {what}", repair)
-    if row.get("locked"):
-        if "ACCOUNT UNLOCK" not in statements:
-            repair = f"set locked to false for {case.user} in db_users_accounts, and {repair}"
-        return Check("account", BROKEN, f"the account {who} of {case.name} is locked", repair)
-    if expired:
-        return Check("account", BROKEN, f"the account {who} of {case.name} has expired as if it had a password", repair)
-    client_host = (case.login or {}).get("client_host")
-    if client_host and not _like(user["host"], client_host):
-        text = f"the account {who} of {case.name} is not for {client_host}, from where {case.client} comes"
-        repair = f"set the host of {case.user} in db_users_accounts to % or to a pattern that matches, and {repair}"
-        return Check("account", BROKEN, text, repair)
-    rest = "; its privileges or SSL requirement differ from what is asked for" if statements else ""
-    return Check("account", OK, f"{case.name} has the account {who} for IAM logins{rest}")
+        if clause in statements and not is_expired:
+            return f"{subject} {predicate}", _REPAIR_USER
+    if row is not None and row.get("locked"):
+        unlock = f"set locked to false for {evidence.user} in db_users_accounts, and {_REPAIR_USER}"
+        return f"{subject} is locked", _REPAIR_USER if "ACCOUNT UNLOCK" in statements else unlock
+    if is_expired:
+        return f"{subject} has expired as if it had a password", _REPAIR_USER
+    client_host = evidence.result.get("client_host")
+    if client_host and not _is_like(user["host"], client_host):
+        pattern = f"set the host of {evidence.user} in db_users_accounts to % or to a pattern that matches"
+        text = f"{subject} is not for {client_host}, from where {evidence.client} comes"
+        return text, f"{pattern}, and {_REPAIR_USER}"
+    return None
 
 
-def _like(pattern: str, text: str) -> bool:
+def _quote(user: PlannedUser) -> str:
+    return f"'{user['name']}'@'{user['host']}'"
+
+
+def _is_like(pattern: str, text: str) -> bool:
+    """Match a host as LIKE does; one with a mask is taken to match."""
     expression = "".join({"%": ".*", "_": "."}.get(char, re.escape(char)) for char in pattern)
     return re.fullmatch(expression, text, re.I) is not None or "/" in pattern

@@ -15,118 +15,126 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.database_che
     check_flag,
     check_user,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Role, Unreadable
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Role
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.log_check import check_log, explain_refusal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import LoginResult
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import check_policies
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token import credential_sources
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credential_sources import FROM_PROFILE
 
-# What a login needs besides the way to the server.
-_REST = ("clock", "profile", "credentials", "permission", "account", "token", "client")
-_PROVEN = "the login proves it"
-
-
-def is_proven(login: dict | None, expect: str) -> bool:
-    """Tell whether a login, as rds_iam_ping returns it, went as expected and was signed by whom it is to prove."""
-    login = login or {}
-    as_expected = login.get("verdict") == expect and login.get("as_expected", True)
-    return bool(as_expected and ("signer" not in login or host_checks.is_own(login["signer"])))
+# The checks besides those of the database and of the way to the server.
+_OTHER_CHECKS = ("clock", "profile", "credentials", "permission", "account", "token", "client")
+_PROOF = "the login proves it"
 
 
-def diagnose(case: LoginEvidence) -> list[Check]:
-    """Return every link, in the order in which the chain holds."""
-    if is_proven(case.login, case.expect):
-        return _proven(case)
-    links = [check_database(case), check_flag(case), *host_checks.network(case), host_checks.clock(case)]
-    links += [host_checks.profile(case), host_checks.credentials(case)]
-    links += [_permission(case), check_user(case), _token(case), host_checks.programs(case)]
-    links = _by_elimination(case, links)
-    return [*links, *check_log(case), _answer(case, links)]
+def is_proven(login: LoginResult | None, expect: str) -> bool:
+    """Return whether a login went as expected and was signed by the principal that it is to prove something about."""
+    result = login or {}
+    as_expected = result.get("verdict") == expect and result.get("as_expected", True)
+    return bool(as_expected and ("signer" not in result or host_checks.is_expected_signer(result["signer"])))
 
 
-def verdict(links: list[Check]) -> tuple[str, str]:
-    """The state of a login, and the reason why it is not ok: the first broken link, or all that could not be seen."""
-    broken = next((link for link in links if link.state == BROKEN), None)
-    if broken:
-        return BROKEN, f"{broken.text}; to repair it, {broken.repair}"
-    if links[-1].state == OK:
+def diagnose(evidence: LoginEvidence) -> list[Check]:
+    """Return all checks of a login, in the order in which it needs them."""
+    if is_proven(evidence.login, evidence.expect):
+        return _proven_checks(evidence)
+    checks = [
+        check_database(evidence),
+        check_flag(evidence),
+        *host_checks.check_network(evidence),
+        host_checks.check_clock(evidence),
+        host_checks.check_profile(evidence),
+        host_checks.check_credentials(evidence),
+        _check_permission(evidence),
+        check_user(evidence),
+        _check_token(evidence),
+        host_checks.check_programs(evidence),
+    ]
+    checks = _decide_by_elimination(evidence, checks)
+    return [*checks, *check_log(evidence), _check_login(evidence, checks)]
+
+
+def conclude(checks: list[Check]) -> tuple[str, str]:
+    """Return the state of a login, and the reason for a state that is not ok.
+
+    That is the first broken check, or all that are unknown.
+    """
+    broken_check = next((check for check in checks if check.state == BROKEN), None)
+    if broken_check:
+        return BROKEN, f"{broken_check.text}; to repair it, {broken_check.repair}"
+    if checks[-1].state == OK:
         return OK, ""
-    unseen = "; ".join(f"{link.name}: {link.text}" for link in links if link.state == UNKNOWN)
-    logged = "".join(f"; {link.text}" for link in links if link.name == "log" and link.state == OK)
-    return UNKNOWN, f"no link was found broken, and not all could be seen ({unseen}){logged}"
+    unknown_checks = "; ".join(f"{check.name}: {check.text}" for check in checks if check.state == UNKNOWN)
+    log = "".join(f"; {check.text}" for check in checks if check.name == "log" and check.state == OK)
+    return UNKNOWN, f"no link was found broken, and not all could be seen ({unknown_checks}){log}"
 
 
-def _proven(case: LoginEvidence) -> list[Check]:
-    """A login that went as it should proves what it needs; a refusal proves the way to the server."""
-    if case.expect == "denied":
-        return [*(Check(name, OK, _PROVEN) for name in host_checks.NETWORK), Check("login", OK, "refused")]
-    said = f"{case.login['current_user']} over {case.login['tls_version']}"
-    links = [Check(name, OK, _PROVEN) for name in ("database", "flag", *host_checks.NETWORK, *_REST)]
-    source = host_checks.signer(case).get("source") or credential_sources.FROM_PROFILE
-    if source != credential_sources.FROM_PROFILE:
-        aside = Check("profile", UNKNOWN, f"the credentials come from {source}")
-        links = [aside if link.name == "profile" else link for link in links]
-    return [*links, Check("login", OK, said)]
+def _proven_checks(evidence: LoginEvidence) -> list[Check]:
+    """Return the checks of a proven login: a session proves all of them, a refusal the way to the server."""
+    if evidence.expect == "denied":
+        return [*(Check(name, OK, _PROOF) for name in host_checks.NETWORK), Check("login", OK, "refused")]
+    session = f"{evidence.result['current_user']} over {evidence.result['tls_version']}"
+    checks = [Check(name, OK, _PROOF) for name in ("database", "flag", *host_checks.NETWORK, *_OTHER_CHECKS)]
+    source = host_checks.signer_of(evidence).get("source") or FROM_PROFILE
+    if source != FROM_PROFILE:
+        profile = Check("profile", UNKNOWN, f"the credentials come from {source}")
+        checks = [profile if check.name == "profile" else check for check in checks]
+    return [*checks, Check("login", OK, session)]
 
 
-def _by_elimination(case: LoginEvidence, links: list[Check]) -> list[Check]:
-    """Credentials of others may have the permission; where they are refused and all else is good, they have it not."""
-    doubtful = [link for link in links if link.state != OK]
-    found = [(link.name, link.state) for link in doubtful]
-    if (case.login or {}).get("verdict") != "denied" or found != [("credentials", UNKNOWN)]:
-        return links
+def _decide_by_elimination(evidence: LoginEvidence, checks: list[Check]) -> list[Check]:
+    """Return the checks; foreign credentials that are refused while all else is ok have no permission."""
+    doubtful_checks = [(check.name, check.state) for check in checks if check.state != OK]
+    if evidence.result.get("verdict") != "denied" or doubtful_checks != [("credentials", UNKNOWN)]:
+        return checks
     repair = "remove them from the host, or give their owner the permission"
-    return [replace(link, state=BROKEN, repair=repair) if link in doubtful else link for link in links]
+    return [check if check.state == OK else replace(check, state=BROKEN, repair=repair) for check in checks]
 
 
-def _permission(case: LoginEvidence) -> Check:
-    if isinstance(case.database, Unreadable) or case.missing:
+def _check_permission(evidence: LoginEvidence) -> Check:
+    role, record = evidence.role, evidence.record
+    if record is None or evidence.absence:
         return Check("permission", UNKNOWN, "the database could not be read")
-    if not isinstance(case.role, Role):
+    if not isinstance(role, Role):
         return Check("permission", UNKNOWN, "the IAM role of the host is not known")
-    if isinstance(case.role.policies, Unreadable):
-        return Check("permission", UNKNOWN, case.role.policies.reason)
-    arn = f"{case.database['connect_arn_prefix']}/{case.user}"
-    target = Target(arn, case.database["identifier"], case.member_resource_ids, case.resource_ids)
-    who, simulated = f"the IAM role {case.role.name}", case.role.simulated.get(arn)
-    found = check_policies(target, who, case.role.policies, simulated, case.role.context)
-    if case.expect == "allowed" or found.state == UNKNOWN:
-        return found
-    if found.state == OK:
-        return Check("permission", BROKEN, f"{found.text}, and it should not", "take the user out of that statement")
-    return Check("permission", OK, f"{found.fact or found.text}, as it should be")
+    arn = f"{record['connect_arn_prefix']}/{evidence.user}"
+    target = Target(arn, record["identifier"], evidence.member_resource_ids, evidence.database_names)
+    check = role.check_permission(target)
+    if evidence.expect == "allowed" or check.state == UNKNOWN:
+        return check
+    if check.state == OK:
+        return Check("permission", BROKEN, f"{check.text}, and it should not", "take the user out of that statement")
+    return Check("permission", OK, f"{check.fact or check.text}, as it should be")
 
 
-def _token(case: LoginEvidence) -> Check:
-    login = case.login or {}
-    if login.get("failed_at") == "token":
-        return Check("token", BROKEN, login["msg"].rstrip("."), "give the endpoint and the region as RDS shows them")
-    if not login or login.get("failed_at") == "credentials":
-        return Check("token", UNKNOWN, case.login_error or "none was made without the right credentials")
-    return Check("token", OK, f"it was signed for {login['endpoint']}:{login['port']} just before the login")
+def _check_token(evidence: LoginEvidence) -> Check:
+    result = evidence.result
+    if result.get("failed_at") == "token":
+        return Check("token", BROKEN, result["msg"].rstrip("."), "give the endpoint and the region as RDS shows them")
+    if not result or result.get("failed_at") == "credentials":
+        return Check("token", UNKNOWN, evidence.login_error or "none was made without the right credentials")
+    return Check("token", OK, f"it was signed for {result['endpoint']}:{result['port']} just before the login")
 
 
-def _unproven(case: LoginEvidence, links: list[Check]) -> Check:
-    """Judge a login that went as expected and was signed with other credentials than those of the profile."""
-    if any(link.name == "credentials" and link.state == OK for link in links):
-        return Check("login", OK, case.login["verdict"])
-    text = f"it was {case.login['verdict']}, as expected, which proves nothing about the role of {case.client}"
-    return Check("login", UNKNOWN, text)
-
-
-def _answer(case: LoginEvidence, links: list[Check]) -> Check:
-    """Judge the login's own answer; refused with nothing broken before it is a broken link of its own."""
-    login = case.login or {}
-    if login.get("verdict") == case.expect and login.get("as_expected", True):
-        return _unproven(case, links)
-    if login.get("verdict") == case.expect:
-        text, _semicolon, repair = login["msg"].rstrip(".").rpartition("; ")
+def _check_login(evidence: LoginEvidence, checks: list[Check]) -> Check:
+    """Check the server's own answer; a refusal while no other check is broken is broken itself."""
+    result, states = evidence.result, {check.state for check in checks}
+    if result.get("verdict") == evidence.expect:
+        if result.get("as_expected", True):
+            return _check_unproven_login(evidence, checks)
+        text, _semicolon, repair = result["msg"].rstrip(".").rpartition("; ")
         return Check("login", BROKEN, text, repair)
-    if login.get("verdict") == "allowed":
-        principal = host_checks.signer(case).get("principal") or "the role of the host"
+    if result.get("verdict") == "allowed":
+        principal = host_checks.signer_of(evidence).get("principal") or "the role of the host"
         return Check("login", BROKEN, "it is let in, and should not be", f"see which policy lets {principal} in")
-    if any(link.state == BROKEN for link in links):
-        return Check("login", UNKNOWN, login.get("msg", case.login_error or "it was not tried").rstrip("."))
-    if login.get("verdict") == "denied" and not any(link.state == UNKNOWN for link in links):
-        return explain_refusal(case)
-    return Check("login", UNKNOWN, (login.get("msg") or case.login_error or "it was not tried").rstrip("."))
+    if result.get("verdict") == "denied" and states == {OK}:
+        return explain_refusal(evidence)
+    return Check("login", UNKNOWN, (result.get("msg") or evidence.login_error or "it was not tried").rstrip("."))
+
+
+def _check_unproven_login(evidence: LoginEvidence, checks: list[Check]) -> Check:
+    """Check a login that went as expected, and was signed with other credentials than those of the profile."""
+    verdict = evidence.result["verdict"]
+    if any(check.name == "credentials" and check.state == OK for check in checks):
+        return Check("login", OK, verdict)
+    text = f"it was {verdict}, as expected, which proves nothing about the role of {evidence.client}"
+    return Check("login", UNKNOWN, text)

@@ -6,196 +6,216 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import Instance
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Check
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Role, Unreadable
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import (
+    HostCredentials,
+    LoginResult,
+    SignerResult,
+    TargetFacts,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credential_sources import FROM_PROFILE
 
-_SKEW = 300  # seconds; a signature of more than that in the future or the past is refused
+_MAX_SKEW = 300  # seconds; a signature of more than that in the future or the past is refused
 NETWORK = ("name", "port", "tls", "certificate")
+_REPAIRS_OF_NETWORK = {
+    "name": "correct the DNS of the host: it must resolve the endpoint as RDS shows it",
+    "certificate": "let the role dbops.rds_iam.ca_bundle install the current bundle (dbops.rds_iam.site --tags step8)",
+}
 
 
-def network(case: LoginEvidence) -> list[Check]:
-    """How far the login came on the way to the server, or the host where there was nothing to log in with."""
-    login, target = case.login or {}, case.host.get("target") if isinstance(case.host, dict) else None
-    if login.get("verdict") in ("allowed", "denied") or login.get("failed_at") in (*NETWORK, "login"):
-        target = login
+def check_network(evidence: LoginEvidence) -> list[Check]:
+    """Return a check for each part of the way to the server, of the login or else of the client without credentials."""
+    result = evidence.result
+    target: LoginResult | TargetFacts | None = (evidence.facts or {}).get("target")
+    if result.get("verdict") in ("allowed", "denied") or result.get("failed_at") in (*NETWORK, "login"):
+        target = result
     if not target:
-        why = case.host.reason if isinstance(case.host, Unreadable) else "the host did not try"
-        return [Check(name, UNKNOWN, why) for name in NETWORK]
-    repairs = {
-        "name": "correct the DNS of the host: it must resolve the endpoint as RDS shows it",
-        "certificate": "let the role dbops.rds_iam.ca_bundle install the current bundle"
-        " (dbops.rds_iam.site --tags step8)",
-    }
-    failed = target["failed_at"] if target.get("failed_at") in NETWORK else None
-    links = []
-    for name in NETWORK:
-        if name == failed:
-            text, _semicolon, advice = target["msg"].rstrip(".").rpartition("; ")
-            repair = repairs.get(name) or (advice if text else "check the endpoint and the port")
-            links.append(Check(name, BROKEN, text or advice, repair))
-        elif failed and NETWORK.index(name) > NETWORK.index(failed):
-            links.append(Check(name, UNKNOWN, f"not reached, since {failed} is broken"))
-        else:
-            links.append(Check(name, OK, _reached(name, target)))
-    return links
+        reason = evidence.host.reason if isinstance(evidence.host, Unreadable) else "the host did not try"
+        return [Check(name, UNKNOWN, reason) for name in NETWORK]
+    failed_at = target.get("failed_at")
+    if failed_at not in NETWORK:
+        return [Check(name, OK, _describe_reached(name, target)) for name in NETWORK]
+    position = NETWORK.index(failed_at)
+    text, _semicolon, advice = (target["msg"] or "").rstrip(".").rpartition("; ")
+    repair = _REPAIRS_OF_NETWORK.get(failed_at) or (advice if text else "check the endpoint and the port")
+    return [
+        *(Check(name, OK, _describe_reached(name, target)) for name in NETWORK[:position]),
+        Check(failed_at, BROKEN, text or advice, repair),
+        *(Check(name, UNKNOWN, f"not reached, since {failed_at} is broken") for name in NETWORK[position + 1 :]),
+    ]
 
 
-def _reached(name: str, target: dict) -> str:
-    where = f"{target['endpoint']}:{target['port']}"
+def _describe_reached(name: str, target: LoginResult | TargetFacts) -> str:
+    address = f"{target['endpoint']}:{target['port']}"
     return {
         "name": f"{target['endpoint']} resolves",
-        "port": f"{where} answers",
-        "tls": f"{where} offers TLS",
-        "certificate": f"the certificate of {where} is accepted",
+        "port": f"{address} answers",
+        "tls": f"{address} offers TLS",
+        "certificate": f"the certificate of {address} is accepted",
     }[name]
 
 
-def clock(case: LoginEvidence) -> Check:
-    if not isinstance(case.host, dict):
+def check_clock(evidence: LoginEvidence) -> Check:
+    if evidence.facts is None:
         return Check("clock", UNKNOWN, "the clock of the host could not be read")
-    skew = case.host.get("clock_skew")
+    skew = evidence.facts.get("clock_skew")
     if skew is None:
         return Check("clock", UNKNOWN, "the metadata service did not say what time it is")
-    if abs(skew) > _SKEW:
-        way = "ahead of" if skew > 0 else "behind"
+    if abs(skew) > _MAX_SKEW:
+        direction = "ahead of" if skew > 0 else "behind"
         return Check(
             "clock",
             BROKEN,
-            f"the clock of {case.client} is {abs(skew):.0f} seconds {way} that of AWS, so its tokens are not valid",
+            f"the clock of {evidence.client} is {abs(skew):.0f} seconds {direction} that of AWS, so its tokens are not"
+            " valid",
             "let the host keep its time (chrony with the Amazon Time Sync Service, 169.254.169.123)",
         )
-    return Check("clock", OK, f"the clock of {case.client} is right")
+    return Check("clock", OK, f"the clock of {evidence.client} is right")
 
 
-def profile(case: LoginEvidence) -> Check:
-    instance = case.instance
+def check_profile(evidence: LoginEvidence) -> Check:
+    instance, role = evidence.instance, evidence.role
     attach = "attach it with the role dbops.rds_iam.role_attachment (dbops.rds_iam.site --tags step6)"
     if instance is None or isinstance(instance, Unreadable):
         return Check("profile", UNKNOWN, instance.reason if instance else "the EC2 instance of the host is not known")
     if instance.profile is None:
         return Check("profile", BROKEN, f"no instance profile is attached to {instance.instance_id}", attach)
-    if isinstance(case.role, Unreadable):
-        return Check("profile", UNKNOWN, case.role.reason)
-    if case.role is None:
+    if isinstance(role, Unreadable):
+        return Check("profile", UNKNOWN, role.reason)
+    if role is None:
         return Check(
             "profile",
             BROKEN,
             f"the instance profile {instance.profile} of {instance.instance_id} has no role in it",
             "let the role dbops.rds_iam.iam_role put it there (dbops.rds_iam.site --tags step4)",
         )
-    if not case.role.trusts_ec2:
+    if not role.trusts_ec2:
         return Check(
             "profile",
             BROKEN,
-            f"the IAM role {case.role.name} does not let EC2 assume it, so the host gets no credentials",
+            f"the IAM role {role.name} does not let EC2 assume it, so the host gets no credentials",
             "add ec2.amazonaws.com to its trust policy, as the role dbops.rds_iam.iam_role does for one that it made"
             " (dbops.rds_iam.site --tags step4)",
         )
     return Check("profile", OK, f"{instance.instance_id} has the instance profile {instance.profile}")
 
 
-def signer(case: LoginEvidence) -> dict:
-    """Return whose credentials signed the login, or would sign on the host; empty where that is not known."""
-    on_host = case.host["credentials"] if isinstance(case.host, dict) else {}
-    return (case.login or {}).get("signer") or on_host
+def signer_of(evidence: LoginEvidence) -> SignerResult:
+    """Return the signer of the login, or of the client where it signed none; empty where that is not known."""
+    signer_of_client: SignerResult = evidence.facts["credentials"] if evidence.facts else {}
+    return evidence.result.get("signer") or signer_of_client
 
 
-def is_own(found: dict) -> bool:
-    """Tell whether these are surely the credentials that the host is to sign with."""
-    expected = found.get("is_expected")
-    return bool(found.get("source") == FROM_PROFILE if expected is None else expected)
+def is_expected_signer(signer: SignerResult) -> bool:
+    """Return whether these are surely the credentials that the client is to sign with."""
+    is_expected = signer.get("is_expected")
+    return bool(signer.get("source") == FROM_PROFILE if is_expected is None else is_expected)
 
 
-def credentials(case: LoginEvidence) -> Check:
-    found, host = signer(case), case.host if isinstance(case.host, dict) else None
-    if not found:
-        return Check("credentials", UNKNOWN, case.host.reason if case.host else "the host was not asked")
-    if host and not host["libraries"]["botocore"]:  # that it is missing is said of the programs
+def check_credentials(evidence: LoginEvidence) -> Check:
+    signer, facts = signer_of(evidence), evidence.facts
+    if not signer:
+        reason = evidence.host.reason if isinstance(evidence.host, Unreadable) else "the host was not asked"
+        return Check("credentials", UNKNOWN, reason)
+    if facts and not facts["libraries"]["botocore"]:  # the check of the client reports that it is missing
         return Check("credentials", UNKNOWN, "without botocore they cannot be read")
-    if not found["source"]:
-        return _no_credentials(case, host["credentials"] if host else {**found, "metadata_disabled": False})
-    if host and host["credentials"]["expired"]:
-        text = f"the credentials of {case.client} ended at {host['credentials']['expires_at']}"
-        return Check("credentials", BROKEN, text, f"renew them where they come from ({found['source']})")
-    role = case.role.name if isinstance(case.role, Role) else None
-    is_role = role and (found["role_name"] or "").lower() == role.lower()
-    if role and not is_role and found["source"] == FROM_PROFILE:
-        text = f"{case.client} is still served credentials of the IAM role {found['role_name']}, and not of {role}"
+    if not signer["source"]:
+        return _check_missing_credentials(
+            evidence, facts["credentials"] if facts else cast("HostCredentials", {**signer, "metadata_disabled": False})
+        )
+    if facts and facts["credentials"]["expired"]:
+        text = f"the credentials of {evidence.client} ended at {facts['credentials']['expires_at']}"
+        return Check("credentials", BROKEN, text, f"renew them where they come from ({signer['source']})")
+    return _check_principal(evidence, signer)
+
+
+def _check_principal(evidence: LoginEvidence, signer: SignerResult) -> Check:
+    """Check whose the credentials are."""
+    role_name = signer.get("role_name")
+    profile_role = evidence.role.name if isinstance(evidence.role, Role) else None
+    is_profile_role = bool(profile_role) and (role_name or "").lower() == (profile_role or "").lower()
+    if profile_role and not is_profile_role and signer["source"] == FROM_PROFILE:
+        text = f"{evidence.client} is still served credentials of the IAM role {role_name}, and not of {profile_role}"
         return Check("credentials", BROKEN, text, "wait a minute until the metadata service serves the new profile")
-    if is_own(found) or (is_role and found.get("is_expected") is None):
-        of = f"of the IAM role {found['role_name']}" if found["role_name"] else f"of {found['principal']}"
-        return Check("credentials", OK, f"{case.client} has credentials {of}{_served(case)}")
-    return _foreign(case, found, role)
+    if is_expected_signer(signer) or (is_profile_role and signer.get("is_expected") is None):
+        owner = f"of the IAM role {role_name}" if role_name else f"of {signer['principal']}"
+        return Check("credentials", OK, f"{evidence.client} has credentials {owner}{_describe_service(evidence)}")
+    return _check_foreign_credentials(evidence, signer, profile_role)
 
 
-def _foreign(case: LoginEvidence, found: dict, role: str | None) -> Check:
-    """Judge credentials that are not those which the host is to sign with, or not known to be."""
-    if (case.login or {}).get("verdict") == "not_tried":
-        text, _semicolon, repair = case.login["msg"].rstrip(".").rpartition("; ")
-        return Check("credentials", BROKEN, text.replace("This host", case.client, 1), repair)
-    whose = f", those of {found['principal']}," if found.get("principal") else ""
-    text = f"{case.client} signs with credentials from {found['source']}{whose} and not with those of its profile"
-    if whose and role:
+def _check_foreign_credentials(evidence: LoginEvidence, signer: SignerResult, profile_role: str | None) -> Check:
+    """Check credentials that are not those which the client is to sign with, or not known to be."""
+    if evidence.result.get("verdict") == "not_tried":
+        text, _semicolon, repair = evidence.result["msg"].rstrip(".").rpartition("; ")
+        return Check("credentials", BROKEN, text.replace("This host", evidence.client, 1), repair)
+    owner = f", those of {signer['principal']}," if signer.get("principal") else ""
+    text = f"{evidence.client} signs with credentials from {signer['source']}{owner} and not with those of its profile"
+    if owner and profile_role:
         return Check("credentials", BROKEN, text, "remove them from the host")
     return Check("credentials", UNKNOWN, text)
 
 
-def _options(case: LoginEvidence) -> dict:
-    """The metadata options of the EC2 instance, as far as they are known."""
-    return case.instance.metadata if isinstance(case.instance, Instance) else {}
+def _metadata_options(evidence: LoginEvidence) -> dict[str, Any]:
+    """Return the metadata options of the EC2 instance, as far as they are known, as DescribeInstances has them."""
+    return evidence.instance.metadata if isinstance(evidence.instance, Instance) else {}
 
 
-def _served(case: LoginEvidence) -> str:
-    """To whom the metadata service gives credentials: what is no harm to the host may be one to others on it."""
-    options, said = _options(case), []
+def _describe_service(evidence: LoginEvidence) -> str:
+    """Return who gets credentials of the metadata service: more than the client may be a risk for others on it."""
+    options, settings = _metadata_options(evidence), []
     if options.get("HttpTokens"):
-        said.append(f"session tokens are {options['HttpTokens']}")
+        settings.append(f"session tokens are {options['HttpTokens']}")
     if options.get("HttpPutResponseHopLimit"):
         hops = options["HttpPutResponseHopLimit"]
-        said.append(f"the hop limit is {hops}" + (", too few for a container behind a bridge" if hops == 1 else ""))
-    return f" (metadata service: {', '.join(said)})" if said else ""
+        settings.append(f"the hop limit is {hops}" + (", too few for a container behind a bridge" if hops == 1 else ""))
+    return f" (metadata service: {', '.join(settings)})" if settings else ""
 
 
-def _no_credentials(case: LoginEvidence, found: dict) -> Check:
-    options, why = _options(case), case.host["metadata_error"] if isinstance(case.host, dict) else None
+def _check_missing_credentials(evidence: LoginEvidence, credentials: HostCredentials) -> Check:
+    client, options = evidence.client, _metadata_options(evidence)
+    metadata_error = evidence.facts["metadata_error"] if evidence.facts else None
+    instance_id = evidence.instance.instance_id if isinstance(evidence.instance, Instance) else ""
     # The advice at its end is for those who know nothing else.
-    error = found["error"].rpartition(";")[0] or found["error"].rstrip(".")
-    change = "aws ec2 modify-instance-metadata-options --instance-id "
+    message = credentials["error"] or ""
+    error = message.rpartition(";")[0] or message.rstrip(".")
+    change = f"aws ec2 modify-instance-metadata-options --instance-id {instance_id}"
     if options.get("HttpEndpoint") == "disabled":
-        instance = case.instance.instance_id
-        text = f"the instance metadata service of {instance} is switched off, so {case.client} has no credentials"
-        return Check("credentials", BROKEN, text, f"switch it on ({change}{instance} --http-endpoint enabled)")
-    if found["metadata_disabled"]:
-        text = f"AWS_EC2_METADATA_DISABLED keeps {case.client} from asking for the credentials of its profile"
+        text = f"the instance metadata service of {instance_id} is switched off, so {client} has no credentials"
+        return Check("credentials", BROKEN, text, f"switch it on ({change} --http-endpoint enabled)")
+    if credentials["metadata_disabled"]:
+        text = f"AWS_EC2_METADATA_DISABLED keeps {client} from asking for the credentials of its profile"
         return Check("credentials", BROKEN, text, "take that variable out of the environment of the host")
-    if why and options.get("HttpPutResponseHopLimit") == 1:
-        text = f"{error}: the instance metadata service gives {case.client} none ({why}), and its hop limit is 1"
+    if not metadata_error:
+        return Check("credentials", BROKEN, error, "correct what the host is configured to take its credentials from")
+    text = f"{error}: the instance metadata service gives {client} none ({metadata_error})"
+    repair = f"see that {client} reaches 169.254.169.254"
+    if options.get("HttpPutResponseHopLimit") == 1:
+        text = f"{text}, and its hop limit is 1"
         repair = (
-            f"see that {case.client} reaches 169.254.169.254; if it is a container behind a bridge, raise the limit"
-            f" ({change}{case.instance.instance_id} --http-put-response-hop-limit 2)"
+            f"{repair}; if it is a container behind a bridge, raise the limit"
+            f" ({change} --http-put-response-hop-limit 2)"
         )
-        return Check("credentials", BROKEN, text, repair)
-    if why:
-        text = f"{error}: the instance metadata service gives {case.client} none ({why})"
-        return Check("credentials", BROKEN, text, f"see that {case.client} reaches 169.254.169.254")
-    return Check("credentials", BROKEN, error, "correct what the host is configured to take its credentials from")
+    return Check("credentials", BROKEN, text, repair)
 
 
-def programs(case: LoginEvidence) -> Check:
+def check_programs(evidence: LoginEvidence) -> Check:
     install = "let the role dbops.rds_iam.mysql_client install them (dbops.rds_iam.site --tags step2)"
-    if not isinstance(case.host, dict):
+    if evidence.facts is None:
         return Check("client", UNKNOWN, "the host was not asked")
-    absent = [name for name, version in case.host["libraries"].items() if not version]
-    if absent:
-        return Check("client", BROKEN, f"{case.client} lacks the Python libraries {' and '.join(absent)}", install)
-    found = case.host["programs"]
-    if not found:
-        return Check("client", BROKEN, f"{case.client} has no mysql or mariadb client", install)
-    used = found[0]
-    what, options = f"{used['path']} is {used['family']} {used['version']}", " ".join(used["options"])
-    if used["error"]:
-        text = f"{what}, which cannot log in with a token, as it does not take {options} ({used['error']})"
+    missing_libraries = [name for name, version in evidence.facts["libraries"].items() if not version]
+    if missing_libraries:
+        text = f"{evidence.client} lacks the Python libraries {' and '.join(missing_libraries)}"
+        return Check("client", BROKEN, text, install)
+    if not evidence.facts["programs"]:
+        return Check("client", BROKEN, f"{evidence.client} has no mysql or mariadb client", install)
+    program = evidence.facts["programs"][0]
+    subject = f"{program['path']} is {program['family']} {program['version']}"
+    options = " ".join(program["options"])
+    if program["error"]:
+        text = f"{subject}, which cannot log in with a token, as it does not take {options} ({program['error']})"
         return Check("client", BROKEN, text, f"remove it, and {install}")
-    return Check("client", OK, f"{what}, and takes {options}")
+    return Check("client", OK, f"{subject}, and takes {options}")

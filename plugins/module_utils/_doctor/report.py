@@ -9,8 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import OK
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.collector import EvidenceCollector
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import diagnose, verdict
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.collector import (
+    EvidenceCollector,
+    LoginOption,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import conclude, diagnose
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 if TYPE_CHECKING:
@@ -22,24 +25,25 @@ def diagnose_logins(module: AnsibleAWSModule) -> list[dict[str, Any]]:
 
     Raises RdsIamError where a login names a host or a database that the options do not have.
     """
-    logins = module.params["logins"]
+    logins: list[LoginOption] = module.params["logins"]
     hosts = _items_by_name(module.params["hosts"], "host", logins)
     databases = _items_by_name(module.params["databases"], "database", logins)
     collector = EvidenceCollector(module, hosts, databases, logins)
     return [_diagnosis(login, collector) for login in logins]
 
 
-def _items_by_name(items: list[dict[str, Any]], kind: str, logins: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _items_by_name(items: list[dict[str, Any]], kind: str, logins: list[LoginOption]) -> dict[str, Any]:
     by_name = {item["name"]: item for item in items}
     for login in logins:
-        if login[kind] not in by_name:
-            raise RdsIamError(f"A login names the {kind} {login[kind]}, which is not given; add it to {kind}s.")
+        name = login["host"] if kind == "host" else login["database"]
+        if name not in by_name:
+            raise RdsIamError(f"A login names the {kind} {name}, which is not given; add it to {kind}s.")
     return by_name
 
 
-def _diagnosis(login: dict[str, Any], collector: EvidenceCollector) -> dict[str, Any]:
-    checks = diagnose(collector.case(login))
-    state, reason = verdict(checks)
+def _diagnosis(login: LoginOption, collector: EvidenceCollector) -> dict[str, Any]:
+    checks = diagnose(collector.collect(login))
+    state, reason = conclude(checks)
     return {
         "host": login["host"],
         "database": login["database"],

@@ -2,21 +2,43 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Describe a client: what it has, and how far it gets to its databases. Private to this collection."""
+"""Describe a client: the facts about it, and its way to its databases. Private to this collection."""
 
 from __future__ import annotations
 
 from itertools import compress
+from typing import TYPE_CHECKING, Any, cast
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import ConnectionOptions, NoConnectionError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.connectors import connector_for
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import DEFAULT_ENGINE
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host import facts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.facts import gather_facts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.login_test import LoginOptions, LoginTest
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import HostFacts, LoginResult, TargetFacts
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 
-def _probe(login, params):
+def describe_host(module: AnsibleModule, test: LoginTest, results: list[LoginResult]) -> HostFacts:
+    """Return the facts, and the way to the endpoints for which there was nothing to log in with.
+
+    results: those of the logins of the module; empty where none was tried, and the ways to all endpoints count
+    """
+    params: dict[str, Any] = module.params
+    host = gather_facts(module.run_command, params["ca_file"], test.signer)
+    logins: list[LoginOptions] = params["logins"]
+    if results:
+        logins = list(compress(logins, (result.get("failed_at") in ("credentials", "token") for result in results)))
+    # Without the driver there is no way to go there, and the libraries show that it is missing.
+    targets = {(login["endpoint"], login["port"]): login for login in logins} if host["libraries"]["pymysql"] else {}
+    host["targets"] = [_probe(login, params) for login in targets.values()]
+    return host
+
+
+def _probe(login: LoginOptions, params: dict[str, Any]) -> TargetFacts:
     """Return how far the host gets to the endpoint of a login."""
-    record = {"endpoint": login["endpoint"], "port": login["port"], "failed_at": None, "msg": None}
+    facts: TargetFacts = {"endpoint": login["endpoint"], "port": login["port"], "failed_at": None, "msg": None}
     options = ConnectionOptions(
         host=login["endpoint"],
         port=login["port"],
@@ -27,17 +49,5 @@ def _probe(login, params):
     try:
         connector_for(DEFAULT_ENGINE).probe_tls(options)
     except NoConnectionError as exc:
-        record.update(exc.to_result())
-    return record
-
-
-def describe_host(module, test, records):
-    """Return what the host has, and how far it gets to the endpoints to which there was nothing to log in with."""
-    params = module.params
-    host = facts.facts(module.run_command, params["ca_file"], test.signer)
-    unarmed = [record.get("failed_at") in ("credentials", "token") for record in records]
-    ways = compress(params["logins"], unarmed) if records else params["logins"]
-    # Without the driver there is no way to go there, and that it is missing is said already.
-    ends = {(login["endpoint"], login["port"]): login for login in ways} if host["libraries"]["pymysql"] else {}
-    host["targets"] = [_probe(login, params) for login in ends.values()]
-    return host
+        return cast("TargetFacts", {**facts, **exc.to_result()})
+    return facts

@@ -10,7 +10,9 @@ import importlib
 import os
 import re
 import time
+from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import Callable
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.client_program import (
     MARIADB,
@@ -18,97 +20,91 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.clien
     family_of,
     find_client_programs,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host import ca_bundle, metadata_service, signing_principal
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host import ca_bundle, metadata_service
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import (
+    BundleFacts,
+    HostCredentials,
+    HostFacts,
+    ProgramFacts,
+)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.signing_principal import Signer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._text import one_line
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credentials import credentials_end
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credentials import expiry_of
 
-# What a client of each family must be told so that it verifies the server, and then sends it a token of its own.
+# The options by which a client of each family verifies the server, and then sends it a token of its own.
 OPTIONS = {
     MARIADB: ["--ssl", "--ssl-verify-server-cert"],
     MYSQL: ["--ssl-mode=VERIFY_IDENTITY", "--enable-cleartext-plugin"],
 }
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+# Runs a command as AnsibleModule.run_command does, and returns its status, output and errors.
+CommandRunner = Callable[[Sequence[str]], tuple[int, str, str]]
 
 
-def facts(run_command, ca_file: str, signer: signing_principal.Signer) -> dict:
-    """Return what the doctor wants to know of a host."""
-    service = metadata()
+def gather_facts(run_command: CommandRunner, ca_file: str, signer: Signer) -> HostFacts:
+    """Return the facts about this host, without targets."""
+    metadata = metadata_service.read_metadata()
     return {
-        "clock_skew": service["clock_skew"],
-        "instance_id": service["instance_id"],
-        "metadata_error": service["error"],
-        "credentials": credentials(signer),
-        "ca_bundle": bundle(ca_file),
-        "programs": programs(run_command),
-        "libraries": libraries(),
+        "clock_skew": metadata["clock_skew"],
+        "instance_id": metadata["instance_id"],
+        "metadata_error": metadata["error"],
+        "credentials": describe_credentials(signer),
+        "ca_bundle": describe_bundle(ca_file),
+        "programs": find_programs(run_command),
+        "libraries": {name: _library_version(name) for name in ("botocore", "pymysql")},
     }
 
 
-def metadata() -> dict:
-    """Return what the instance metadata service says; what it does not say is None."""
-    return metadata_service.describe()
-
-
-def credentials(signer: signing_principal.Signer) -> dict:
-    """Return whose credentials sign tokens on this host, where they come from, and when they end."""
-    end = credentials_end(signer.keys)
+def describe_credentials(signer: Signer) -> HostCredentials:
+    end = expiry_of(signer.keys) if signer.keys else None
     return {
-        **signer.shown(),
-        "expires_at": end and end.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "expired": bool(end) and end < datetime.now(timezone.utc),
-        "metadata_disabled": _metadata_disabled(),
+        **signer.to_result(),
+        "expires_at": end.strftime(_TIME) if end else None,
+        "expired": end is not None and end < datetime.now(timezone.utc),
+        # As botocore reads it.
+        "metadata_disabled": os.environ.get("AWS_EC2_METADATA_DISABLED", "false").lower() == "true",
     }
 
 
-def _metadata_disabled() -> bool:
-    """As botocore reads it."""
-    return os.environ.get("AWS_EC2_METADATA_DISABLED", "false").lower() == "true"
-
-
-def programs(run_command) -> list[dict]:
-    """The database clients of this host."""
-    found = {}
+def find_programs(run_command: CommandRunner) -> list[ProgramFacts]:
+    """Return the database clients of this host, one of two names once."""
+    paths: dict[str, str] = {}
     for path in find_client_programs():
-        found.setdefault(os.path.realpath(path), path)
-    return [_program(path, run_command) for path in found.values()]
+        paths.setdefault(os.path.realpath(path), path)
+    return [_describe_program(path, run_command) for path in paths.values()]
 
 
-def _program(path: str, run_command) -> dict:
-    said = run_command([path, "--version"])[1]
+def _describe_program(path: str, run_command: CommandRunner) -> ProgramFacts:
+    output = run_command([path, "--version"])[1]
     # MariaDB's Ver is that of the client in it.
-    version = re.search(r"(?:Distrib|from) (\d[\w.]*)", said) or re.search(r"Ver (\d[\w.]*)", said)
-    family = family_of(said)
+    version = re.search(r"(?:Distrib|from) (\d[\w.]*)", output) or re.search(r"Ver (\d[\w.]*)", output)
+    family = family_of(output)
     options = OPTIONS[family]
     # Some say what they do not know, and end well all the same.
-    status, _out, error = run_command([path, "--no-defaults", *options, "--version"])
-    refused = status != 0 or "unknown" in error
+    status, _output, error = run_command([path, "--no-defaults", *options, "--version"])
+    is_refused = status != 0 or "unknown" in error
     return {
         "path": path,
         "family": family,
         "version": version[1] if version else "of unknown version",
         "options": options,
-        "error": (one_line(error)[:300] or f"it ends with the status {status}") if refused else None,
+        "error": (one_line(error)[:300] or f"it ends with the status {status}") if is_refused else None,
     }
 
 
-def libraries() -> dict:
-    """The versions of the Python libraries that a login needs, None for one that is not there."""
-    return {name: _version(name) for name in ("botocore", "pymysql")}
-
-
-def _version(name: str) -> str | None:
+def _library_version(name: str) -> str | None:
     try:
         return importlib.import_module(name).__version__
     except ImportError:
         return None
 
 
-def bundle(path: str) -> dict:
-    """The roots in the CA file."""
+def describe_bundle(path: str) -> BundleFacts:
     try:
         with open(path, "rb") as stream:
             roots = ca_bundle.roots(stream.read(), "pem")
     except OSError as exc:
         return {"path": path, "certificates": 0, "not_after": None, "error": exc.strerror}
-    live = [root.not_after for root in roots if root.live(time.time())]
-    first = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(live))) if live else None
-    return {"path": path, "certificates": len(live), "not_after": first, "error": None}
+    ends = [root.not_after for root in roots if root.is_live(time.time())]
+    first_end = time.strftime(_TIME, time.gmtime(min(ends))) if ends else None
+    return {"path": path, "certificates": len(ends), "not_after": first_end, "error": None}

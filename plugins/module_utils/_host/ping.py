@@ -27,10 +27,10 @@ def ping(module: AnsibleModule) -> tuple[str, dict[str, Any]]:
         for ca_file in {login["ca_file"] or options["ca_file"] for login in options["logins"]}:
             connector_for(DEFAULT_ENGINE).check_prerequisites(ca_file)
     except MissingPrerequisiteError as exc:
-        test.look()
-        return str(exc), {"signer": test.signer.shown(), "host": describe_host(module, test, [])}
+        test.find_signer()
+        return str(exc), {"signer": test.signer.to_result(), "host": describe_host(module, test, [])}
     records = test.run()
-    result = {"logins": records, "signer": test.signer.shown()}
+    result = {"logins": records, "signer": test.signer.to_result()}
     reasons = list(dict.fromkeys(record["msg"] for record in records if not record["as_expected"]))
     if reasons:
         result["host"] = describe_host(module, test, records)

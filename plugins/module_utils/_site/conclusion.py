@@ -2,15 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Conclude what a run has proven, out of all logins of the inventory. Pure, and private to this collection."""
+"""Conclude a run from the outcomes of all logins of the inventory. Pure, and private to this collection."""
 
 from __future__ import annotations
 
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import LoginResult, SignerResult
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import ALLOWED, DENIED, Matrix
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.outcomes import (
     LIMIT,
@@ -20,24 +21,25 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._site.outcomes impor
     clause,
     outcomes,
 )
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import Diagnosis
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import RunState
 
-# What rds_iam_doctor returns for a login, by client, database and user.
-Diagnoses = Mapping[tuple[str, str, str], Mapping[str, Any]]
-_MOST_NAMES = 5  # in one sentence; more are counted
+# By client, database and user.
+Diagnoses = Mapping[tuple[str, str, str], Diagnosis]
+_MAX_NAMES = 5  # in one sentence; more are counted
 _HEADINGS = ("client", "database", "user", "signed by", "CURRENT_USER()", "TLS", "expected", "verdict", "proven")
 _NO_LOGIN = "There was no login to prove; set db_users_accounts of the databases, or iam_role_users."
 
 
 class HostMessage(TypedDict):
-    """What the last task of a run says on one host."""
+    """The message of the last task of a run on one host."""
 
     proven: bool
     text: str
 
 
 class Report(TypedDict):
-    """What a run says at its end."""
+    """The report of a run at its end."""
 
     table: list[str]
     details: list[str]  # the findings on each login that is not proven, where the sentence does not say it
@@ -50,97 +52,102 @@ class Report(TypedDict):
 def report(
     matrix: Matrix, state: RunState, run: RunKind, diagnoses: Diagnoses, host: str, shows_reasons: bool = True
 ) -> Report:
-    """Return what a run says at its end.
+    """Return the report of a run at its end.
 
     host: the host that says it for all of them; those that failed say why
     shows_reasons: whether the sentence has the reasons, or the details above it
     """
-    every_outcome = list(outcomes(matrix, state, run))
-    faults = _faults(matrix, state)
-    unproven = [outcome for outcome in every_outcome if not outcome.proven and not outcome.excuse]
+    run_outcomes = list(outcomes(matrix, state, run))
+    failures = _failures(matrix, state)
+    unproven_outcomes = [outcome for outcome in run_outcomes if not outcome.proven and not outcome.exclusion]
     counts = {
         "logins": matrix["total"],
-        "tried": sum(outcome.is_tried for outcome in every_outcome),
-        "proven": sum(outcome.proven for outcome in every_outcome),
-        "not_proven": len(unproven),
+        "tried": sum(outcome.is_tried for outcome in run_outcomes),
+        "proven": sum(outcome.proven for outcome in run_outcomes),
+        "not_proven": len(unproven_outcomes),
     }
-    sentences = _conclude(matrix, run, every_outcome)
-    if unproven and shows_reasons:
-        sentences.append(f"{_are_unproven(matrix['total'], unproven)}: {_grouped(unproven, diagnoses)}.")
-    elif unproven:
-        sentences.append(f"{_are_unproven(matrix['total'], unproven)}, for the reasons above.")
-    named = {outcome.login.database for outcome in unproven} | {outcome.client for outcome in unproven}
-    sentences += [f"{name}: {reason}." for name, reason in faults.items() if name not in named]
-    is_asked = run["has_step"] and run["logs_in"]
-    is_enough = counts["tried"] > 0 if is_asked else matrix["total"] > 0 or not run["has_step"]
-    proven, text = is_enough and not faults and not unproven, " ".join(sentences)
-    hosts = {name: HostMessage(proven=False, text=f"{reason}.") for name, reason in faults.items()}
+    sentences = _conclude(matrix, run, run_outcomes)
+    if unproven_outcomes and shows_reasons:
+        sentences.append(
+            f"{_count_unproven(matrix['total'], unproven_outcomes)}: {_group_by_reason(unproven_outcomes, diagnoses)}."
+        )
+    elif unproven_outcomes:
+        sentences.append(f"{_count_unproven(matrix['total'], unproven_outcomes)}, for the reasons above.")
+    mentioned_hosts = {host for outcome in unproven_outcomes for host in (outcome.login.database, outcome.client)}
+    sentences += [f"{name}: {reason}." for name, reason in failures.items() if name not in mentioned_hosts]
+    tries_logins = run["has_step"] and run["logs_in"]
+    is_enough = counts["tried"] > 0 if tries_logins else matrix["total"] > 0 or not run["has_step"]
+    proven, text = is_enough and not failures and not unproven_outcomes, " ".join(sentences)
+    hosts = {name: HostMessage(proven=False, text=f"{reason}.") for name, reason in failures.items()}
     hosts[host] = HostMessage(proven=proven, text=text)
-    details = [] if shows_reasons else [line for outcome in unproven for line in _detail(outcome, diagnoses)]
-    return Report(
-        table=_table(every_outcome), details=details, sentence=text, proven=proven, hosts=hosts, counts=counts
-    )
+    details = [] if shows_reasons else [line for outcome in unproven_outcomes for line in _detail(outcome, diagnoses)]
+    return Report(table=_table(run_outcomes), details=details, sentence=text, proven=proven, hosts=hosts, counts=counts)
 
 
-def _faults(matrix: Matrix, state: RunState) -> dict[str, str]:
+def _failures(matrix: Matrix, state: RunState) -> dict[str, str]:
     """Return why hosts took part in nothing more, or why their logins are not known, by their name."""
-    faults = {name: clause(client.failure) for name, client in state.clients.items() if client.failure}
+    failures = {name: clause(client.failure) for name, client in state.clients.items() if client.failure}
     for entry in matrix["databases"]:
         database = state.databases.get(entry["name"])
-        why = database and (entry["error"] or database.failure)
-        if why:
-            faults[entry["name"]] = clause(why)
-    return faults
+        reason = database and (entry["error"] or database.failure)
+        if reason:
+            failures[entry["name"]] = clause(reason)
+    return failures
 
 
-def _conclude(matrix: Matrix, run: RunKind, every_outcome: list[Outcome]) -> list[str]:
-    """Return the sentences on how many logins were tried and are proven, and why the others were not to be tried."""
-    total, tried = matrix["total"], sum(outcome.is_tried for outcome in every_outcome)
+def _conclude(matrix: Matrix, run: RunKind, run_outcomes: list[Outcome]) -> list[str]:
+    """Return the sentences that count the logins tried and proven, and say why the rest was not to be tried."""
+    total, attempt_count = matrix["total"], sum(outcome.is_tried for outcome in run_outcomes)
     if not total:
         return [_NO_LOGIN]
-    excused = defaultdict(list)
-    for outcome in every_outcome:
-        excused[outcome.excuse].append(outcome)
-    none = f"0 of {total} logins were tried"
+    start = f"0 of {total} logins were tried"
     if not run["has_step"]:
-        return [f"{none}, since this run leaves step 9 out."]
+        return [f"{start}, since this run leaves step 9 out."]
     if not run["logs_in"]:
-        return [f"{none}: check mode logs in nowhere."]
+        return [f"{start}: check mode logs in nowhere."]
     if not matrix["limited_clients"]:
-        return [f"{none}: --limit {matrix['limit']} leaves out all clients. {_what_to_pass(matrix)}"]
-    sentences = [_counted(total, tried, every_outcome)]
-    if excused[LIMIT]:
-        sentences.append(f"{_not_tried(excused[LIMIT])}, since --limit leaves out {_left_out(excused[LIMIT])}.")
-    if excused[OPTION]:
-        denied = sum(outcome.login.expected == DENIED for outcome in every_outcome)
+        return [f"{start}: --limit {matrix['limit']} leaves out all clients. {_advise_limit(matrix)}"]
+    sentences = [_count_proven(total, attempt_count, run_outcomes)]
+    beyond_limit = [outcome for outcome in run_outcomes if outcome.exclusion == LIMIT]
+    if beyond_limit:
+        sentences.append(f"{_count_untried(beyond_limit)}, since --limit leaves out {_name_excluded(beyond_limit)}.")
+    option_count = sum(outcome.exclusion == OPTION for outcome in run_outcomes)
+    if option_count:
+        denied_count = sum(outcome.login.expected == DENIED for outcome in run_outcomes)
         sentences.append(
-            f"No denial was tried ({len(excused[OPTION])} of {denied} are left out by connect_proof_denied=false), so"
+            f"No denial was tried ({option_count} of {denied_count} are left out by connect_proof_denied=false), so"
             " nothing is known of them."
         )
     return sentences
 
 
-def _counted(total: int, tried: int, every_outcome: Iterable[Outcome]) -> str:
-    proven = [outcome for outcome in every_outcome if outcome.proven]
-    allowed = sum(outcome.login.expected == ALLOWED for outcome in proven)
-    kinds = f"{allowed} allowed, {len(proven) - allowed} denied"
-    if not proven:
-        return f"{tried} of {total} logins were tried, and none is proven."
-    which = f"{len(proven)} are" if len(proven) < tried else "all are" if tried == total else "all of these are"
-    return f"{tried} of {total} logins were tried, and {which} proven: {kinds}."
+def _count_proven(total: int, attempt_count: int, run_outcomes: Iterable[Outcome]) -> str:
+    proven_outcomes = [outcome for outcome in run_outcomes if outcome.proven]
+    allowed_count = sum(outcome.login.expected == ALLOWED for outcome in proven_outcomes)
+    kinds = f"{allowed_count} allowed, {len(proven_outcomes) - allowed_count} denied"
+    if not proven_outcomes:
+        return f"{attempt_count} of {total} logins were tried, and none is proven."
+    share = (
+        f"{len(proven_outcomes)} are"
+        if len(proven_outcomes) < attempt_count
+        else "all are"
+        if attempt_count == total
+        else "all of these are"
+    )
+    return f"{attempt_count} of {total} logins were tried, and {share} proven: {kinds}."
 
 
-def _not_tried(outcomes_of: list[Outcome]) -> str:
-    return "1 was not tried" if len(outcomes_of) == 1 else f"{len(outcomes_of)} were not tried"
+def _count_untried(excluded_outcomes: list[Outcome]) -> str:
+    return "1 was not tried" if len(excluded_outcomes) == 1 else f"{len(excluded_outcomes)} were not tried"
 
 
-def _left_out(outcomes_of: Iterable[Outcome]) -> str:
-    names = dict.fromkeys(name for outcome in outcomes_of for name in outcome.left_out)
-    return ", ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} hosts"
+def _name_excluded(excluded_outcomes: Iterable[Outcome]) -> str:
+    names = dict.fromkeys(name for outcome in excluded_outcomes for name in outcome.excluded_hosts)
+    return ", ".join(names) if len(names) <= _MAX_NAMES else f"{len(names)} hosts"
 
 
-def _what_to_pass(matrix: Matrix) -> str:
-    """Say with which option a run tries the logins to the databases that this run was about."""
+def _advise_limit(matrix: Matrix) -> str:
+    """Return the sentence on the option with which a run tries the logins to the databases of this run."""
     hosts = matrix["limit"]
     # What it excludes would stay excluded, and a colon parts nothing once there is a comma.
     if set(hosts) & set("!&:"):
@@ -150,31 +157,32 @@ def _what_to_pass(matrix: Matrix) -> str:
 
 
 def _names(names: list[str]) -> str:
-    return ", ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} databases"
+    return ", ".join(names) if len(names) <= _MAX_NAMES else f"{len(names)} databases"
 
 
-def _are_unproven(total: int, unproven: list[Outcome]) -> str:
-    return f"{len(unproven)} of {total} logins {'is' if len(unproven) == 1 else 'are'} not proven"
+def _count_unproven(total: int, unproven_outcomes: list[Outcome]) -> str:
+    count = len(unproven_outcomes)
+    return f"{count} of {total} logins {'is' if count == 1 else 'are'} not proven"
 
 
-def _grouped(unproven: list[Outcome], diagnoses: Diagnoses) -> str:
+def _group_by_reason(unproven_outcomes: list[Outcome], diagnoses: Diagnoses) -> str:
     """Return each reason once, with all logins that it is about."""
-    grouped = defaultdict(list)
-    for outcome in unproven:
-        answered = outcome.attempt is not None and outcome.attempt.result.get("failed_at")
-        reason = clause(_reason(outcome, diagnoses) if answered else outcome.reason)
-        grouped[reason].append(f"{outcome.client} to {outcome.login.database} as {outcome.login.user}")
-    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in grouped.items())
+    logins_by_reason = defaultdict(list)
+    for outcome in unproven_outcomes:
+        has_failed_attempt = outcome.attempt is not None and outcome.attempt.result.get("failed_at")
+        reason = clause(_reason(outcome, diagnoses) if has_failed_attempt else outcome.reason)
+        logins_by_reason[reason].append(f"{outcome.client} to {outcome.login.database} as {outcome.login.user}")
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in logins_by_reason.items())
 
 
-def _diagnosis(outcome: Outcome, diagnoses: Diagnoses) -> Mapping[str, Any]:
+def _diagnosis(outcome: Outcome, diagnoses: Diagnoses) -> Diagnosis:
     return diagnoses.get((outcome.client, outcome.login.database, outcome.login.user)) or {}
 
 
 def _reason(outcome: Outcome, diagnoses: Diagnoses) -> str:
-    """Return why a login is not proven: what the doctor found, unless that is less than what mysql.user shows."""
+    """Return why a login is not proven: the reason of the doctor, unless the row in mysql.user is a better one."""
     diagnosis = _diagnosis(outcome, diagnoses)
-    broken = [link["name"] for link in diagnosis.get("links") or () if link["state"] == "broken"]
+    broken = [check["name"] for check in diagnosis.get("links") or () if check["state"] == "broken"]
     if outcome.is_refused_by_row and broken[:1] in ([], ["login"]):
         return outcome.reason
     return diagnosis.get("reason") or outcome.reason
@@ -182,15 +190,16 @@ def _reason(outcome: Outcome, diagnoses: Diagnoses) -> str:
 
 def _detail(outcome: Outcome, diagnoses: Diagnoses) -> list[str]:
     login = outcome.login
-    lines = [f"{login.user} on {login.database} from {outcome.client}: {clause(_reason(outcome, diagnoses))}."]
-    for link in _diagnosis(outcome, diagnoses).get("links") or ():
-        lines.append(f"  {link['name']:<12} {link['state']:<8} {link['text']}")
-    return lines
+    checks = _diagnosis(outcome, diagnoses).get("links") or ()
+    return [
+        f"{login.user} on {login.database} from {outcome.client}: {clause(_reason(outcome, diagnoses))}.",
+        *(f"  {check['name']:<12} {check['state']:<8} {check['text']}" for check in checks),
+    ]
 
 
-def _table(every_outcome: Iterable[Outcome]) -> list[str]:
+def _table(run_outcomes: Iterable[Outcome]) -> list[str]:
     """Return a line for each login that the run was to try, below the headings; nothing where there is none."""
-    rows = [_row(outcome) for outcome in every_outcome if not outcome.excuse]
+    rows = [_row(outcome) for outcome in run_outcomes if not outcome.exclusion]
     if not rows:
         return []
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows)]
@@ -199,8 +208,8 @@ def _table(every_outcome: Iterable[Outcome]) -> list[str]:
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
     login, attempt = outcome.login, outcome.attempt
-    result = attempt.result if attempt else {}
-    signer = attempt.signer if attempt else {}
+    result: LoginResult = attempt.result if attempt else {}
+    signer: SignerResult = attempt.signer if attempt else {}
     return (
         outcome.client,
         login.database,

@@ -2,23 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Put together what rds_iam_doctor is asked about unproven logins. Pure, and private to this collection."""
+"""Build the options of rds_iam_doctor about unproven logins. Pure, and private to this collection."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import UserRow
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.evidence import wrong_signer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.outcomes import Outcome
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import DoctorHost, DoctorLogin
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import DatabaseState, RunState
 
 
 class DiagnosisRequest(TypedDict):
-    """The options logins and hosts of rds_iam_doctor, and what is to be read for them before."""
+    """The options logins and hosts of rds_iam_doctor, and the database users to read for them before."""
 
-    logins: list[dict[str, Any]]
-    hosts: list[dict[str, Any]]
+    logins: list[DoctorLogin]
+    hosts: list[DoctorHost]
     users: dict[str, list[str]]  # the database users of these logins, by database
     sql_clients: dict[str, str]  # the client that sends SQL to each of these databases
 
@@ -26,26 +28,26 @@ class DiagnosisRequest(TypedDict):
 def diagnosis_request(
     outcomes_of_run: Iterable[Outcome], state: RunState, hosts: Mapping[str, Mapping[str, Any]]
 ) -> DiagnosisRequest:
-    """Return what to ask about the logins that were to be tried, and that are not proven by the server's own answer.
+    """Return the options about the logins that were to be tried, and are not proven by the server's own answer.
 
-    hosts: the variables of the hosts, among them instance_id and _db_users_seen
+    hosts: the variables of the hosts, among them instance_id and db_users_account_result
     """
-    suspects = [outcome for outcome in outcomes_of_run if _is_suspect(outcome)]
+    unproven_outcomes = [outcome for outcome in outcomes_of_run if _needs_diagnosis(outcome)]
     users: dict[str, dict[str, None]] = {}
-    for outcome in suspects:
+    for outcome in unproven_outcomes:
         users.setdefault(outcome.login.database, {})[outcome.login.user] = None
-    seen = {name: _seen_accounts(hosts[name].get("_db_users_seen")) for name in users}
-    names = dict.fromkeys(outcome.client for outcome in suspects)
+    plans = {name: _plans_by_user(hosts[name].get("db_users_account_result")) for name in users}
+    names = dict.fromkeys(outcome.client for outcome in unproven_outcomes)
     return DiagnosisRequest(
-        logins=[_login(outcome, state, seen) for outcome in suspects],
-        hosts=[_host(name, state, hosts[name]) for name in names],
+        logins=[_login_option(outcome, state, plans) for outcome in unproven_outcomes],
+        hosts=[_host_option(name, state, hosts[name]) for name in names],
         users={name: list(of_database) for name, of_database in users.items()},
         sql_clients={name: client for name in users for client in [state.sql_client(name)] if client},
     )
 
 
-def _is_suspect(outcome: Outcome) -> bool:
-    if outcome.proven or outcome.excuse:
+def _needs_diagnosis(outcome: Outcome) -> bool:
+    if outcome.proven or outcome.exclusion:
         return False
     attempt = outcome.attempt
     if attempt is None or attempt.verdict != outcome.login.expected or not attempt.result.get("as_expected", True):
@@ -53,46 +55,51 @@ def _is_suspect(outcome: Outcome) -> bool:
     return bool(wrong_signer(outcome.client, outcome.login.principal, attempt.signer))
 
 
-def _login(outcome: Outcome, state: RunState, seen: Mapping[str, Mapping[str, list]]) -> dict[str, Any]:
-    login = outcome.login
-    request = {
+def _login_option(
+    outcome: Outcome, state: RunState, plans: Mapping[str, Mapping[str, list[Mapping[str, Any]]]]
+) -> DoctorLogin:
+    login, attempt = outcome.login, outcome.attempt
+    option: DoctorLogin = {
         "host": outcome.client,
         "database": login.database,
         "user": login.user,
         "expect": login.expected,
         "error": outcome.reason or "it was not tried",
     }
-    if outcome.attempt is not None and outcome.attempt.is_answered:
-        request["result"] = dict(outcome.attempt.result)
-    results = seen[login.database].get(login.user)
-    if results:
-        request["account"] = _account_for(results, outcome, state.databases[login.database])
-    return request
+    if attempt is not None and attempt.is_answered:
+        option["result"] = dict(attempt.result)
+    plans_of_user = plans[login.database].get(login.user)
+    if plans_of_user:
+        option["account"] = _choose_plan(plans_of_user, outcome, state.databases[login.database])
+    return option
 
 
-def _host(name: str, state: RunState, variables: Mapping[str, Any]) -> dict[str, Any]:
+def _host_option(name: str, state: RunState, variables: Mapping[str, Any]) -> DoctorHost:
     client = state.clients[name]
-    host = {"name": name, "instance_id": str(variables.get("instance_id") or "")}
+    option: DoctorHost = {"name": name, "instance_id": str(variables.get("instance_id") or "")}
     if client.host_facts:
-        host["info"] = dict(client.host_facts)
+        option["info"] = client.host_facts
     elif client.failure:
-        host["info"] = {"msg": client.failure}
-    return host
+        option["info"] = {"msg": client.failure}
+    return option
 
 
-def _seen_accounts(registered: Any) -> dict[str, list[Mapping[str, Any]]]:
-    """Return what rds_iam_db_user said of each wanted account, by the name of the user."""
-    seen: dict[str, list[Mapping[str, Any]]] = {}
+def _plans_by_user(registered: Any) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the results of rds_iam_db_user in check mode, by the name of the user.
+
+    registered: the result of the task that loops over the database users
+    """
+    plans: dict[str, list[Mapping[str, Any]]] = {}
     for result in (registered or {}).get("results") or ():
         if not result.get("skipped"):
-            seen.setdefault(result["item"]["name"], []).append(result)
-    return seen
+            plans.setdefault(result["item"]["name"], []).append(result)
+    return plans
 
 
-def _account_for(results: list[Mapping[str, Any]], outcome: Outcome, database: DatabaseState) -> dict[str, Any]:
-    """Return the result for the wanted account that the server would pick for this client, or else the first one."""
-    by_host = {result["item"].get("host", "%"): result for result in results}
-    accounts = [{"name": outcome.login.user, "host": host} for host in by_host]
+def _choose_plan(plans: list[Mapping[str, Any]], outcome: Outcome, database: DatabaseState) -> dict[str, Any]:
+    """Return the plan for the database user that the server would pick for this client, or else the first one."""
+    plans_by_host = {plan["item"].get("host", "%"): plan for plan in plans}
+    rows = [cast("UserRow", {"name": outcome.login.user, "host": host}) for host in plans_by_host]
     client_host = outcome.attempt.result.get("client_host") if outcome.attempt else None
-    picked = database.candidate_rows(accounts, outcome.login.user, client_host)[0]
-    return dict(by_host[picked["host"]] if picked else results[0])
+    row = database.row_matcher(rows, outcome.login.user, client_host)[0]
+    return dict(plans_by_host[row["host"]] if row else plans[0])

@@ -14,7 +14,7 @@ def failure_reason(result: Mapping[str, Any], task: str = "") -> str:
     """Return why a task failed, from its result: the messages of all items that failed, each of them once.
 
     result: what Ansible keeps of the task, also of one that did not reach its host
-    task: its name, which is all that can be said of a result without a message
+    task: its name, for a result without a message
     """
     messages = dict.fromkeys(filter(None, (" ".join(str(message).split()) for message in _messages(result))))
     if messages:
@@ -23,7 +23,7 @@ def failure_reason(result: Mapping[str, Any], task: str = "") -> str:
 
 
 def is_bad(result: Mapping[str, Any]) -> bool:
-    """Tell whether a result is that of a task that failed or did not reach its host."""
+    """Return whether a result is that of a task that failed or did not reach its host."""
     return bool(result.get("failed") or result.get("unreachable"))
 
 

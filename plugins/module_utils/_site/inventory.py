@@ -10,7 +10,7 @@ Ansible puts all variables of a host together for each hostvars[host], which is 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.failures import failure_reason, is_bad
@@ -21,6 +21,11 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix i
     database_entries,
     database_users,
 )
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import (
+    ConnectDatabase,
+    DatabaseUsers,
+    SiteDatabase,
+)
 
 DATABASES, CLIENTS = "rds_databases", "rds_clients"
 _FALSE = ("0", "f", "false", "n", "no", "off")
@@ -30,7 +35,7 @@ Groups = Mapping[str, list[str]]
 
 
 def identifier(name: str, variables: Mapping[str, Any]) -> dict[str, str]:
-    """Return how AWS calls a database: db_cluster_identifier or db_instance_identifier, by default its name."""
+    """Return db_cluster_identifier or db_instance_identifier of a database, which is by default its name."""
     cluster = variables.get("db_cluster_identifier")
     if cluster:
         return {"db_cluster_identifier": cluster}
@@ -38,56 +43,63 @@ def identifier(name: str, variables: Mapping[str, Any]) -> dict[str, str]:
 
 
 def identifiers(hosts: Hosts, groups: Groups) -> list[dict[str, str]]:
-    """Return the databases of the inventory, each with its name there and how AWS calls it."""
+    """Return the databases of the inventory, each with its name there and its identifier in AWS."""
     return [{**identifier(name, hosts[name]), "name": name} for name in groups.get(DATABASES, ())]
 
 
 def readable_databases(
     hosts: Hosts, groups: Groups, left_out: Iterable[Mapping[str, Any]], engines: Collection[str]
-) -> list[dict[str, Any]]:
-    """Return the records of the databases that RDS told and that these playbooks can work with.
-
-    Each has its name in the inventory besides, and users, denied and removed, as database_users returns them.
+) -> list[SiteDatabase]:
+    """Return the records of the databases that RDS returned and that these playbooks can work with.
 
     left_out: results of rds_iam_auth_info for the databases that --limit leaves out, with their names as item
     """
-    others = {result["item"]: result for result in left_out}
-    databases = []
+    results_of_others = {result["item"]: result for result in left_out}
+    databases: list[SiteDatabase] = []
     for name in groups.get(DATABASES, ()):
         variables = hosts[name]
-        read = variables.get("_rds_iam_info") or others.get(name) or {}
-        for record in read.get("databases") or ():
-            if record["engine"] in engines and record["endpoint"]:
-                databases.append({**record, "name": name, **_users_or_none(variables)})
+        result = variables.get("_rds_iam_info") or results_of_others.get(name) or {}
+        databases.extend(
+            cast("SiteDatabase", {**record, "name": name, **_users_or_none(variables)})
+            for record in result.get("databases") or ()
+            if record["engine"] in engines and record["endpoint"]
+        )
     return databases
 
 
-def connect_database(database: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what rds-mysql on a client needs of a database, in the form of connect_databases of the role connect."""
-    return {key: database[key] for key in ("name", "endpoint", "port", "region", "users", "denied")}
+def connect_database(database: SiteDatabase) -> ConnectDatabase:
+    """Return the part of a database that rds-mysql on a client needs, as an entry of connect_databases."""
+    return {
+        "name": database["name"],
+        "endpoint": database["endpoint"],
+        "port": database["port"],
+        "region": database["region"],
+        "users": database["users"],
+        "denied": database["denied"],
+    }
 
 
-def _users_or_none(variables: Mapping[str, Any]) -> dict[str, list[str]]:
+def _users_or_none(variables: Mapping[str, Any]) -> DatabaseUsers:
     try:
-        return dict(database_users(variables))
-    except RdsIamError:  # the matrix says it
+        return database_users(variables)
+    except RdsIamError:  # the matrix has the error
         return {"users": [], "denied": [], "removed": []}
 
 
 def report_databases(hosts: Hosts, groups: Groups) -> list[dict[str, Any]]:
-    """Return the option databases of rds_iam_access_map: identifiers, with the accounts or why they were not seen."""
-    databases = []
+    """Return the option databases of rds_iam_access_map: identifiers, with the accounts or why they were not read."""
+    databases: list[dict[str, Any]] = []
     for database in identifiers(hosts, groups):
         variables = hosts[database["name"]]
-        read = variables.get("_db_users_read") or {}
-        if "accounts" in read:
-            databases.append({**database, "accounts": read["accounts"]})
-        elif read.get("skipped"):
+        result = variables.get("db_users_read_result") or {}
+        if "accounts" in result:
+            databases.append({**database, "accounts": result["accounts"]})
+        elif result.get("skipped"):
             databases.append({**database, "unseen": "there is no master login for it, set db_users_login_password"})
         else:
-            failed = read if read.get("msg") else variables.get("_rds_iam_info") or {}
-            unseen = failure_reason(failed) if failed.get("msg") else "this run did not read it"
-            databases.append({**database, "unseen": unseen})
+            failure = result if result.get("msg") else variables.get("_rds_iam_info") or {}
+            reason = failure_reason(failure) if failure.get("msg") else "this run did not read it"
+            databases.append({**database, "unseen": reason})
     return databases
 
 
@@ -132,8 +144,6 @@ def unknown_users(hosts: Hosts, groups: Groups) -> list[str]:
 def sql_client(hosts: Hosts, clients: list[str]) -> str:
     """Return the client that sends SQL to the databases: the first one that has not failed in this run."""
     for name in clients:
-        variables = hosts[name]
-        wrapper = variables.get("_connect_wrapper_result") or {}
-        if not variables.get("_rds_iam_failure") and not is_bad(wrapper):
+        if not hosts[name].get("_rds_iam_failure"):
             return name
     return clients[0]

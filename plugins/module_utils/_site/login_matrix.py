@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Derive from the inventory which logins there are, and what is expected of each. Pure, and private to this collection.
+"""Derive the logins, and the verdict that is expected of each, from the inventory. Pure, private to this collection.
 
 A login that must be allowed is one for each client, since each must have the way to the database and the credentials. A
 login that must be denied is one for each principal, since IAM decides by the principal, whichever client asks.
@@ -16,16 +16,11 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import DatabaseUsers
 
 ALLOWED, DENIED = "allowed", "denied"
-
-
-class DatabaseUsers(TypedDict):
-    """The database users of one database, by what is expected of their logins."""
-
-    users: list[str]  # allowed
-    denied: list[str]  # denied, although the database has them
-    removed: list[str]  # denied, since the database must not have them
+# The principal, or the name of a client whose principal is not known.
+SignerKey = tuple[str, str]
 
 
 class ClientEntry(TypedDict):
@@ -41,7 +36,7 @@ class DatabaseEntry(DatabaseUsers):
 
     name: str
     error: str  # why its users are not known; empty where they are
-    unread: str  # why RDS did not tell its record; empty where it did
+    unread: str  # why RDS did not return its record; empty where it did
 
 
 class Matrix(TypedDict):
@@ -67,6 +62,10 @@ class Login:
     expected: str
     removed: bool = False
 
+    @property
+    def signer(self) -> SignerKey:
+        return _signer_key(self.principal, self.clients[0])
+
 
 def database_users(variables: Mapping[str, Any]) -> DatabaseUsers:
     """Return the users of a database from db_users_accounts and iam_role_users of its host.
@@ -74,22 +73,23 @@ def database_users(variables: Mapping[str, Any]) -> DatabaseUsers:
     Raises RdsIamError if one of them has another form than that of the role db_users.
     """
     present, absent = _names_by_state(variables.get("db_users_accounts") or [])
+    must_be_absent = set(absent)
     role_users = variables.get("iam_role_users")
     if role_users is None:
         role_users = present
     if not isinstance(role_users, (list, tuple)) or not all(isinstance(name, str) for name in role_users):
         raise RdsIamError("iam_role_users must be a list of names of database users.")
     defined = set(present)
-    users = [name for name in role_users if (name in defined if present else name not in absent)]
-    taken = set(users)
+    users = [name for name in role_users if (name in defined if present else name not in must_be_absent)]
+    allowed = set(users)
     return {
         "users": list(dict.fromkeys(users)),
-        "denied": [name for name in present if name not in taken],
-        "removed": [name for name in absent if name not in defined and name not in taken],
+        "denied": [name for name in present if name not in allowed],
+        "removed": [name for name in absent if name not in defined and name not in allowed],
     }
 
 
-def _names_by_state(accounts: Any) -> tuple[list[str], list[str]]:
+def _names_by_state(accounts: object) -> tuple[list[str], list[str]]:
     """Return the names that must be there and those that must not, each of them once."""
     names: dict[bool, dict[str, None]] = {True: {}, False: {}}
     if not isinstance(accounts, (list, tuple)):
@@ -106,7 +106,7 @@ def _names_by_state(accounts: Any) -> tuple[list[str], list[str]]:
 def database_entries(
     names: Iterable[str], variables: Mapping[str, Mapping[str, Any]], unread: Mapping[str, str]
 ) -> list[DatabaseEntry]:
-    """Return the entries of databases; one whose users cannot be told says why, and has none."""
+    """Return the entries of databases; one whose users are not known has an error, and no users."""
     entries = []
     for name in names:
         error, users = "", DatabaseUsers(users=[], denied=[], removed=[])
@@ -142,23 +142,26 @@ def build_matrix(
 
 def logins(matrix: Matrix) -> Iterator[Login]:
     """Yield every login of the inventory: by client, database and user, denied ones with the first of their clients."""
-    clients_of = defaultdict(list)
+    clients_of: dict[SignerKey, list[str]] = defaultdict(list)
     for client in matrix["clients"]:
-        clients_of[who_signs(client)].append(client["name"])
+        clients_of[signer_key(client)].append(client["name"])
     for client in matrix["clients"]:
         principal = client["principal"]
-        alike = tuple(clients_of.pop(who_signs(client), ()))  # empty but for the first of them
+        group = tuple(clients_of.pop(signer_key(client), ()))  # empty but for the first client of each principal
         for database in matrix["databases"]:
             for user in database["users"]:
                 yield Login((client["name"],), principal, database["name"], user, ALLOWED)
-            if alike:
-                yield from _denied_logins(alike, principal, database)
+            if group:
+                yield from _denied_logins(group, principal, database)
 
 
-def who_signs(client: ClientEntry) -> tuple[str, str]:
-    """Return what is the same for clients that sign as one principal; a client without a known one is by itself."""
-    principal = client["principal"]
-    return principal, "" if principal else client["name"]
+def signer_key(client: ClientEntry) -> SignerKey:
+    """Return a key that is the same for clients that sign as one principal; without a known one a client is alone."""
+    return _signer_key(client["principal"], client["name"])
+
+
+def _signer_key(principal: str, client: str) -> SignerKey:
+    return principal, "" if principal else client
 
 
 def _denied_logins(clients: tuple[str, ...], principal: str, database: DatabaseEntry) -> Iterator[Login]:

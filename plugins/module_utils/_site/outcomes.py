@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Say of each login of the inventory what a run has shown about it. Pure, and private to this collection."""
+"""Determine the outcome of a run for each login of the inventory. Pure, and private to this collection."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypedDict
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.evidence import missing_evidence, refusing_row
@@ -18,15 +18,16 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix i
     Matrix,
     logins,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import Attempt, ClientState, RunState
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import Attempt, RunState
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.signer_groups import SignerGroup, group_by_signer
 
 NOT_TRIED = "not_tried"
-# Why a run was not to try a login.
+# The reasons for which a run was not to try a login.
 LIMIT, STEP, CHECK_MODE, OPTION = "limit", "step", "check mode", "option"
 
 
 class RunKind(TypedDict):
-    """What a run was to do about logins."""
+    """The task of a run about logins."""
 
     has_step: bool  # False where the tags of the run leave the logins out
     logs_in: bool  # False where check mode keeps the run from it
@@ -34,7 +35,7 @@ class RunKind(TypedDict):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has shown about one login."""
+    """The outcome of a run for one login."""
 
     login: Login
     client: str  # where it was tried, or was to be tried
@@ -42,8 +43,8 @@ class Outcome:
     proven: bool = False
     reason: str = ""  # why it is not proven, as a clause
     is_refused_by_row: bool = False  # whether the reason is the row of mysql.user that the server picks
-    excuse: str = ""  # why the run was not to try it, as one of the constants above
-    left_out: tuple[str, ...] = field(default=())  # the hosts because of which --limit leaves it out
+    exclusion: str = ""  # why the run was not to try it, as one of the constants above
+    excluded_hosts: tuple[str, ...] = ()  # those because of which --limit leaves it out
 
     @property
     def is_tried(self) -> bool:
@@ -51,28 +52,33 @@ class Outcome:
 
 
 def outcomes(matrix: Matrix, state: RunState, run: RunKind) -> Iterator[Outcome]:
-    """Yield what came of each login, in the order of the matrix."""
-    limited_databases, limited_clients = set(matrix["limited_databases"]), set(matrix["limited_clients"])
+    """Yield the outcome of each login, in the order of the matrix."""
+    groups = group_by_signer(state.clients.values())
+    clients = {name: SignerGroup([client]) for name, client in state.clients.items()}
+    limited_databases = set(matrix["limited_databases"])
     for login in logins(matrix):
-        clients = [client for client in login.clients if client in limited_clients]
-        left_out = (() if clients else login.clients[:1]) + (
-            () if login.database in limited_databases else (login.database,)
-        )
-        if left_out:
-            yield Outcome(login, login.clients[0], excuse=LIMIT, left_out=left_out)
+        group = clients.get(login.clients[0]) if login.expected == ALLOWED else groups.get(login.signer)
+        excluded_databases = () if login.database in limited_databases else (login.database,)
+        if group is None or excluded_databases:
+            excluded_clients = () if group else login.clients[:1]
+            yield Outcome(
+                login, login.clients[0], exclusion=LIMIT, excluded_hosts=(*excluded_clients, *excluded_databases)
+            )
         elif not run["has_step"]:
-            yield Outcome(login, clients[0], excuse=STEP)
+            yield Outcome(login, group.clients[0].entry["name"], exclusion=STEP)
         elif not run["logs_in"]:
-            yield Outcome(login, clients[0], excuse=CHECK_MODE)
+            yield Outcome(login, group.clients[0].entry["name"], exclusion=CHECK_MODE)
         else:
-            yield _outcome(login, [state.clients[client] for client in clients], state)
+            yield _outcome(login, group, state)
 
 
-def _outcome(login: Login, clients: list[ClientState], state: RunState) -> Outcome:
-    database = state.databases[login.database]
-    attempt = _best(login, clients)
+def _outcome(login: Login, group: SignerGroup, state: RunState) -> Outcome:
+    """Return the outcome of a login; C(group) has the clients where it can be tried."""
+    database, key = state.databases[login.database], (login.database, login.user)
+    attempts = group.clients[0].attempts if login.expected == ALLOWED else group.denied_attempts
+    attempt = attempts.get(key)
     if attempt is None:
-        return _without_attempt(login, clients, database.failure)
+        return _outcome_without_attempt(login, group, database.failure)
     result = attempt.result
     if attempt.verdict != login.expected or not result.get("as_expected", True):
         row = refusing_row(login, attempt, database) if login.expected == ALLOWED else ""
@@ -82,28 +88,15 @@ def _outcome(login: Login, clients: list[ClientState], state: RunState) -> Outco
     return Outcome(login, attempt.client, attempt, proven=not reason, reason=reason)
 
 
-def _best(login: Login, clients: list[ClientState]) -> Attempt | None:
-    """Return the attempt that decides about a login: a decision of the server, or else the last attempt."""
-    best = None
-    for client in clients:
-        if login.expected == DENIED and login.database not in client.asked_denied:
-            continue
-        attempt = client.attempts.get((login.database, login.user))
-        if attempt and (best is None or not best.is_decided):
-            best = attempt
-    return best
-
-
-def _without_attempt(login: Login, clients: list[ClientState], failure: str) -> Outcome:
-    """Say why no client was given a login."""
-    first = next((client for client in clients if not client.failure), clients[0])
-    name = first.entry["name"]
-    if login.expected == DENIED and not any(client.entry["tries_denied"] for client in clients):
-        return Outcome(login, name, excuse=OPTION)
-    why = failure or first.failure
-    if not why and login.expected == DENIED:
-        why = f"no client signs as the IAM role {login.principal}"
-    return Outcome(login, name, reason=clause(why or "the run did not come to it"))
+def _outcome_without_attempt(login: Login, group: SignerGroup, database_failure: str) -> Outcome:
+    """Return the outcome of a login that no client was given, with the reason."""
+    name = group.first.entry["name"]
+    if login.expected == DENIED and not group.tries_denied:
+        return Outcome(login, name, exclusion=OPTION)
+    reason = database_failure or group.first.failure
+    if not reason and login.expected == DENIED:
+        reason = f"no client signs as the IAM role {login.principal}"
+    return Outcome(login, name, reason=clause(reason or "the run did not come to it"))
 
 
 def clause(text: str) -> str:

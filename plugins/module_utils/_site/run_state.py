@@ -2,24 +2,32 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Gather what a run knows so far about its clients and databases. Pure, and private to this collection.
+"""Gather the facts of a run about its clients and databases. Pure, and private to this collection.
 
 The playbooks keep it in variables of the hosts: _rds_iam_failure, why a host takes part in nothing more;
-_rds_iam_rounds, the logins that a client was given and what rds_iam_ping returned for them; and the results of the role
-db_users, _db_users_result of step 3 and _db_users_read.
+_rds_iam_rounds, the logins that a client was given and the results of rds_iam_ping; and the results of the role
+db_users, db_users_result of step 3 and db_users_read_result.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import RowMatcher, UserRow
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import DEFAULT_ENGINE
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.row_matchers import row_matcher_for
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import HostFacts, LoginResult, SignerResult
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.failures import failure_reason, is_bad
-from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import DENIED, ClientEntry, Matrix
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import ClientEntry, Matrix
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import (
+    ConnectDatabase,
+    LoginRound,
+    SiteDatabase,
+)
 
 NO_MASTER_LOGIN = (
     "there is no master login to read it with; set db_users_login_password, or leave these logins out with"
@@ -27,14 +35,17 @@ NO_MASTER_LOGIN = (
 )
 _NOT_READ = "this run did not read it"
 
+# The variables of a host, as Ansible has them.
+Variables = Mapping[str, Any]
 
-@dataclass
+
+@dataclass(frozen=True)
 class Attempt:
-    """What one login on one client came to."""
+    """One attempt at a login on one client."""
 
     client: str
-    result: Mapping[str, Any]  # as rds_iam_ping returns it
-    signer: Mapping[str, Any]  # as rds_iam_ping returns it, of all logins of that task
+    result: LoginResult
+    signer: SignerResult  # of all logins of that task
     is_answered: bool = True  # False where rds_iam_ping returned no logins
 
     @property
@@ -43,105 +54,135 @@ class Attempt:
 
     @property
     def is_decided(self) -> bool:
-        """Whether the server decided about a login that no other principal than the expected one is known to sign."""
+        """Return whether the server decided about a login that no other principal than the expected one signed.
+
+        A principal that is not known counts as the expected one.
+        """
         return self.verdict in ("allowed", "denied") and self.signer.get("is_expected") is not False
 
 
 @dataclass
 class ClientState:
-    """What a run knows of a client."""
+    """The facts of a run about a client."""
 
     entry: ClientEntry
     failure: str = ""  # why it takes part in nothing more
     asked_denied: set[str] = field(default_factory=set)  # the databases for which it was given logins to be denied
     rounds: int = 0
     attempts: dict[tuple[str, str], Attempt] = field(default_factory=dict)  # by database and user
-    reached: set[str] = field(default_factory=set)  # the databases that decided about a login of it
-    signer: Mapping[str, Any] = field(default_factory=dict)
-    host_facts: Mapping[str, Any] | None = None  # as rds_iam_ping returns them where a login is not as expected
+    reached_databases: set[str] = field(default_factory=set)  # the databases that decided about a login of it
+    signer: SignerResult = field(default_factory=SignerResult)
+    host_facts: HostFacts | None = None  # where a login is not as expected
 
 
 @dataclass
 class DatabaseState:
-    """What a run knows of a database."""
+    """The facts of a run about a database."""
 
     name: str
-    record: Mapping[str, Any] | None = None  # as rds_iam_auth_info returns it; None where RDS did not tell
+    record: SiteDatabase | None = None  # None where RDS did not return it
     failure: str = ""
     rows: list[UserRow] | None = None  # of mysql.user; None where they were not read
     rows_error: str = _NOT_READ
     takes_iam_logins: bool = True  # False where IAM database authentication is known to be off
 
-    @property
-    def candidate_rows(self) -> RowMatcher:
+    @cached_property
+    def row_matcher(self) -> RowMatcher:
         """Return the function that finds the rows among which is the one that the server picks for a login."""
-        record = self.record or {}
-        return row_matcher_for(record.get("engine") or DEFAULT_ENGINE, record.get("engine_version") or "")
+        if self.record is None:
+            return row_matcher_for(DEFAULT_ENGINE, "")
+        return row_matcher_for(self.record["engine"] or DEFAULT_ENGINE, self.record["engine_version"] or "")
+
+    @cached_property
+    def _rows_by_user(self) -> dict[str, list[UserRow]]:
+        rows_by_user = defaultdict(list)
+        for row in self.rows or ():
+            rows_by_user[row["name"]].append(row)
+        return dict(rows_by_user)
+
+    def candidate_rows(self, user: str, client_host: str | None) -> list[UserRow | None]:
+        """Return the rows among which is the one that the server picks for a login, as RowMatcher does.
+
+        client_host: the address or name by which the server knows the client; None if unknown
+        """
+        rows = [*self._rows_by_user.get(user, ()), *self._rows_by_user.get("", ())]
+        return self.row_matcher(rows, user, client_host)
 
 
-@dataclass
+@dataclass(frozen=True)
 class RunState:
-    """What a run knows of all that --limit leaves in."""
+    """The facts of a run about the hosts that --limit leaves in."""
 
     clients: dict[str, ClientState]
     databases: dict[str, DatabaseState]
 
+    @cached_property
+    def _sql_clients(self) -> dict[str, str]:
+        """Return the first client that has not failed and reached a database, by the database."""
+        clients: dict[str, str] = {}
+        for client in self.clients.values():
+            if not client.failure:
+                for database in client.reached_databases:
+                    clients.setdefault(database, client.entry["name"])
+        return clients
+
+    @cached_property
+    def _first_client(self) -> str | None:
+        running = (name for name, client in self.clients.items() if not client.failure)
+        return next(running, None)
+
     def sql_client(self, database: str) -> str | None:
         """Return the client that sends SQL to a database: one that has reached it, or else any that has not failed."""
-        running = [client for client in self.clients.values() if not client.failure]
-        reaching = (client for client in running if database in client.reached)
-        client = next(reaching, next(iter(running), None))
-        return client.entry["name"] if client else None
-
-
-Variables = Mapping[str, Any]
+        return self._sql_clients.get(database, self._first_client)
 
 
 def gather(
     hosts: Mapping[str, Variables],
     matrix: Matrix,
-    records: Iterable[Mapping[str, Any]],
+    records: Iterable[SiteDatabase],
     rows_of_others: Mapping[str, Any],
-    lost: Iterable[str] = (),
+    lost_hosts: Iterable[str] = (),
 ) -> RunState:
     """Return the state of a run from the variables of its hosts.
 
-    records: the databases that could be read, each with its name in the inventory
+    records: the databases that could be read
     rows_of_others: results of rds_iam_db_user_info for databases that --limit leaves out, by name
-    lost: hosts that Ansible itself left out, since it could not reach them any more
+    lost_hosts: those that Ansible itself left out, since it could not reach them any more
     """
-    lost = set(lost)
-    by_name = {record["name"]: record for record in records}
+    lost_names = set(lost_hosts)
+    records_by_name = {record["name"]: record for record in records}
     unread = {entry["name"]: entry["unread"] for entry in matrix["databases"]}
     databases = {}
     for name in matrix["limited_databases"]:
-        variables = hosts[name]
-        state = DatabaseState(name, by_name.get(name), _failure(name, variables, lost))
-        if state.record is None:
-            state.failure = f"the database could not be read, {state.failure or unread[name] or _NOT_READ}"
-        results = [variables.get("_db_users_result"), variables.get("_db_users_read"), rows_of_others.get(name)]
-        state.rows, state.rows_error = _user_rows(results)
-        state.takes_iam_logins = _takes_iam_logins(state.record or {}, variables.get("_iam_auth_result"))
-        databases[name] = state
+        variables, record = hosts[name], records_by_name.get(name)
+        failure = _failure(name, variables, lost_names)
+        if record is None:
+            failure = f"the database could not be read, {failure or unread[name] or _NOT_READ}"
+        results = [variables.get("db_users_result"), variables.get("db_users_read_result"), rows_of_others.get(name)]
+        rows, rows_error = _user_rows(results)
+        takes_iam_logins = _takes_iam_logins(record, variables.get("iam_auth_result"))
+        databases[name] = DatabaseState(name, record, failure, rows, rows_error, takes_iam_logins)
     entries = {entry["name"]: entry for entry in matrix["clients"]}
     clients = {}
     for name in matrix["limited_clients"]:
-        clients[name] = _client_state(entries[name], hosts[name])
-        clients[name].failure = _failure(name, hosts[name], lost)
+        clients[name] = _client_state(entries[name], hosts[name], lost_names)
     return RunState(clients, databases)
 
 
-def _failure(name: str, variables: Variables, lost: set[str]) -> str:
+def _failure(name: str, variables: Variables, lost_names: set[str]) -> str:
     failure = str(variables.get("_rds_iam_failure") or "")
-    return failure or (f"an earlier step failed on {name}, as shown above" if name in lost else "")
+    return failure or (f"an earlier step failed on {name}, as shown above" if name in lost_names else "")
 
 
-def _takes_iam_logins(record: Mapping[str, Any], switched: Mapping[str, Any] | None) -> bool:
-    """Tell whether IAM database authentication may be on; C(switched) is the result of step 1, after the record."""
-    if record.get("iam_auth_enabled") is not False:
+def _takes_iam_logins(record: SiteDatabase | None, flag_result: Mapping[str, Any] | None) -> bool:
+    """Return whether IAM database authentication may be on.
+
+    flag_result: that of step 1, which is later than the record
+    """
+    if record is None or record.get("iam_auth_enabled") is not False:
         return True
     # The task that waits for it is skipped where there is nothing to wait for.
-    return switched is not None and switched.get("in_effect") is not False
+    return flag_result is not None and flag_result.get("in_effect") is not False
 
 
 def _user_rows(results: list[Any]) -> tuple[list[UserRow] | None, str]:
@@ -161,27 +202,30 @@ def _user_rows(results: list[Any]) -> tuple[list[UserRow] | None, str]:
     return None, error
 
 
-def _client_state(entry: ClientEntry, variables: Variables) -> ClientState:
-    state = ClientState(entry)
-    for login_round in variables.get("_rds_iam_rounds") or ():
+def _client_state(entry: ClientEntry, variables: Variables, lost_names: set[str]) -> ClientState:
+    state = ClientState(entry, _failure(entry["name"], variables, lost_names))
+    login_rounds: Iterable[LoginRound] = variables.get("_rds_iam_rounds") or ()
+    for login_round in login_rounds:
         state.rounds += 1
-        result = login_round["result"]
-        state.signer = result.get("signer") or state.signer
+        result, databases = login_round["result"], login_round["databases"]
+        signer: SignerResult = result.get("signer") or {}
+        state.signer = signer or state.signer
         state.host_facts = result.get("host") or state.host_facts
-        logins = [(database["name"], user) for database, user in _assigned(login_round["databases"])]
-        state.asked_denied.update(database["name"] for database in login_round["databases"] if database.get(DENIED))
+        logins = list(_assigned_logins(databases))
+        state.asked_denied.update(database["name"] for database in databases if database.get("denied"))
         # rds_iam_ping returns them in the order in which it was given them, unless it could try none.
-        returned = result.get("logins")
-        unanswered = {"verdict": "not_tried", "msg": "" if returned else failure_reason(result)}
-        for login, login_result in zip(logins, returned or [unanswered] * len(logins)):
-            attempt = Attempt(entry["name"], login_result, result.get("signer") or {}, is_answered=bool(returned))
+        answers = result.get("logins")
+        no_answer: LoginResult = {"verdict": "not_tried", "msg": "" if answers else failure_reason(result)}
+        for login, answer in zip(logins, answers or [no_answer] * len(logins)):
+            attempt = Attempt(entry["name"], answer, signer, is_answered=bool(answers))
             state.attempts[login] = attempt
             if attempt.verdict in ("allowed", "denied"):
-                state.reached.add(login[0])
+                state.reached_databases.add(login[0])
     return state
 
 
-def _assigned(databases: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str]]:
+def _assigned_logins(databases: Iterable[ConnectDatabase]) -> Iterator[tuple[str, str]]:
+    """Yield the database and the user of each login."""
     for database in databases:
-        for user in (*database["users"], *database["denied"]):
-            yield database, user
+        for user in (*(database["users"] or ()), *(database["denied"] or ())):
+            yield database["name"], user

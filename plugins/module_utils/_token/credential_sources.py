@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The sources of credentials by their names in botocore, and how to remove each. Private to this collection."""
+"""Name the sources of credentials as botocore does, and how to remove each. Private to this collection."""
 
 from __future__ import annotations
 
@@ -29,20 +29,23 @@ _FILES = {
 }
 
 
-def remedy(source: str, expected: Principal) -> str:
-    """Return what to do about credentials of this source, without the end of the sentence."""
+def describe_remedy(source: str | None, expected: Principal) -> str:
+    """Return how to have the expected principal sign in place of the credentials of a source, as a clause.
+
+    source: its name in botocore; None for credentials without one
+    """
     if source == FROM_PROFILE:
         return (
             f"attach the instance profile of {expected.name} to this host (role dbops.rds_iam.role_attachment), or wait"
             " until the instance metadata service serves it"
         )
-    user, instead = pwd.getpwuid(os.geteuid()).pw_name, "or name the principal that is to sign"
+    user, alternative = pwd.getpwuid(os.geteuid()).pw_name, "or name the principal that is to sign"
     if source in _VARIABLES:
-        where = "/etc/environment, env_keep and env_file of sudo, and environment in the play can set them"
-        return f"take {_VARIABLES[source]} out of the environment of {user} ({where}), {instead}"
+        places = "/etc/environment, env_keep and env_file of sudo, and environment in the play can set them"
+        return f"take {_VARIABLES[source]} out of the environment of {user} ({places}), {alternative}"
     if source in _FILES:
         variable, default = _FILES[source]
         file = os.path.expanduser(os.environ.get(variable) or default)
-        named = " (profile $AWS_PROFILE)" if os.environ.get("AWS_PROFILE") else ""
-        return f"remove them from {file}{named} of {user}, {instead}"
-    return f"remove what they come from, {instead}"
+        profile = " (profile $AWS_PROFILE)" if os.environ.get("AWS_PROFILE") else ""
+        return f"remove them from {file}{profile} of {user}, {alternative}"
+    return f"remove what they come from, {alternative}"

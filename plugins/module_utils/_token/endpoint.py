@@ -2,14 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read region, partition and kind from the host name of an RDS endpoint. Pure, and private to this collection."""
+"""Read region, partition and kind from the host name of an RDS endpoint. Pure, and private to this collection.
+
+The program rds-mysql contains this file, without its imports from the collection.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.errors import TokenError
 
 # The domain of each partition. GovCloud shares the domain of the commercial regions, and is known by its region.
 _PARTITIONS = {
@@ -43,7 +46,7 @@ _ENDPOINT = re.compile(
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A host name, and what it tells."""
+    """A host name, and the facts that it tells about the endpoint."""
 
     host: str  # lower case, no dot at the end
     region: str | None  # None where the name does not tell
@@ -51,7 +54,7 @@ class Endpoint:
     kind: str  # instance, cluster, reader, custom, proxy, global, unknown
 
 
-def parse(host: str) -> Endpoint:
+def parse_endpoint(host: str) -> Endpoint:
     """Read a host name; one that is not an RDS endpoint (an alias, an address) is of the kind C(unknown)."""
     name = host.strip().lower().rstrip(".")
     match = _ENDPOINT.fullmatch(name)
@@ -64,17 +67,21 @@ def parse(host: str) -> Endpoint:
     return Endpoint(name, None if region == "global" else region, partition, _KINDS[match["kind"]])
 
 
-def region_of(host: str, region: str | None = None) -> str:
-    """The region to sign for: that of the endpoint, or the given one where the host name does not tell."""
-    endpoint = parse(host)
-    if endpoint.region is None and not region:
-        raise RdsIamError(
+def resolve_region(host: str, region: str | None = None) -> str:
+    """Return the Region to sign for: that of the endpoint, or C(region) where the host name does not tell.
+
+    Raises TokenError where neither tells, or the two differ.
+    """
+    endpoint_region = parse_endpoint(host).region
+    if endpoint_region and region and endpoint_region != region:
+        raise TokenError(
+            f"The endpoint {host} is in the region {endpoint_region}, and the region {region} was given; RDS refuses"
+            f" tokens that are signed for another region, so leave region out or set it to {endpoint_region}."
+        )
+    signing_region = endpoint_region or region
+    if not signing_region:
+        raise TokenError(
             f"The region of {host} cannot be known from its name; give the option region, and make sure that the name"
             " is the endpoint as RDS shows it, since RDS refuses tokens that are signed for another name."
         )
-    if endpoint.region and region and endpoint.region != region:
-        raise RdsIamError(
-            f"The endpoint {host} is in the region {endpoint.region}, and the region {region} was given; RDS refuses"
-            f" tokens that are signed for another region, so leave region out or set it to {endpoint.region}."
-        )
-    return endpoint.region or region
+    return signing_region

@@ -2,22 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The reasons why there is no token. Pure, and private to this collection."""
+"""The errors of finding credentials and signing. Pure, and private to this collection.
+
+The program rds-mysql contains this file, without its imports from the collection.
+"""
 
 from __future__ import annotations
 
-
-class TokenError(Exception):
-    """One sentence on why there is no token."""
-
-    failed_at = "token"
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 
-class NoCredentials(TokenError):
-    """There is nothing to sign with."""
-
-    failed_at = "credentials"
+class TokenError(RdsIamError):
+    """There is no token."""
 
 
-class UnreadableCredentials(NoCredentials):
-    """There is something to sign with, or a reason to look for it, and it cannot be read."""
+class MissingCredentialsError(TokenError):
+    """There are no credentials that sign."""
+
+
+class UnreadableCredentialsError(MissingCredentialsError):
+    """There are credentials, or settings that name them, and they cannot be read."""

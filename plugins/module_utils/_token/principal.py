@@ -32,13 +32,13 @@ class Principal:
         account = f" of the account {self.account}" if self.account and self.text == self.name else ""
         return f"the IAM {self.kind} {self.text}{account}"
 
-    def is_same(self, other: Principal) -> bool:
+    def is_same(self, principal: Principal) -> bool:
         """Compare by what IAM holds unique: the name within the account, whatever its path and its case.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: names are not distinguished by case.
         """
-        accounts = {self.account, other.account} - {None}
-        return self.kind == other.kind and self.name.lower() == other.name.lower() and len(accounts) < 2
+        same_account = self.account == principal.account or None in (self.account, principal.account)
+        return self.kind == principal.kind and self.name.lower() == principal.name.lower() and same_account
 
 
 def parse_principal(text: str) -> Principal:

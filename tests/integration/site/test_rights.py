@@ -110,7 +110,7 @@ ONE_CLIENT, ONE_DATABASE = ("--limit", "client1"), ("--limit", "orders,localhost
 ATTACH = ("--tags", "step6", *ONE_CLIENT)
 REPLACE = (*ATTACH, "-e", "role_attachment_replace=true")
 # No server stands behind the cluster, so its step 3 is not run: that it has no account is said instead.
-EMPTY = json.dumps({"_db_users_result": {"accounts_left": 0}})
+EMPTY = json.dumps({"db_users_result": {"accounts_left": 0}})
 NOBODY = json.dumps({"db_users_accounts": [], "iam_role_users": []})
 SCENES = {
     "site: an instance": Scene(

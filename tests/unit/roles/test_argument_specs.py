@@ -58,9 +58,20 @@ def test_options_are_typed_described_and_named_after_the_role(role):
             assert spec["description"]
 
 
+def public_results(role: Path) -> set[str]:
+    """The variables without an underscore that tasks register, for whoever uses the role."""
+    registered = {name for path in (role / "tasks").iterdir() for name in values(load(path), "register")}
+    return {name for name in registered if not name.startswith("_")}
+
+
+def test_public_results_are_in_the_readme(role):
+    text = (role / "README.md").read_text()
+    assert [name for name in sorted(public_results(role)) if f"| `{name}` |" not in text] == []
+
+
 def test_every_variable_that_is_used_has_an_option(role):
     known = set().union(*entry_points(role).values())
-    registered = set(load(role / "vars" / "main.yml"))
+    registered = set(load(role / "vars" / "main.yml")) | public_results(role)
     for directory in ("tasks", "templates", "defaults", "vars", "handlers"):
         for path in (role / directory).rglob("*"):
             if path.is_file():
@@ -137,8 +148,9 @@ def variables_read(role: Path, entry_point: str) -> set[str]:
         variable = waiting.pop()
         read.add(variable)
         waiting |= set(name.findall(" ".join(texts([behind.get(variable)])))) - read
-    # A registered result, and what begins like the name of the role, as the module rds_ca_bundle and its options.
-    return {variable for variable in read if not variable.startswith("_")} - set(load(role / "vars" / "main.yml"))
+    # What begins like the name of the role, as the module rds_ca_bundle and its options.
+    public = {variable for variable in read if not variable.startswith("_")}
+    return public - set(load(role / "vars" / "main.yml")) - public_results(role)
 
 
 def test_every_option_of_an_entry_point_is_read_by_its_tasks(role):

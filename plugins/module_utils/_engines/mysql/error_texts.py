@@ -23,7 +23,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.trans
     OutOfTimeError,
     TooMuchSentError,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import parse
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import parse_endpoint
 
 # 1045 is the usual one; MariaDB says 1698 where it knows no account of this name.
 _ACCESS_DENIED = {1045, 1698}
@@ -139,7 +139,7 @@ def _explain_refusal(exc: Exception, attempt: Attempt) -> NoConnectionError:
 
 def _explain_certificate(cause: ssl.SSLCertVerificationError, attempt: Attempt) -> NoConnectionError:
     advice = "check that the file is the current RDS bundle and that the endpoint is the one that RDS shows"
-    if parse(attempt.options.host).kind == "proxy":
+    if parse_endpoint(attempt.options.host).kind == "proxy":
         advice = (
             "that of an RDS Proxy is issued by Amazon's public roots, so give the file of the system's authorities as"
             " ca_file"

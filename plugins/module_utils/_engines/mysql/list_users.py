@@ -31,4 +31,6 @@ def list_users(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     except DriverError as exc:
         raise RdsIamError(admin_login.explain_unreadable(options, exc)) from None
     users_in_order = [users[key] for key in sorted(users)]
-    return [{**to_row(user), "system": desired_users.is_system(user.name)} for user in users_in_order if not user.is_role]
+    return [
+        {**to_row(user), "system": desired_users.is_system(user.name)} for user in users_in_order if not user.is_role
+    ]

@@ -37,9 +37,8 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.login
     start_relay,
     trust_authorities,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credentials import find_credentials
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.errors import TokenError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.signer import sign
+from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.issue import issue
 from ansible_collections.dbops.rds_iam.plugins.module_utils._venv import VENV
 
 LOGIN_TIMEOUT = 30  # seconds, if --connect-timeout says nothing else
@@ -80,7 +79,7 @@ def run_program(databases: dict[str, Database]) -> None:
     find_botocore()
     try:
         become_client(parse(sys.argv[1:]), databases)
-    except (ArgumentError, TokenError, UsageError) as exc:
+    except (ArgumentError, RdsIamError, UsageError) as exc:
         raise SystemExit(f"rds-mysql: {exc}") from None
 
 
@@ -205,10 +204,9 @@ def relay_target(database: Database, user: str, method: bytes, timeout: float) -
         ) from None
     except OSError as exc:
         raise UsageError(f"the CA file {ca_file} cannot be used: {exc.strerror or exc}.") from None
-    source = find_credentials()
 
     def make_token() -> str:
-        return sign(source, database["endpoint"], database["port"], user, database["region"])
+        return issue(database["endpoint"], database["port"], user, database["region"]).secret
 
     make_token()
     return Target(

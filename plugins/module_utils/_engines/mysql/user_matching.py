@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import UserRow
-
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import UserKey
 
 ANONYMOUS = ""  # the name of the user that a server may pick for any name

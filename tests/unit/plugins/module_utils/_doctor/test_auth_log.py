@@ -29,22 +29,22 @@ LINES = {
 def refusals(*names, seconds=0, user="app"):
     when = NOW + timedelta(seconds=seconds)
     texts = [f"2026-11-25T06:12:45,806 [ERROR] Failed to {LINES[name]}".replace("app", user, 1) for name in names]
-    return auth_log.parse([{"timestamp": int(when.timestamp() * 1000), "message": text} for text in texts])
+    return auth_log.parse_events([{"timestamp": int(when.timestamp() * 1000), "message": text} for text in texts])
 
 
 def about(found, instance_id=None):
-    return [one.code for one in auth_log.about(found, "app", NOW, instance_id)]
+    return [one.code for one in auth_log.RefusalLog(found).about("app", NOW, instance_id)]
 
 
 @pytest.mark.parametrize("name", LINES)
 def test_each_line_of_the_user_guide_is_read(name):
     [found] = refusals(name)
-    assert (found.when, found.user, found.code) == (NOW, "app", name)
+    assert (found.time, found.user, found.code) == (NOW, "app", name)
     assert str(found).startswith(f"{name} at 06:12:45 UTC (Failed to auth") and "Status Code" not in str(found)
 
 
 def test_other_lines_are_left_out():
-    assert auth_log.parse([{"timestamp": 0, "message": "[Note] ready for connections"}]) == []
+    assert auth_log.parse_events([{"timestamp": 0, "message": "[Note] ready for connections"}]) == []
 
 
 def test_a_line_is_about_the_login_of_its_user_and_its_time():
@@ -60,9 +60,9 @@ def test_a_line_about_the_credentials_of_another_instance():
 
 
 def test_the_time_of_a_login_is_that_of_aws():
-    assert auth_log.tried_at({"tried_at": "2026-11-25T06:12:50Z"}, 5.0) == NOW
-    assert auth_log.tried_at({"tried_at": "2026-11-25T06:12:45Z"}, None) == NOW
-    assert auth_log.tried_at({}, 5.0) is None
+    assert auth_log.time_of_login({"tried_at": "2026-11-25T06:12:50Z"}, 5.0) == NOW
+    assert auth_log.time_of_login({"tried_at": "2026-11-25T06:12:45Z"}, None) == NOW
+    assert auth_log.time_of_login({}, 5.0) is None
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_the_time_of_a_login_is_that_of_aws():
     ],
 )
 def test_the_log_group(record, group):
-    assert auth_log.group(record) == f"/aws/rds/{group}/iam-db-auth-error"
+    assert auth_log.log_group(record) == f"/aws/rds/{group}/iam-db-auth-error"

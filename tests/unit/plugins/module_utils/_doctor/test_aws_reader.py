@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.aws_reader import Roles
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.aws_reader import RoleReader
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation import Simulation
 
 ARN = "arn:aws:rds-db:eu-west-1:123456789012:dbuser:db-A/app"
@@ -72,9 +72,9 @@ def test_the_simulator_is_given_what_is_known_and_read_with_what_it_lacked(stubb
     client = stubbed(
         "iam", ("simulate_principal_policy", REQUEST, {"EvaluationResults": [answer], "IsTruncated": False})
     )
-    assert Roles(client)._simulated(ROLE, [ARN]) == {ARN: expected}
+    assert RoleReader(client).simulate(ROLE, [ARN]) == {ARN: expected}
 
 
 def test_where_it_may_not_be_asked_nothing_is_said(stubbed):
     client = stubbed("iam", ("simulate_principal_policy", REQUEST, ("AccessDenied", "no")))
-    assert Roles(client)._simulated(ROLE, [ARN]) == {}
+    assert RoleReader(client).simulate(ROLE, [ARN]) == {}

@@ -11,8 +11,8 @@ import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import Instance
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import instance_record
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.auth_log import parse
-from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import diagnose, verdict
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.auth_log import RefusalLog, parse_events
+from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import conclude, diagnose
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Role, Unreadable
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 
@@ -78,7 +78,7 @@ CASE = LoginEvidence(
 
 def said(case):
     links = diagnose(case)
-    return verdict(links), links
+    return conclude(links), links
 
 
 def statements(*texts):
@@ -102,14 +102,14 @@ def no_credentials(metadata_error, **more):
 BROKEN_CASES = {
     "stopped": ({"database": {**RECORD, "status": "stopped"}}, "database", "its status is stopped"),
     "key gone": ({"database": {**RECORD, "status": "inaccessible-encryption-credentials"}}, "database", "its status"),
-    "missing": ({"missing": "There is no DB instance orders."}, "database", "There is no DB instance"),
+    "absence": ({"absence": "There is no DB instance orders."}, "database", "There is no DB instance"),
     "off": ({"database": {**RECORD, "iam_auth_enabled": False}}, "flag", "is off"),
     "pending": (
         {"database": {**RECORD, "iam_auth_enabled": False, "pending": {"IAMDatabaseAuthenticationEnabled": True}}},
         "flag",
         "only pending",
     ),
-    "unsupported": ({"unsupported": "The DB instance cannot."}, "flag", "The DB instance cannot"),
+    "support_error": ({"support_error": "The DB instance cannot."}, "flag", "The DB instance cannot"),
     "clock ahead": ({"host": {**HOST, "clock_skew": 1200.0}}, "clock", "1200 seconds ahead of"),
     "clock behind": ({"host": {**HOST, "clock_skew": -1200.0}}, "clock", "1200 seconds behind"),
     "no profile": ({"instance": Instance("i-1", "running", None)}, "profile", "no instance profile is attached to i-1"),
@@ -258,23 +258,29 @@ def logged(code, why="of something", user="app", later=0):
 
 
 def test_what_rds_logged_says_what_to_do_where_all_else_is_good():
-    (state, sentence), links = said(replace(CASE, refusals=parse([logged("NotAuthorized")])))
+    (state, sentence), links = said(replace(CASE, refusals=RefusalLog(parse_events([logged("NotAuthorized")]))))
     assert state == BROKEN and [link.name for link in links][-2:] == ["log", "login"]
     assert "the log iam-db-auth-error of orders says NotAuthorized at 06:12:45 UTC" in sentence
     assert "policies of the organization" in sentence
     # Two answers: which of them is that to this login cannot be told.
-    both = parse([logged("NotAuthorized"), logged("ExpiredToken")])
+    both = RefusalLog(parse_events([logged("NotAuthorized"), logged("ExpiredToken")]))
     (state, sentence), _links = said(replace(CASE, database=EXPORTING, refusals=both))
     assert state == BROKEN and "; to repair it, read the log iam-db-auth-error" in sentence
     # A link that is broken remains the one that is named.
     changes, link, words = BROKEN_CASES["locked"]
-    (state, sentence), links = said(replace(CASE, **changes, refusals=parse([logged("NotAuthorized")])))
+    (state, sentence), links = said(
+        replace(CASE, **changes, refusals=RefusalLog(parse_events([logged("NotAuthorized")])))
+    )
     assert words in sentence and next(one.name for one in links if one.state == BROKEN) == link
 
 
 @pytest.mark.parametrize(
     "refusals",
-    [[], parse([logged("NotAuthorized", user="report"), logged("NotAuthorized", later=-60)]), Unreadable("no right")],
+    [
+        RefusalLog([]),
+        RefusalLog(parse_events([logged("NotAuthorized", user="report"), logged("NotAuthorized", later=-60)])),
+        Unreadable("no right"),
+    ],
     ids=["no line", "lines on others", "not read"],
 )
 def test_a_log_that_says_nothing_changes_nothing(refusals):
@@ -290,7 +296,9 @@ def test_a_log_that_says_nothing_changes_nothing(refusals):
 
 
 def test_what_rds_logged_is_said_where_not_all_could_be_seen():
-    (state, reason), _links = said(replace(CASE, role=Unreadable("no"), refusals=parse([logged("NotAuthorized")])))
+    (state, reason), _links = said(
+        replace(CASE, role=Unreadable("no"), refusals=RefusalLog(parse_events([logged("NotAuthorized")])))
+    )
     assert state == UNKNOWN and "; the log iam-db-auth-error of orders says NotAuthorized at 06:12:45 UTC" in reason
     assert reason.endswith(" (Failed to authorize the connection request for user 'app' because of something)")
 
@@ -299,7 +307,7 @@ def test_a_database_without_the_log_is_told_how_to_have_it():
     (_state, sentence), links = said(CASE)
     command = "aws rds modify-db-instance --db-instance-identifier orders --cloudwatch-logs-export-configuration"
     assert f"({command} EnableLogTypes=iam-db-auth-error)" in sentence and "log" not in [link.name for link in links]
-    (_state, sentence), _links = said(replace(CASE, database=EXPORTING, refusals=[]))
+    (_state, sentence), _links = said(replace(CASE, database=EXPORTING, refusals=RefusalLog([])))
     assert "read the log iam-db-auth-error of the database" in sentence
 
 

@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host import facts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._host import facts, metadata_service
 
 MARIADB = "mariadb  Ver 15.1 Distrib 10.11.19-MariaDB, for debian-linux-gnu (x86_64) using  EditLine wrapper"
 CLIENTS = {
@@ -49,7 +49,7 @@ def test_programs(client, tmp_path, monkeypatch):
     program.write_text(f"#!/bin/sh\n{script}")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    [found] = facts.programs(run)
+    [found] = facts.find_programs(run)
     assert (found["family"], found["version"], found["error"]) == expected
     assert (found["path"], found["options"]) == (str(program), facts.OPTIONS[expected[0]])
 
@@ -59,7 +59,7 @@ def test_a_program_with_two_names_is_one(tmp_path, monkeypatch):
     (tmp_path / "mariadb").chmod(0o755)
     (tmp_path / "mysql").symlink_to("mariadb")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert [one["path"] for one in facts.programs(run)] == [str(tmp_path / "mariadb")]
+    assert [one["path"] for one in facts.find_programs(run)] == [str(tmp_path / "mariadb")]
 
 
 def test_another_program_answers_as_the_metadata_service(monkeypatch):
@@ -74,6 +74,6 @@ def test_another_program_answers_as_the_metadata_service(monkeypatch):
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
-        found = facts.metadata()
+        found = metadata_service.read_metadata()
         thread.join()
     assert "220 ready" in found["error"] and found["instance_id"] is None

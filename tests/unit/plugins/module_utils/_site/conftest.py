@@ -40,7 +40,7 @@ class Site:
         accounts = [{"name": "app"}, {"name": "report"}]
         for database in databases:
             self.hosts[database] = {"db_users_accounts": accounts, "iam_role_users": ["app"]}
-            self.hosts[database]["_db_users_result"] = {"user_rows": [self.row("app"), self.row("report")]}
+            self.hosts[database]["db_users_result"] = {"user_rows": [self.row("app"), self.row("report")]}
         self.in_play = list(in_play) if in_play is not None else [*clients, *databases]
         self.limit, self.run = limit, {"has_step": True, "logs_in": True}
         self.signers: dict[str, dict] = {}

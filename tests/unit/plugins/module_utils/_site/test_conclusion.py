@@ -184,7 +184,7 @@ def test_the_doctor_is_quoted(refused):
 def test_a_row_that_refuses_is_said_where_the_doctor_has_no_cause(refused):
     site, diagnoses = refused
     shadow = site.row("app", "10.0.%", iam=False, plugin="mysql_native_password")
-    site.hosts["orders"]["_db_users_result"]["user_rows"].append(shadow)
+    site.hosts["orders"]["db_users_result"]["user_rows"].append(shadow)
     assert "the flag is off" in site.report(diagnoses)["sentence"]
     diagnoses["app1", "orders", "app"]["links"][0]["name"] = "login"
     assert "orders takes 'app'@'10.0.%' for it" in site.report(diagnoses)["sentence"]

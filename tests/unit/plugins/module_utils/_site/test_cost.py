@@ -36,7 +36,7 @@ def broken_site(make_site, clients: int, databases: int, users: int):
     for database in site.groups["rds_databases"]:
         site.hosts[database] = {"db_users_accounts": [{"name": name} for name in [*names, "report"]]}
         site.hosts[database]["iam_role_users"] = names
-        site.hosts[database]["_db_users_result"] = {"user_rows": [site.row(name) for name in [*names, "report"]]}
+        site.hosts[database]["db_users_result"] = {"user_rows": [site.row(name) for name in [*names, "report"]]}
         for client in site.groups["rds_clients"]:
             site.answers |= {(client, database, name): REFUSED for name in names}
     return site.try_all()

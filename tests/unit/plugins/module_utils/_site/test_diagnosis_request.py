@@ -35,7 +35,7 @@ def test_a_login_that_was_refused(site):
 
 def test_what_mysql_user_alone_shows_is_not_asked(site):
     """The doctor has nothing to add where the server decided as expected."""
-    site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("report", locked=True)]}
+    site.hosts["orders"]["db_users_result"] = {"user_rows": [site.row("report", locked=True)]}
     assert request(site.try_all())["logins"] == []
 
 
@@ -72,9 +72,9 @@ def test_the_account_that_the_server_would_pick(site):
     """Of several accounts of one name the one that is for where the client comes from."""
     site.answers["app1", "orders", "app"] = {**REFUSED, "client_host": "10.0.1.5"}
     site.try_all()
-    site.hosts["orders"]["_db_users_seen"] = seen(("app", "192.168.%"), ("app", "10.0.%"), ("app", "%"))
+    site.hosts["orders"]["db_users_account_result"] = seen(("app", "192.168.%"), ("app", "10.0.%"), ("app", "%"))
     assert request(site)["logins"][0]["account"]["msg"] == "seen app@10.0.%"
-    site.hosts["orders"]["_db_users_seen"] = seen(("app", "192.168.%"), ("app", "172.16.%"))
+    site.hosts["orders"]["db_users_account_result"] = seen(("app", "192.168.%"), ("app", "172.16.%"))
     assert request(site)["logins"][0]["account"]["msg"] == "seen app@192.168.%"
-    site.hosts["orders"]["_db_users_seen"] = seen()
+    site.hosts["orders"]["db_users_account_result"] = seen()
     assert "account" not in request(site)["logins"][0]

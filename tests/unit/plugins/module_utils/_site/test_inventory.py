@@ -73,14 +73,14 @@ def test_the_client_that_sends_sql(site):
     assert inventory.sql_client(site.hosts, names) == "app1"
     site.hosts["app1"]["_rds_iam_failure"] = "Connection refused"
     assert inventory.sql_client(site.hosts, names) == "app2"
-    site.hosts["app2"]["_connect_wrapper_result"] = {"unreachable": True}
+    site.hosts["app2"]["_rds_iam_failure"] = "No route to host"
     assert inventory.sql_client(site.hosts, names) == "app1"
 
 
 def test_accounts_for_the_access_map(make_site):
     site = make_site(databases=["orders", "billing", "sales", "left"])
-    site.hosts["orders"]["_db_users_read"] = {"accounts": [{"name": "app"}]}
-    site.hosts["billing"]["_db_users_read"] = {"skipped": True}
+    site.hosts["orders"]["db_users_read_result"] = {"accounts": [{"name": "app"}]}
+    site.hosts["billing"]["db_users_read_result"] = {"skipped": True}
     site.hosts["sales"]["_rds_iam_info"] = {"failed": True, "msg": "There is\nnone."}
     found = {one["name"]: one for one in inventory.report_databases(site.hosts, site.groups)}
     assert found["orders"] == {"name": "orders", "db_instance_identifier": "orders", "accounts": [{"name": "app"}]}

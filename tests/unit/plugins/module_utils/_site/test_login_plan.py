@@ -111,7 +111,7 @@ def test_denials_can_be_left_out(site):
 
 def test_a_removed_user_is_tried(site):
     site.hosts["orders"]["db_users_accounts"] = [{"name": "app"}, {"name": "gone", "state": "absent"}]
-    site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("app")]}
+    site.hosts["orders"]["db_users_result"] = {"user_rows": [site.row("app")]}
     site.try_all()
     assert ("app1", "orders", "gone") in site.given
 
@@ -120,12 +120,12 @@ def test_users_are_read_where_a_denial_rests_on_them(make_site):
     site = make_site(
         databases=["orders", "billing", "replica", "left"], in_play=["app1", "orders", "billing", "replica"]
     )
-    site.hosts["billing"].pop("_db_users_result")
+    site.hosts["billing"].pop("db_users_result")
     site.hosts["replica"] = {"db_users_accounts": [], "iam_role_users": ["app"]}
     assert databases_to_read(site.matrix, site.state()) == {"inside": {"billing": "app1"}, "outside": {}}
     site = make_site(in_play=["app2"])
     for name in ("orders", "billing"):
-        site.hosts[name].pop("_db_users_result")
+        site.hosts[name].pop("db_users_result")
     outside = {"orders": "app2", "billing": "app2"}
     assert databases_to_read(site.matrix, site.state()) == {"inside": {}, "outside": outside}
     site.hosts["app2"]["connect_proof_denied"] = False
@@ -140,7 +140,7 @@ def test_a_client_that_reached_the_database_sends_the_sql(site):
     site.answers["app1", "orders", "app"] = {"verdict": "failed", "failed_at": "port", "msg": "It timed out."}
     site.answers["app1", "orders", "report"] = site.answers["app1", "orders", "app"]
     for name in ("orders", "billing"):
-        site.hosts[name].pop("_db_users_result")
+        site.hosts[name].pop("db_users_result")
     site.try_all()
     assert databases_to_read(site.matrix, site.state())["inside"] == {"orders": "app2", "billing": "app1"}
     site.hosts["app1"]["_rds_iam_failure"] = site.hosts["app2"]["_rds_iam_failure"] = "Connection refused"

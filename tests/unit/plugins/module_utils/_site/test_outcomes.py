@@ -48,12 +48,12 @@ def test_the_server_must_have_taken_the_user(site):
     ],
 )
 def test_a_denial_by_the_database_user_itself(site, changes, words):
-    site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("report", **changes)]}
+    site.hosts["orders"]["db_users_result"] = {"user_rows": [site.row("report", **changes)]}
     assert unproven(site.try_all()) == {DENIED: f"{NOTHING}orders takes 'report'@'%' for it, {words}"}
 
 
 def test_a_denial_of_a_user_that_does_not_exist(site):
-    site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("report", "192.168.%")]}
+    site.hosts["orders"]["db_users_result"] = {"user_rows": [site.row("report", "192.168.%")]}
     [reason] = unproven(site.try_all()).values()
     assert reason.startswith(f"{NOTHING}orders has no database user report for 10.0.1.5;")
 
@@ -67,9 +67,9 @@ def test_a_denial_by_a_database_that_lets_nobody_in_with_iam(make_site):
         f"{NOTHING}IAM database authentication of orders is off; switch it on with dbops.rds_iam.site --tags step1"
     }
     # As step 1 of this run left it.
-    site.hosts["orders"]["_iam_auth_result"] = {"in_effect": True}
+    site.hosts["orders"]["iam_auth_result"] = {"in_effect": True}
     assert unproven(site) == {}
-    site.hosts["orders"]["_iam_auth_result"] = {"skipped": True}
+    site.hosts["orders"]["iam_auth_result"] = {"skipped": True}
     assert unproven(site) == {}
 
 
@@ -83,14 +83,14 @@ def test_a_denial_of_a_role_of_another_account(site):
 
 def test_a_denial_by_another_user_with_a_nearer_host(site):
     shadow = site.row("report", "10.0.%", iam=False, plugin="caching_sha2_password")
-    site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("report"), shadow]}
+    site.hosts["orders"]["db_users_result"] = {"user_rows": [site.row("report"), shadow]}
     [reason] = unproven(site.try_all()).values()
     assert "orders takes 'report'@'10.0.%' for it, which logs in with caching_sha2_password" in reason
 
 
 def test_a_denial_by_the_anonymous_user(site):
     anonymous = site.row("", "10.0.1.5", iam=False, plugin="mysql_native_password")
-    site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("report"), anonymous]}
+    site.hosts["orders"]["db_users_result"] = {"user_rows": [site.row("report"), anonymous]}
     [reason] = unproven(site.try_all()).values()
     assert "orders takes ''@'10.0.1.5' for it" in reason
 
@@ -98,7 +98,7 @@ def test_a_denial_by_the_anonymous_user(site):
 def test_a_denial_where_it_is_open_which_user_was_taken(site):
     site.answers[DENIED] = {"client_host": "app1.example.com"}
     shadow = site.row("report", "10.0.%", iam=False, plugin="caching_sha2_password")
-    site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("report"), shadow]}
+    site.hosts["orders"]["db_users_result"] = {"user_rows": [site.row("report"), shadow]}
     [reason] = unproven(site.try_all()).values()
     assert "orders may take 'report'@'10.0.%' for it" in reason
 
@@ -113,20 +113,22 @@ def test_a_denial_where_it_is_open_which_user_was_taken(site):
     ],
 )
 def test_a_denial_whose_user_was_not_read(site, result, words):
-    site.hosts["orders"] |= {"_db_users_result": None, "_db_users_read": result}
+    site.hosts["orders"] |= {"db_users_result": None, "db_users_read_result": result}
     [reason] = unproven(site.try_all()).values()
     assert reason.startswith(f"{NOTHING}whether orders has this database user is not known: {words}")
 
 
 def test_rows_that_were_read_for_the_proof(site):
-    site.hosts["orders"].pop("_db_users_result")
-    site.hosts["orders"]["_db_users_read"] = {"accounts": [site.row("app"), site.row("report"), site.row("admin")]}
+    site.hosts["orders"].pop("db_users_result")
+    site.hosts["orders"]["db_users_read_result"] = {
+        "accounts": [site.row("app"), site.row("report"), site.row("admin")]
+    }
     assert unproven(site.try_all()) == {}
 
 
 def test_a_removed_user(site):
     site.hosts["orders"]["db_users_accounts"] = [{"name": "app"}, {"name": "gone", "state": "absent"}]
-    site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("app")]}
+    site.hosts["orders"]["db_users_result"] = {"user_rows": [site.row("app")]}
     assert unproven(site.try_all()) == {}
 
 
@@ -143,14 +145,14 @@ def test_a_removed_user(site):
 )
 def test_a_removed_user_that_is_still_there(site, left, words):
     site.hosts["orders"]["db_users_accounts"] = [{"name": "app"}, {"name": "gone", "state": "absent"}]
-    site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("app"), site.row(**left)]}
+    site.hosts["orders"]["db_users_result"] = {"user_rows": [site.row("app"), site.row(**left)]}
     [reason] = unproven(site.try_all()).values()
     assert words in reason
 
 
 def test_a_removed_user_that_gets_in(site):
     site.hosts["orders"]["db_users_accounts"] = [{"name": "app"}, {"name": "gone", "state": "absent"}]
-    site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("app")]}
+    site.hosts["orders"]["db_users_result"] = {"user_rows": [site.row("app")]}
     login = ("app1", "orders", "gone")
     site.answers[login] = {"verdict": "allowed", "current_user": "gone@%", "msg": "gone@% logged in."}
     assert unproven(site.try_all()) == {login: "gone@% logged in"}
@@ -158,7 +160,7 @@ def test_a_removed_user_that_gets_in(site):
 
 def test_an_allowed_login_that_a_nearer_user_takes(site):
     shadow = site.row("app", "10.0.%", iam=False, plugin="mysql_native_password")
-    site.hosts["orders"]["_db_users_result"] = {"user_rows": [site.row("app"), site.row("report"), shadow]}
+    site.hosts["orders"]["db_users_result"] = {"user_rows": [site.row("app"), site.row("report"), shadow]}
     site.answers[ALLOWED] = {"verdict": "denied", "failed_at": "login", "msg": "Access denied."}
     [reason] = unproven(site.try_all()).values()
     assert "orders takes 'app'@'10.0.%' for it, which logs in with mysql_native_password; drop or rename" in reason
@@ -201,11 +203,11 @@ def test_a_client_whose_task_did_not_run(site, kind):
 )
 def test_what_a_run_was_not_to_try(site, changes, excuse):
     vars(site).update(changes)
-    assert {outcome.excuse for outcome in site.outcomes().values()} == {excuse}
+    assert {outcome.exclusion for outcome in site.outcomes().values()} == {excuse}
 
 
 def test_denials_that_an_option_leaves_out(site):
     for client in ("app1", "app2"):
         site.hosts[client]["connect_proof_denied"] = False
     found = site.try_all().outcomes()
-    assert {login[2] for login, outcome in found.items() if outcome.excuse == "option"} == {"report"}
+    assert {login[2] for login, outcome in found.items() if outcome.exclusion == "option"} == {"report"}

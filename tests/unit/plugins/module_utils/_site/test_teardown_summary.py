@@ -76,7 +76,7 @@ EVERYTHING = {
 
 
 def rows(**changes):
-    return {(row.what, row.name): (row.outcome, row.why) for row in summarize({**EVERYTHING, **changes})}
+    return {(row.kind, row.name): (row.outcome, row.reason) for row in summarize({**EVERYTHING, **changes})}
 
 
 def of(found, what):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import parse, region_of
+from ansible_collections.dbops.rds_iam.plugins.module_utils._token.endpoint import parse_endpoint, resolve_region
 
 CASES = [
     ("orders.cabc1.eu-west-1.rds.amazonaws.com", "eu-west-1", "aws", "instance"),
@@ -36,26 +36,26 @@ CASES = [
 
 @pytest.mark.parametrize(("host", "region", "partition", "kind"), CASES)
 def test_parse(host, region, partition, kind):
-    endpoint = parse(host)
+    endpoint = parse_endpoint(host)
     assert (endpoint.region, endpoint.partition, endpoint.kind) == (region, partition, kind)
     assert endpoint.host == host.lower().rstrip(".")
 
 
 def test_region_from_the_endpoint():
     host = CASES[0][0]
-    assert region_of(host) == region_of(host, "eu-west-1") == "eu-west-1"
+    assert resolve_region(host) == resolve_region(host, "eu-west-1") == "eu-west-1"
 
 
 def test_region_given_where_the_name_does_not_tell():
-    assert region_of("db.example.com", "eu-west-1") == "eu-west-1"
+    assert resolve_region("db.example.com", "eu-west-1") == "eu-west-1"
 
 
 def test_contradicting_region_is_refused():
     with pytest.raises(RdsIamError, match="is in the region eu-west-1, and the region us-east-1 was given"):
-        region_of(CASES[0][0], "us-east-1")
+        resolve_region(CASES[0][0], "us-east-1")
 
 
 @pytest.mark.parametrize("host", ["db.example.com", "::1", "10.0.0.7", "orders.global-cabc1.global.rds.amazonaws.com"])
 def test_unknown_region_is_refused(host):
     with pytest.raises(RdsIamError, match="give the option region"):
-        region_of(host)
+        resolve_region(host)

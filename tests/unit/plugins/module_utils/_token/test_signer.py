@@ -29,7 +29,6 @@ CREDENTIALS = {
 @pytest.fixture(autouse=True)
 def frozen(monkeypatch):
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda remove_tzinfo=True: NOW.replace(tzinfo=None))
-    monkeypatch.setattr(signer, "_now", lambda: NOW)
 
 
 @pytest.fixture(scope="module", params=sorted(CREDENTIALS))
