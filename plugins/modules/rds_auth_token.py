@@ -23,16 +23,11 @@ notes:
 requirements:
   - botocore on the host that runs the module
 attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
   idempotent:
     support: N/A
     description: Changes nothing; the token is another one each second.
 extends_documentation_fragment:
+  - dbops.rds_iam.attributes
   - dbops.rds_iam.token
 seealso:
   - plugin: dbops.rds_iam.rds_auth_token
