@@ -53,7 +53,7 @@ def test_one_of_two_is_lost(lab, lost_after):
     run = lab.playbook("site.yml", *lost_after("mysql_client_result", "client2"), "--tags", "step2,step8,step9")
     assert run.status != 0
     assert "2 of 6 logins are not proven: client2 to orders as app, client2 to billing as app: " in run.output
-    assert run.failed == {"client2"}
+    assert "client2" in run.failed and not run.failed & {*lab.databases}
 
 
 @pytest.mark.parametrize("limit", [(), ("--limit", "client1,orders"), ("--limit", "client1")], ids=" ".join)
@@ -64,8 +64,8 @@ def test_the_teardown_goes_on(lab, lost_after, limit):
         run = lab.playbook("teardown.yml", *options, "--tags", "step7,step8,step3")
         assert run.status != 0
         table = teardown_table(run)
-        for client in lost:
-            assert table["rds-mysql", client][0] == "removed"
+        assert table["rds-mysql", ", ".join(lost)][0] == "removed"
+        for client in lost:  # each with its own address
             outcome, reason = table["CA bundle", client]
             assert outcome == "stays" and REFUSED in reason
         assert set(lost) <= run.failed
