@@ -25,6 +25,8 @@ test: lint unit sanity molecule integration
 lint: setup
 	ruff check -q
 	ruff format -q --check || ruff format --diff
+	mypy
+	python tests/tools/figures.py
 	git grep --untracked -lE '^#!.*(bash|/sh)$$' -- ':!*.md' | xargs shellcheck
 	yamllint .
 	reuse lint -q || reuse lint

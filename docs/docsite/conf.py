@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How Sphinx makes HTML of the files in the archive and of the pages that antsibull-docs writes."""
+"""Settings with which Sphinx makes HTML of the files in the archive and of the pages that antsibull-docs writes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 project = "dbops.rds_iam"
 author = copyright = "dbops.rds_iam contributors"
@@ -29,29 +32,31 @@ LABELS = {
 PLUGIN = re.compile(r"ansible_collections\.(\w+)\.(\w+)\.(\w+)_(module|lookup|filter|inventory|role)")
 
 
-def links_between_files(app, name, source):
-    """A link to a directory leads to its README.md; what is in the source tree only is no link here."""
-    here = Path(app.srcdir, name).parent
+def link_files(app: Sphinx, name: str, source: list[str]) -> None:
+    """Link README.md for a directory, and leave out links to files of the source tree that have no page."""
+    directory = Path(app.srcdir, name).parent
 
-    def link(match):
-        text, target, _place = match.groups()
-        path = (here / target).resolve()
+    def replace(match: re.Match[str]) -> str:
+        text, target, _anchor = match.groups()
+        path = (directory / target).resolve()
         if (path / "README.md").exists():
             return f"[{text}]({target.rstrip('/')}/README.md)"
-        only_there = (CHECKOUT / path.relative_to(app.srcdir)).exists() and not path.exists()
-        return text if path.is_dir() or only_there else match[0]
+        in_source_only = (CHECKOUT / path.relative_to(app.srcdir)).exists() and not path.exists()
+        return text if path.is_dir() or in_source_only else match[0]
 
-    source[0] = LINK.sub(link, source[0])
+    source[0] = LINK.sub(replace, source[0])
 
 
-def elsewhere(app, env, node, content):
-    """What Ansible and other collections document is where Ansible publishes it."""
-    page, found = LABELS.get(node["reftarget"]), PLUGIN.match(node["reftarget"])
-    if found:
-        page = "collections/{}/{}/{}_{}.html".format(*found.groups())
+def link_ansible(
+    _app: Sphinx, _env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
+) -> nodes.reference | None:
+    """Link the pages of Ansible for what it and other collections document; return None for any other reference."""
+    page, plugin = LABELS.get(node["reftarget"]), PLUGIN.match(node["reftarget"])
+    if plugin:
+        page = "collections/{}/{}/{}_{}.html".format(*plugin.groups())
     return nodes.reference("", "", content, internal=False, refuri=ANSIBLE + page) if page else None
 
 
-def setup(app):
-    app.connect("source-read", links_between_files)
-    app.connect("missing-reference", elsewhere)
+def setup(app: Sphinx) -> None:
+    app.connect("source-read", link_files)
+    app.connect("missing-reference", link_ansible)

@@ -99,11 +99,10 @@ class Site:
     def try_round(self, client: str, databases: list[dict]) -> None:
         logins = []
         for database in databases:
-            for user in database["users"]:
-                logins.append(self.answer(client, database["name"], user, "allowed"))
-            for user in database["denied"]:
-                logins.append(self.answer(client, database["name"], user, "denied"))
-            tried = [(client, database["name"], user) for user in [*database["users"], *database["denied"]]]
+            name = database["name"]
+            logins += [self.answer(client, name, user, "allowed") for user in database["users"]]
+            logins += [self.answer(client, name, user, "denied") for user in database["denied"]]
+            tried = [(client, name, user) for user in [*database["users"], *database["denied"]]]
             self.given += tried
         result = {"logins": logins, "signer": self.signers.get(client, self.signer())}
         rounds = self.hosts[client].setdefault("_rds_iam_rounds", [])
