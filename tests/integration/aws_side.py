@@ -29,7 +29,7 @@ from driver import free_port
 AWS_DIRECTORY = Path(__file__).parents[1] / "lab" / "aws"
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
-ADMIN = Credentials("AKIALABADMIN00000001", "lab-admin-secret-of-the-test")
+ADMIN = Credentials("AKIAIOSFODNN7EXAMPLE", "lab-admin-secret-of-the-test")
 DOMAIN = f"c0ffee000001.{REGION}.rds.amazonaws.com"
 HOSTS = {name: f"{name}.{DOMAIN}" for name in ("orders", "sales")}
 BUNDLE = "truststore/global/global-bundle.pem"

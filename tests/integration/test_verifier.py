@@ -149,7 +149,7 @@ TOKENS = {
         lambda who: boto_token(Credentials(who.access_key, who.secret_key, "session")),
         "InvalidCredentials",
     ),
-    "unknown key": (lambda who: boto_token(Credentials("AKIA0000000000000000", "x")), "InvalidCredentials"),
+    "unknown key": (lambda who: boto_token(Credentials("AKIAI44QH8DHBEXAMPLE", "x")), "InvalidCredentials"),
     "ministack's root key": (lambda who: boto_token(Credentials("test", "test")), "InvalidCredentials"),
     "account number as key": (lambda who: boto_token(Credentials(ACCOUNT, "test")), "InvalidCredentials"),
 }
@@ -565,7 +565,7 @@ def test_api_log(lab, app):
     assert failure(lab.client("rds").describe_db_instances, DBInstanceIdentifier="none") == "DBInstanceNotFound"
     assert failure(lab.client("iam", app).create_user, UserName="x") == "AccessDenied"
     assert failure(lab.client("ec2", Credentials(ADMIN.access_key, "wrong")).describe_instances) == "AuthFailure"
-    for unknown in ("test", "AKIA0000000000000000"):
+    for unknown in ("test", "AKIAI44QH8DHBEXAMPLE"):
         nobody = lab.client("rds", Credentials(unknown, "test"))
         assert failure(nobody.describe_db_instances) == "InvalidClientTokenId"
     admin, user = f"arn:aws:iam::{ACCOUNT}:user/lab-admin", f"arn:aws:iam::{ACCOUNT}:user/app-user"
