@@ -15,14 +15,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import jinja2
 import pytest
 import trustme
-from ansible.plugins.filter.core import regex_replace, to_json
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import client_options, rds_mysql
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.rds_mysql_program import rds_mysql_program
 
-ROOT = Path(__file__).parents[3]
-TEMPLATE = ROOT / "roles/connect/templates/rds-mysql.j2"
 ENDPOINT = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
 KEYS = {
     "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
@@ -48,17 +45,9 @@ json.dump(report, sys.stdout)
 """
 
 
-def render(databases=(), venv: Path | None = None, **variables) -> str:
+def render(databases=(), venv: Path | None = None, python=sys.executable, ca_file="/nowhere/ca.pem") -> str:
     """The program for these databases, with its libraries in this place."""
-
-    def lookup(_plugin, path):
-        return Path(path).read_text().rstrip()
-
-    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
-    environment.filters |= {"regex_replace": regex_replace, "to_json": to_json}
-    values = {"connect_python": sys.executable, "connect_ca_file": "/nowhere/ca.pem", "role_path": TEMPLATE.parents[1]}
-    values |= {"connect_databases": list(databases), "lookup": lookup, **variables}
-    text = environment.from_string(TEMPLATE.read_text()).render(values)
+    text = rds_mysql_program(databases, python, ca_file)
     place = 'VENV = "/opt/dbops-rds-iam"'
     assert text.count(place) == 1
     return text.replace(place, f"VENV = {str(venv or '/nowhere')!r}")
@@ -81,7 +70,7 @@ class Program:
         self.path, self.bin, self.ca_file = directory / "rds-mysql", directory / "bin", directory / "ca.pem"
         self.bin.mkdir()
         trustme.CA().cert_pem.write_to_path(self.ca_file)
-        variables.setdefault("connect_ca_file", str(self.ca_file))
+        variables.setdefault("ca_file", str(self.ca_file))
         self.path.write_text(render([database()] if databases is None else databases, **variables))
         self.path.chmod(0o755)
         if family:
