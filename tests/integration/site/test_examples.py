@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.dbops.rds_iam.plugins.doc_fragments import attributes
 from driver import ROOT
 
 PLUGINS = ROOT / "plugins"
@@ -26,6 +27,8 @@ TRUST = {
 }
 # What Ansible itself adds to a result.
 COMMON = {"ansible_facts", "changed", "deprecations", "diff", "failed", "invocation", "warnings"}
+# Those of the modules that change nothing.
+ATTRIBUTES = yaml.safe_load(attributes.ModuleDocFragment.DOCUMENTATION)["attributes"]
 TYPES = {"str": str, "float": float, "int": int, "bool": bool, "list": list, "dict": dict}
 ON_THE_CONTROLLER = [
     *("rds_iam_auth", "rds_iam_auth_info", "rds_iam_role_info", "rds_iam_doctor", "rds_iam_access_map"),
@@ -33,7 +36,7 @@ ON_THE_CONTROLLER = [
 ]
 ON_A_HOST = [
     *("rds_ca_bundle", "rds_iam_db_user", "rds_iam_db_user_info", "rds_auth_token", "rds_iam_ping"),
-    *("rds_iam_client", "lookup"),
+    *("rds_iam_client", "rds_iam_client_info", "lookup"),
 ]
 
 
@@ -134,7 +137,7 @@ def check(lab, name, host, examples):
         found = {key: value for key, value in one["result"].items() if key not in COMMON and not key.startswith("_")}
         check_documented(documented["RETURN"], found, f"{name}, {one['name']}")
     changed = [one for one in ours + checked if one["action"] == f"dbops.rds_iam.{name}" and one["result"]["changed"]]
-    supports = documented["DOCUMENTATION"]["attributes"]
+    supports = {**ATTRIBUTES, **documented["DOCUMENTATION"].get("attributes", {})}
     assert supports["check_mode"]["support"] == "full"
     if supports["diff_mode"]["support"] == "full":
         assert all(one["result"]["diff"] for one in changed)
@@ -146,17 +149,23 @@ def test_on_the_controller(lab, name, examples):
     check(lab, name, "localhost", examples)
 
 
+@pytest.fixture(scope="module")
+def role(lab):
+    """The role that the examples name, of which nothing is left when all of them have run."""
+    options = ("-e", "iam_role_name=app-rds")
+    yield options
+    lab.good("teardown.yml", *options)
+
+
 @pytest.fixture
-def site(lab, world):
+def site(lab, world, role):
     """The site, with the role, the account and the table that the examples name besides those of the inventory."""
-    role = ("-e", "iam_role_name=app-rds")
     lab.good("site.yml", *role)
     lab.sql("orders", "CREATE TABLE app.customers (id INT, note TEXT)")
     lab.sql("orders", "CREATE USER legacy IDENTIFIED BY 'an old password'")
     yield
     lab.sql("orders", "DROP TABLE app.customers")
     lab.sql("orders", "DROP USER IF EXISTS legacy")
-    lab.good("teardown.yml", *role)
 
 
 @pytest.mark.parametrize("name", ON_A_HOST)
