@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import certificates
 import pymysql
@@ -77,6 +78,31 @@ def test_second_run_changes_nothing(lab):
     assert lab.changing(calls) == []
     run = lab.good("site.yml", "--check")
     assert set(run.changed.values()) == {0}, run.output
+
+
+def test_a_second_run_sends_three_tasks_to_a_client(lab, tmp_path):
+    results = tmp_path / "results"
+    callbacks = str(Path(__file__).parent / "callbacks")
+    lab.good("site.yml", RESULTS=str(results), ANSIBLE_CALLBACK_PLUGINS=callbacks, ANSIBLE_CALLBACKS_ENABLED="results")
+    tasks = [json.loads(line) for line in results.read_text().splitlines()]
+    # The second client, since the first one does what is done once for all, and sends the SQL.
+    modules = [task["action"].rpartition(".")[2] for task in tasks if task["host"] == "client2"]
+    assert [name for name in modules if name in ("raw", "find", "copy") or name.startswith("rds_")] == [
+        "rds_iam_client_info",
+        "rds_ca_bundle",
+        "rds_iam_ping",
+    ]
+
+
+@pytest.mark.parametrize("damage", ["sed -i s/endpoint/Endpoint/ {}", "chmod 0644 {}", "rm {}"])
+def test_a_damaged_program_is_repaired(lab, damage):
+    path = lab.wrapper("client1")
+    state = f"sha256sum {path}; stat -c %a {path}"
+    intact = lab.ssh("client1", state).stdout
+    assert lab.ssh("client1", lab.sudo + damage.format(path)).returncode == 0
+    assert lab.ssh("client1", state).stdout != intact
+    assert lab.good("site.yml", "--tags", "step7").changed["client1"] == 1
+    assert lab.ssh("client1", state).stdout == intact
 
 
 def test_the_endpoint_is_signed_and_verified_whatever_is_dialled(lab):
