@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PROFILE_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 _ENDING = {"disassociating"}
-_OF_ONE_INSTANCE = {"IncorrectState", "InvalidAssociationID.NotFound", "InvalidInstanceID.NotFound"}
+_INSTANCE_ERROR_CODES = {"IncorrectState", "InvalidAssociationID.NotFound", "InvalidInstanceID.NotFound"}
 
 
 def set_profiles(client: BaseClient, options: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -62,21 +62,21 @@ def _apply(client: BaseClient, steps: list[Step], timeout: float) -> None:
     second run finishes what a failure left.
     """
     changes = _Changes(client, [step for step in steps if step.changed])
-    while changes.pending and not changes.is_over:
+    while changes.pending and not changes.is_aborted:
         count = len(changes.pending)
         for _attempt in attempts(timeout):
-            changes.try_each()
+            changes.try_pending()
             if len(changes.pending) < count:
                 break
         else:
             break
-    if not changes.is_over:
-        _settle(changes, timeout)
+    if not changes.is_aborted:
+        _wait_until_shown(changes, timeout)
     if changes.failures:
         raise IncompleteError(changes, steps)
 
 
-def _settle(changes: _Changes, timeout: float) -> None:
+def _wait_until_shown(changes: _Changes, timeout: float) -> None:
     """Wait until EC2 shows the changes that it accepted: it answers at once, and takes up to two minutes for them.
 
     So does terraform-provider-aws (waitInstanceIAMInstanceProfileUpdated in internal/service/ec2/wait.go).
@@ -89,7 +89,7 @@ def _settle(changes: _Changes, timeout: float) -> None:
         count = len(pending)
         for _attempt in attempts(timeout):
             try:
-                pending = _unsettled(changes.client, pending)
+                pending = _not_yet_shown(changes.client, pending)
             except RdsIamError as exc:
                 return changes.fail(pending, str(exc).rstrip("."))
             if len(pending) < count:
@@ -99,7 +99,7 @@ def _settle(changes: _Changes, timeout: float) -> None:
     return None
 
 
-def _unsettled(client: BaseClient, steps: list[Step]) -> list[Step]:
+def _not_yet_shown(client: BaseClient, steps: list[Step]) -> list[Step]:
     """Return the steps that EC2 does not show as done. An instance that has ended has nothing more to show."""
     instances = ec2.read(client, [step.instance_id for step in steps])
     live_ids = {instance_id for instance_id, instance in instances.items() if instance.state not in ENDED}
@@ -115,13 +115,14 @@ def _unsettled(client: BaseClient, steps: list[Step]) -> list[Step]:
 class _ChangeError(RdsIamError):
     """EC2 refused to change an instance.
 
-    C(is_temporary) says that another try may go well, C(is_of_instance) that it says nothing about other instances.
+    is_retryable: another attempt may go well
+    is_instance_specific: the refusal says nothing about other instances
     """
 
-    def __init__(self, reason: str, is_temporary: bool, is_of_instance: bool) -> None:
+    def __init__(self, reason: str, is_retryable: bool, is_instance_specific: bool) -> None:
         super().__init__(reason)
-        self.is_temporary = is_temporary
-        self.is_of_instance = is_of_instance
+        self.is_retryable = is_retryable
+        self.is_instance_specific = is_instance_specific
 
 
 class _Changes:
@@ -135,7 +136,7 @@ class _Changes:
         self.associations = ec2.read_associations(client, [step.instance_id for step in steps if step.before])
         self.failures: dict[str, str] = {}
         self.detached_ids: set[str] = set()
-        self.is_over = False  # a failure stands against all of them
+        self.is_aborted = False  # a failure stands against all of them
 
     @property
     def untried_ids(self) -> list[str]:
@@ -148,12 +149,12 @@ class _Changes:
     def fail(self, steps: list[Step], reason: str) -> None:
         self.failures.update(dict.fromkeys((step.instance_id for step in steps), reason))
 
-    def try_each(self) -> None:
+    def try_pending(self) -> None:
         """Make each change that is pending, once, until a failure stands against all of them."""
         for step in list(self.pending):
             error = self._try(step)
-            if error and not error.is_of_instance:
-                self.is_over = not error.is_temporary
+            if error and not error.is_instance_specific:
+                self.is_aborted = not error.is_retryable
                 return
 
     def _try(self, step: Step) -> _ChangeError | None:
@@ -161,7 +162,7 @@ class _Changes:
             self._change(step)
         except _ChangeError as exc:
             self.failures[step.instance_id] = str(exc)
-            if not exc.is_temporary:
+            if not exc.is_retryable:
                 self.pending.remove(step)
             return exc
         self.failures.pop(step.instance_id, None)
@@ -209,10 +210,10 @@ class _Changes:
             return error
         if step.after == (ec2.profile_name(association["IamInstanceProfile"]["Arn"]) if association else None):
             return None
-        if association is None and not error.is_temporary:
+        if association is None and not error.is_retryable:
             # The association in the way has no future: it is being disassociated, or has gone since it was read.
             self.associations.pop(step.instance_id, None)
-            return _ChangeError(f"{error}; run again when it has ended", is_temporary=True, is_of_instance=True)
+            return _ChangeError(f"{error}; run again when it has ended", is_retryable=True, is_instance_specific=True)
         return error
 
 
@@ -255,14 +256,14 @@ def _change_error(step: Step, exc: Exception) -> _ChangeError:
     if code == "InvalidParameterValue" and "iaminstanceprofile" in message:
         reason = f"EC2 does not see an instance profile {step.after} with a role in it"
         advice = "create it, or raise wait_timeout if it is fresh"
-        return _ChangeError(f"{reason}; {advice}", is_temporary=True, is_of_instance=False)
+        return _ChangeError(f"{reason}; {advice}", is_retryable=True, is_instance_specific=False)
     if code == "IncorrectState" and "identityprofile" in message:  # the same in other words
-        return _ChangeError(reason, is_temporary=True, is_of_instance=False)
+        return _ChangeError(reason, is_retryable=True, is_instance_specific=False)
     if code == "IncorrectInstanceState":
-        return _ChangeError(f"{reason}; run again when it is", is_temporary=True, is_of_instance=True)
+        return _ChangeError(f"{reason}; run again when it is", is_retryable=True, is_instance_specific=True)
     denied = code == "UnauthorizedOperation"
     if denied and step.after and "perform:" not in message:  # AWS names no action
         reason += ", and iam:PassRole for the role of the profile"
     # A permission may depend on the tags of an instance; that to pass the role is the same for all.
-    is_of_instance = code in _OF_ONE_INSTANCE or (denied and "passrole" not in message)
-    return _ChangeError(reason, is_temporary=False, is_of_instance=is_of_instance)
+    is_instance_specific = code in _INSTANCE_ERROR_CODES or (denied and "passrole" not in message)
+    return _ChangeError(reason, is_retryable=False, is_instance_specific=is_instance_specific)

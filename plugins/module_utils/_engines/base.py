@@ -112,7 +112,7 @@ class Connector(Protocol):
         """
 
     def probe_tls(self, options: ConnectionOptions) -> None:
-        """Go as far as verified TLS, and hang up without a login. Raises NoConnectionError."""
+        """Go as far as verified TLS, and end without a login. Raises NoConnectionError."""
 
 
 class UserRow(TypedDict):

@@ -118,7 +118,7 @@ class Connection(_DriverConnection):
         """Return the server as messages name it."""
         return self.options.server_address
 
-    def hang_up(self) -> None:
+    def abort(self) -> None:
         """Close the socket, which older drivers leave open after a failure, and say nothing more to the server."""
         self._force_close()
 
@@ -170,7 +170,7 @@ def log_in(options: ConnectionOptions, user: str, secret: str) -> SessionFacts:
 
 
 def probe_tls(options: ConnectionOptions) -> None:
-    """Go as far as verified TLS, and hang up without a login. Raises NoConnectionError."""
+    """Go as far as verified TLS, and end without a login. Raises NoConnectionError."""
     check_seconds("connect_timeout", options.timeout)
     missing_prerequisite = ""
     try:
@@ -179,12 +179,12 @@ def probe_tls(options: ConnectionOptions) -> None:
     except RdsIamError as exc:  # the way to the server comes before its certificate
         missing_prerequisite, context = str(exc), _VerifyingContext(ssl.PROTOCOL_TLS_CLIENT)
 
-    def hang_up() -> None:
+    def stop_after_handshake() -> None:
         raise _TlsVerified
 
-    connection = _prepare(options, "", context, hang_up)
+    connection = _prepare(options, "", context, stop_after_handshake)
     try:
-        connection.connect(_dial(connection))
+        connection.connect(_open_socket(connection))
     except _TlsVerified:
         pass
     except Exception as exc:
@@ -193,7 +193,7 @@ def probe_tls(options: ConnectionOptions) -> None:
             failure = NoConnectionError("certificate", missing_prerequisite)
         raise failure from None
     finally:
-        connection.hang_up()
+        connection.abort()
 
 
 def _open(options: ConnectionOptions, user: str, secret: str) -> Connection:
@@ -208,9 +208,9 @@ def _open(options: ConnectionOptions, user: str, secret: str) -> Connection:
 
     connection = _prepare(options, user, context, hand_over_secret)
     try:
-        connection.connect(_dial(connection))
+        connection.connect(_open_socket(connection))
     except Exception as exc:  # whatever a server can make a driver raise becomes one sentence without the secret
-        connection.hang_up()
+        connection.abort()
         raise explain(exc, connection) from None
     finally:
         connection.password = b""
@@ -251,7 +251,7 @@ def _prepare(
     return connection
 
 
-def _dial(connection: Connection) -> _Socket:
+def _open_socket(connection: Connection) -> _Socket:
     """Connect to the first address of the server that answers, each of which has an equal part of the time."""
     addresses = _resolve(connection.host, connection.port, connection.limits)
     connection.stage = "port"

@@ -209,7 +209,7 @@ def redact(packet: bytes, token: str) -> bytes:
     return packet[:start] + mask(text, [token]).encode("latin-1")
 
 
-def _dial(target: Target, deadline: _Deadline) -> socket.socket:
+def _open_socket(target: Target, deadline: _Deadline) -> socket.socket:
     """Connect to the first address of the endpoint that answers, all of them within the deadline."""
     failure: OSError = OSError(errno.EHOSTUNREACH, "the name has no address")
     addresses = socket.getaddrinfo(target.endpoint, target.port, type=socket.SOCK_STREAM)
@@ -288,7 +288,7 @@ def _open_session(connection: socket.socket, target: Target, connections: contex
     deadline = _Deadline(target.timeout)
     client = _Packets(connection, deadline)
     try:
-        server = connections.enter_context(_dial(target, deadline))
+        server = connections.enter_context(_open_socket(target, deadline))
         session = _log_in(client, server, target, deadline)
     except Exception as exc:  # servers can raise anything in here
         client.write_error(explain(exc, target))
