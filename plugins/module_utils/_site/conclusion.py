@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import LoginResult, SignerResult
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import ALLOWED, DENIED, Matrix
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.outcomes import (
     LIMIT,
@@ -21,13 +20,13 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._site.outcomes impor
     clause,
     outcomes,
 )
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.proof_table import proof_table
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import Diagnosis
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import RunState
 
 # By client, database and user.
 Diagnoses = Mapping[tuple[str, str, str], Diagnosis]
 _MAX_NAMES = 5  # in one sentence; more are counted
-_HEADINGS = ("client", "database", "user", "signed by", "CURRENT_USER()", "TLS", "expected", "verdict", "proven")
 _NO_LOGIN = "There was no login to prove; set db_users_accounts of the databases, or iam_role_users."
 
 
@@ -81,7 +80,9 @@ def report(
     hosts = {name: HostMessage(proven=False, text=f"{reason}.") for name, reason in failures.items()}
     hosts[host] = HostMessage(proven=proven, text=text)
     details = [] if shows_reasons else [line for outcome in unproven_outcomes for line in _detail(outcome, diagnoses)]
-    return Report(table=_table(run_outcomes), details=details, sentence=text, proven=proven, hosts=hosts, counts=counts)
+    return Report(
+        table=proof_table(run_outcomes), details=details, sentence=text, proven=proven, hosts=hosts, counts=counts
+    )
 
 
 def _failures(matrix: Matrix, state: RunState) -> dict[str, str]:
@@ -195,29 +196,3 @@ def _detail(outcome: Outcome, diagnoses: Diagnoses) -> list[str]:
         f"{login.user} on {login.database} from {outcome.client}: {clause(_reason(outcome, diagnoses))}.",
         *(f"  {check['name']:<12} {check['state']:<8} {check['text']}" for check in checks),
     ]
-
-
-def _table(run_outcomes: Iterable[Outcome]) -> list[str]:
-    """Return a line for each login that the run was to try, below the headings; nothing where there is none."""
-    rows = [_row(outcome) for outcome in run_outcomes if not outcome.exclusion]
-    if not rows:
-        return []
-    widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (_HEADINGS, *rows)]
-
-
-def _row(outcome: Outcome) -> tuple[str, ...]:
-    login, attempt = outcome.login, outcome.attempt
-    result: LoginResult = attempt.result if attempt else {}
-    signer: SignerResult = attempt.signer if attempt else {}
-    return (
-        outcome.client,
-        login.database,
-        login.user,
-        signer.get("role_name") or signer.get("principal") or "-",
-        result.get("current_user") or "-",
-        result.get("tls_version") or "-",
-        login.expected,
-        (attempt.verdict if attempt else "not_tried").replace("_", " "),
-        "yes" if outcome.proven else "NOT PROVEN",
-    )
