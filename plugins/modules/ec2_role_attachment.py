@@ -151,7 +151,10 @@ instances:
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.client import connect
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profile_plan import RefusedError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profiles import IncompleteError, set_profiles
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profile_writer import (
+    IncompleteError,
+    set_profiles,
+)
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 

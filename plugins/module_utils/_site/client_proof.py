@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypedDict
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import LoginResult
-from ansible_collections.dbops.rds_iam.plugins.module_utils._site.evidence import wrong_signer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.failures import failure_reason
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import ALLOWED, DENIED
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.outcomes import NOT_TRIED, clause
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import ConnectDatabase, PingLogin, PingResult
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.unproven_reasons import wrong_signer
 
 # Endpoint, port and user.
 _LoginKey = tuple[Any, int, str]

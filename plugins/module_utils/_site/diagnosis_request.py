@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict, cast
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import UserRow
-from ansible_collections.dbops.rds_iam.plugins.module_utils._site.evidence import wrong_signer
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.outcomes import Outcome
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import DoctorHost, DoctorLogin
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import DatabaseState, RunState
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.unproven_reasons import wrong_signer
 
 
 class DiagnosisRequest(TypedDict):

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._site.evidence import missing_evidence, refusing_row
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import (
     ALLOWED,
     DENIED,
@@ -20,6 +19,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix i
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import Attempt, RunState
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.signer_groups import SignerGroup, group_by_signer
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.unproven_reasons import missing_evidence, refusing_row
 
 NOT_TRIED = "not_tried"
 # The reasons for which a run was not to try a login.

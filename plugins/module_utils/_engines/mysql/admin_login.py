@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import ConnectionOptions
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection, error_texts
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection, connection_errors
 
 # Documented in plugins/doc_fragments/login.py.
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -38,5 +38,5 @@ def open_session(params: Mapping[str, Any]) -> connection.Connection:
 
 def explain_unreadable(params: Mapping[str, Any], exc: Exception) -> str:
     """Return the sentence for an error of the driver, where a session may not read the database users."""
-    reason = error_texts.server_error(exc)[1]
+    reason = connection_errors.server_error(exc)[1]
     return f"The accounts of {params['login_host']} could not be read as {params['login_user']}: {reason}."

@@ -28,7 +28,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import
     SessionFacts,
     check_seconds,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import (
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection_errors import (
     NoTlsError,
     explain,
     explain_limit,

@@ -12,12 +12,12 @@ from typing import Any
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import DatabaseUser
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import MARK, is_mark
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.preflight_checks import Problem
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import (
     Dialect,
     check_text,
     parse_privileges,
 )
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import Problem
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.user_names import check_user_name
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import (
     admin_login,
-    refusals,
+    preflight_checks,
     server_reader,
     session,
     session_cleanup,
@@ -28,13 +28,13 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.desir
     resolve_privileges,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import MARK
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privilege_plan import Grant, Statement
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import show_level
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import (
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.preflight_checks import (
     PlanRefusedError,
     Problem,
     summarize,
 )
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privilege_plan import Grant, Statement
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import show_level
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_outcome import UserOutcome
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_rows import MarkedUserRow, select_rows
@@ -114,7 +114,7 @@ class UserRun:
         problems += self._find_privilege_problems()
         outcomes = [self._plan_user(desired_user) for desired_user in self.desired_users]
         plans = {str(outcome.desired_user.user): outcome.statements for outcome in outcomes}
-        problems += refusals.find_user_problems(plans, self.server)
+        problems += preflight_checks.find_user_problems(plans, self.server)
         if problems:
             raise PlanRefusedError(list(dict.fromkeys(problems)), self.database)
         self.outcomes = outcomes
@@ -226,11 +226,11 @@ class UserRun:
             for desired_user in self._active_users()
         }
         all_changes = [change for user_changes in changes.values() for change in user_changes]
-        levels = refusals.tables_of(all_changes)
+        levels = preflight_checks.tables_of(all_changes)
         tables = server_reader.read_tables(self.connection, levels) if levels else {}
         problems = []
         for user, user_changes in changes.items():
-            problems += refusals.find_privilege_problems(user, user_changes, tables, self.server)
+            problems += preflight_checks.find_privilege_problems(user, user_changes, tables, self.server)
         if not problems:
             self._warn_of_databases(all_changes)
         return problems
@@ -238,7 +238,7 @@ class UserRun:
     def _warn_of_databases(self, changes: list[Statement]) -> None:
         if any(isinstance(change, Grant) and change.level[0] and not change.level[1] for change in changes):
             databases = server_reader.read_databases(self.connection)
-            names = refusals.missing_databases(changes, databases, self.server.traits.literal)
+            names = preflight_checks.missing_databases(changes, databases, self.server.traits.literal)
             if names:
                 levels = summarize(show_level((name, "")) for name in names)
                 self.warn(

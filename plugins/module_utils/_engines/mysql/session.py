@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import Connection, DriverError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import server_error
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection_errors import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Traits
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import user_plan
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import Connection, DriverError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection_errors import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import DatabaseUser, UserKey
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import server_error
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import summarize
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.preflight_checks import summarize
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_outcome import UserOutcome
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_sessions import kill, read_sessions

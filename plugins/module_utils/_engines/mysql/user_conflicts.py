@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import DatabaseUser, UserKey
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.desired_users import DesiredUser
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.ownership import MARK
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.preflight_checks import Problem
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.privileges import base_name
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import Problem
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server
 
 _SYSTEM_USER = "SYSTEM_USER"

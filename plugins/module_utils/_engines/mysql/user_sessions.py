@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import Connection, DriverError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection_errors import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import UserKey
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Traits
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.session import rows, send
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_matching import (

@@ -10,8 +10,8 @@ from collections.abc import Container, Mapping
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import user_plan, user_reader
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection import Connection, DriverError
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.connection_errors import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.database_user import DatabaseUser, UserKey
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.error_texts import server_error
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.server import Server
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.session import send
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.user_outcome import UserOutcome

@@ -19,7 +19,7 @@ import threading
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines import base
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection as mysql_connection
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import error_texts, masking
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection_errors, masking
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
 from cryptography import x509
@@ -559,7 +559,7 @@ def test_a_short_secret_masks_no_more_than_itself(authority, secret):
         secure.sendall(packet(3, refusal(1064, b"no error here")[4:]))
         server.read_all(secure)
 
-    error_texts.secrets.clear()  # those of the tests before this one
+    connection_errors.secrets.clear()  # those of the tests before this one
     server = Server(script)
     with pytest.raises(base.NoConnectionError) as failure:
         mysql_connection.log_in(*login_arguments(authority, port=server.port, secret=secret))

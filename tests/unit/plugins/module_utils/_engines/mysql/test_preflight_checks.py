@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.refusals import (
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql.preflight_checks import (
     PlanRefusedError,
     Problem,
     summarize,
