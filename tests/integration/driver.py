@@ -303,9 +303,18 @@ class Lab:
                 marks[database[f"{kind}Identifier"]] = tags.get("ManagedBy")
         return {name: mark for name, mark in marks.items() if mark is not None}
 
-    def arn(self, identifier: str) -> str:
+    def reset(self) -> None:
+        """Detach the instance profiles of all clients, and leave no mark on a database and no flag on an instance."""
+        clusters = self.clusters()
+        for name in self.databases:
+            self.mark(self.arn(name, clusters), None)
+            if name not in clusters:
+                self.set_flag(name, False)
+        self.detach(*self.clients)
+
+    def arn(self, identifier: str, clusters: set[str] | None = None) -> str:
         """The ARN of a DB instance, or of a cluster."""
-        kind = "cluster" if identifier in self.clusters() else "db"
+        kind = "cluster" if identifier in (self.clusters() if clusters is None else clusters) else "db"
         return f"arn:aws:rds:{self.info['region']}:{self.info['account_id']}:{kind}:{identifier}"
 
     def clusters(self) -> set[str]:

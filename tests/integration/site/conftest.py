@@ -20,12 +20,7 @@ def lab() -> Lab:
 @pytest.fixture(scope="module", autouse=True)
 def fresh(lab):
     """No file of tests finds what another one has left on clients and databases."""
-    lab.detach(*lab.clients)
-    for name in lab.databases:
-        lab.mark(lab.arn(name), None)
-    for name in set(lab.databases) - lab.clusters():
-        if lab.flag(name):
-            lab.set_flag(name, False)
+    lab.reset()
 
 
 @pytest.fixture(scope="session")

@@ -34,10 +34,7 @@ def nothing(lab):
     """Before and after a test the flags are off, nothing is attached, and there is no role."""
 
     def clean():
-        for database in ("orders", "billing"):
-            lab.set_flag(database, False)
-            lab.mark(lab.arn(database), None)
-        lab.detach(*lab.clients)
+        lab.reset()
         lab.delete_role(ROLE)
 
     clean()
