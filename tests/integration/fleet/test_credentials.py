@@ -13,6 +13,7 @@ import json
 import shlex
 import ssl
 
+import botocore.auth
 import pymysql
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
@@ -78,13 +79,11 @@ def test_credentials_are_renewed_and_end(fleet, credentials):
 
 
 def test_a_token_of_16_minutes_ago(fleet, credentials, monkeypatch):
-    def ago():
-        return datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=16)
-
+    ago = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) - datetime.timedelta(minutes=16)
     keys = credentials()
     assert logs_in(fleet, keys)
     with monkeypatch.context() as patch:
-        patch.setattr(signer, "_now", ago)
+        patch.setattr(botocore.auth, "get_current_datetime", lambda: ago)
         assert not logs_in(fleet, keys)
     assert refusal(fleet) == "ExpiredToken"
     check_the_client_logs_in(fleet)
