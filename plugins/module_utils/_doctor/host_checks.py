@@ -203,7 +203,7 @@ def _check_missing_credentials(evidence: LoginEvidence, credentials: HostCredent
 
 
 def check_programs(evidence: LoginEvidence) -> Check:
-    install = "let the role dbops.rds_iam.mysql_client install them (dbops.rds_iam.site --tags step2)"
+    install = "let the role dbops.rds_iam.db_client install them (dbops.rds_iam.site --tags step2)"
     if evidence.facts is None:
         return Check("client", UNKNOWN, "the host was not asked")
     missing_libraries = [name for name, version in evidence.facts["libraries"].items() if not version]

@@ -38,7 +38,7 @@ def lost_after(lab, tmp_path):
 
 @pytest.mark.parametrize(
     ("result", "tags"),
-    [("mysql_client_result", "step2,step8,step3,step9"), ("ca_bundle_result", "step8,step7,step9")],
+    [("db_client_result", "step2,step8,step3,step9"), ("ca_bundle_result", "step8,step7,step9")],
 )
 def test_all_clients_are_lost(lab, lost_after, result, tags):
     run = lab.playbook("site.yml", *lost_after(result, *lab.clients), "--tags", tags)
@@ -50,7 +50,7 @@ def test_all_clients_are_lost(lab, lost_after, result, tags):
 
 
 def test_one_of_two_is_lost(lab, lost_after):
-    run = lab.playbook("site.yml", *lost_after("mysql_client_result", "client2"), "--tags", "step2,step8,step9")
+    run = lab.playbook("site.yml", *lost_after("db_client_result", "client2"), "--tags", "step2,step8,step9")
     assert run.status != 0
     assert "2 of 6 logins are not proven: client2 to orders as app, client2 to billing as app: " in run.output
     assert "client2" in run.failed and not run.failed & {*lab.databases}
