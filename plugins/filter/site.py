@@ -51,7 +51,7 @@ def login_report(  # noqa: PLR0913, PLR0917 - the positional options of the filt
 ) -> conclusion.Report:
     state = run_state.gather(hosts, matrix, databases, rows_of_others or {}, _lost_hosts(matrix, present))
     logins: list[Diagnosis] = (diagnosis or {}).get("logins") or []
-    diagnoses = {(login["host"], login["database"], login["user"]): login for login in logins}
+    diagnoses = {(login["client"], login["database"], login["user"]): login for login in logins}
     return conclusion.report(matrix, state, run, diagnoses, host, shows_reasons)
 
 

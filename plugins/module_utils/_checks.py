@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-OK, BROKEN, UNKNOWN = "ok", "broken", "unknown"
+PASSED, FAILED, UNKNOWN = "passed", "failed", "unknown"
 
 
 @dataclass(frozen=True)
 class Check:
     """The result of one check of a login.
 
-    C(state) is C(OK), C(BROKEN) or C(UNKNOWN). C(text) says what the check saw, and C(repair) how to repair it where it
-    is broken; both are parts of a sentence, without the full stop. C(fact) is the part of C(text) that is certain,
+    C(status) is C(PASSED), C(FAILED) or C(UNKNOWN). C(message) says what the check saw, and C(remedy) what to do where
+    it failed; both are parts of a sentence, without the full stop. C(fact) is the part of C(message) that is certain,
     where the rest is a guess at the cause.
     """
 
     name: str
-    state: str
-    text: str
-    repair: str = ""
+    status: str
+    message: str
+    remedy: str = ""
     fact: str = ""
 
     def to_dict(self) -> dict[str, str]:
         """Return the check as the modules return it."""
-        return {"name": self.name, "state": self.state, "text": self.text, "repair": self.repair}
+        return {"name": self.name, "status": self.status, "message": self.message, "remedy": self.remedy}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-# Where the role mysql_client puts botocore and PyMySQL on a host whose distribution has no packages of them. What is
+# Where the role db_client puts botocore and PyMySQL on a host whose distribution has no packages of them. What is
 # installed otherwise comes first.
 VENV = "/opt/dbops-rds-iam"
 sys.path.append(f"{VENV}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages")

@@ -13,15 +13,15 @@ author:
   - dbops.rds_iam contributors (@dbops)
 description:
   - Reads all databases of an account and region, all IAM roles and users with their policies, and the EC2 instances,
-    and returns which of them may log in where, with the state of every link between them.
-  - Marks statements that are wider than a list of users on databases, permissions that point at nothing, accounts that
-    nobody may use, and accounts that still have passwords.
-  - The playbook C(dbops.rds_iam.report) reads the accounts of the databases, and writes the map as a page and as JSON.
+    and returns which of them may log in where, with every check of such a login.
+  - Marks statements that allow more than a list of users on databases, permissions that point at nothing, database
+    users that nobody may log in as, and database users that still have passwords.
+  - The playbook C(dbops.rds_iam.report) reads the users of the databases, and writes the map as a page and as JSON.
   - It changes nothing, and says what it could not see.
 options:
   databases:
     description:
-      - What is known of databases besides what RDS says. Others are on the map without their accounts.
+      - What is known of databases besides what RDS says. Others are on the map without their users.
     type: list
     elements: dict
     default: []
@@ -35,15 +35,15 @@ options:
       db_cluster_identifier:
         description: The DB cluster, by its identifier.
         type: str
-      accounts:
-        description: The accounts, as M(dbops.rds_iam.rds_iam_db_user_info) returns them.
+      users:
+        description: The database users, as M(dbops.rds_iam.rds_iam_db_user_info) returns them.
         type: list
         elements: dict
-      unseen:
-        description: Why there are no O(databases[].accounts).
+      not_collected_reason:
+        description: Why there are no O(databases[].users).
         type: str
         default: nobody has read them
-  only_databases:
+  inventory_only:
     description: Whether the map is about O(databases) alone, and not about all of the region.
     type: bool
     default: false
@@ -51,7 +51,7 @@ notes:
   - The permissions are judged by the documents of the policies and of permissions boundaries. Policies of the
     organization, of sessions and of resources are not seen.
   - What cannot be known is V(unknown), with what is missing, such as the value of a condition key, or whether an EC2
-    instance in another Region has a role. A login that is V(closed) has a link that certainly does not hold.
+    instance in another Region has a role. A login that is V(closed) has a check that certainly fails.
   - The AWS actions needed are C(rds:DescribeDBInstances) and C(rds:DescribeDBClusters). With
     C(iam:GetAccountAuthorizationDetails), C(iam:ListAccessKeys), C(iam:GetLoginProfile) and C(ec2:DescribeInstances)
     the map is complete.
@@ -75,7 +75,7 @@ EXAMPLES = r"""
 
 - name: Show what is wrong with it
   ansible.builtin.debug:
-    msg: "{{ access.map.findings | map(attribute='text') }}"
+    msg: "{{ access.map.findings | map(attribute='message') }}"
 """
 
 RETURN = r"""
@@ -106,20 +106,20 @@ map:
       type: str
       sample: eu-west-1
     databases:
-      description: The databases by name, each with its flag, its engine, its certificate authority and its accounts.
+      description: The databases by name, each with its flag, its engine, its certificate authority and its users.
       returned: always
       type: list
       elements: dict
-      sample: [{"name": "orders", "engine": "mysql", "iam_auth": "on", "accounts": []}]
+      sample: [{"name": "orders", "engine": "mysql", "iam_auth": "on", "users": []}]
     principals:
       description: The IAM roles and users that some statement lets connect, and the EC2 instances that have the roles.
       returned: always
       type: list
       elements: dict
-      sample: [{"kind": "role", "name": "app-rds", "hosts": []}]
+      sample: [{"kind": "role", "name": "app-rds", "instances": []}]
     grants:
       description: >-
-        Which of them may connect as which user of which database, with the state of every link, and together V(open),
+        Which of them may connect as which user of which database, with every check, and together V(open),
         V(closed) or V(unknown).
       returned: always
       type: list
@@ -128,14 +128,14 @@ map:
         "state": "open"}]
     findings:
       description: >-
-        What to look at, the worst first. The severity is V(risk) where more is allowed than needed, V(broken) where
+        What to look at, the worst first. The severity is V(risk) where more is allowed than needed, V(error) where
         something cannot work, and V(note).
       returned: always
       type: list
       elements: dict
-      sample: [{"kind": "flag_off", "severity": "broken", "subject": "orders"}]
-    unseen:
-      description: What could not be seen, and why.
+      sample: [{"kind": "iam_auth_off", "severity": "error", "subject": "orders"}]
+    not_collected:
+      description: What could not be collected, and why.
       returned: always
       type: list
       elements: str
@@ -184,7 +184,7 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     instances = read(reader.read_instances, "ec2")
     region_databases, missing_databases = databases.match_databases(records, module.params["databases"])
     map_databases = region_databases
-    if module.params["only_databases"]:
+    if module.params["inventory_only"]:
         map_databases = [database for database in region_databases if database.is_requested]
     result = {
         "version": 1,
@@ -200,8 +200,8 @@ def main() -> None:
         "name": {"type": "str"},
         "db_instance_identifier": {"type": "str"},
         "db_cluster_identifier": {"type": "str"},
-        "accounts": {"type": "list", "elements": "dict"},
-        "unseen": {"type": "str", "default": "nobody has read them"},
+        "users": {"type": "list", "elements": "dict"},
+        "not_collected_reason": {"type": "str", "default": "nobody has read them"},
     }
     module = AnsibleAWSModule(
         argument_spec={
@@ -213,7 +213,7 @@ def main() -> None:
                 "mutually_exclusive": [("db_instance_identifier", "db_cluster_identifier")],
                 "required_one_of": [("db_instance_identifier", "db_cluster_identifier")],
             },
-            "only_databases": {"type": "bool", "default": False},
+            "inventory_only": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

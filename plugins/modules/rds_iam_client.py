@@ -13,7 +13,7 @@ author:
   - dbops.rds_iam contributors (@dbops)
 description:
   - Looks for a V(mariadb) or V(mysql) client, for PyMySQL and botocore, and if asked for a database server, and
-    installs what is missing. The role P(dbops.rds_iam.mysql_client#role) knows the names of the packages.
+    installs what is missing. The role P(dbops.rds_iam.db_client#role) knows the names of the packages.
   - A client that is there is used as it is, whatever its family and vendor, and so is a server.
   - Packages are installed with apt or dnf. Before anything is changed, the module asks the package manager what it
     would do. It refuses a plan that removes, replaces or downgrades a package, changes one that is on hold, or upgrades

@@ -260,7 +260,7 @@ conflict:
   returned: failure
   type: bool
   sample: false
-accounts_left:
+iam_database_users_remaining:
   description: How many users with C(AWSAuthenticationPlugin) the server has afterwards, those of others included.
   returned: when the server was read and nothing failed
   type: int

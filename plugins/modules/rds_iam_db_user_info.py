@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rds_iam_db_user_info
-short_description: Read all accounts of a MySQL or MariaDB server, and how they log in
+short_description: Read all users of a MySQL or MariaDB server, and how they log in
 version_added: 0.1.0
 author:
   - dbops.rds_iam contributors (@dbops)
 description:
-  - Returns every account of a database server with the way in which it logs in, IAM accounts and those that still have
+  - Returns every user of a database server with the way in which it logs in, those with IAM and those that still have
     passwords, in one statement. Password hashes are not read.
   - The master password is sent only over TLS, and only after the server has shown a certificate for O(login_host) that
     is issued by an authority in O(ca_file).
@@ -25,32 +25,32 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Read the accounts
+- name: Read the users
   dbops.rds_iam.rds_iam_db_user_info:
     login_host: orders.cabcdefghijk.eu-west-1.rds.amazonaws.com
     login_user: admin
     login_password: "{{ vault_orders_master_password }}"
-  register: accounts
+  register: database
 
 - name: Name those that still have a password
   ansible.builtin.debug:
-    msg: "{{ accounts.accounts | rejectattr('iam') | rejectattr('system') | map(attribute='name') }}"
+    msg: "{{ database.users | rejectattr('iam') | rejectattr('system') | map(attribute='name') }}"
 """
 
 RETURN = r"""
-accounts:
-  description: The accounts, by name and host. Roles of the server are left out, since nobody logs in as a role.
+users:
+  description: The database users, by name and host. Roles of the server are left out, since nobody logs in as a role.
   returned: success
   type: list
   elements: dict
   contains:
     name:
-      description: Name of the account; empty for the anonymous one.
+      description: Name of the user; empty for the anonymous one.
       returned: always
       type: str
       sample: app
     host:
-      description: Host part of the account.
+      description: Host part of the user.
       returned: always
       type: str
       sample: '%'
@@ -104,7 +104,7 @@ def main() -> None:
         users = list_users(module.params)
     except RdsIamError as exc:
         module.fail_json(msg=str(exc))
-    module.exit_json(changed=False, accounts=users)
+    module.exit_json(changed=False, users=users)
 
 
 if __name__ == "__main__":

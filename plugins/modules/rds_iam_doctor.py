@@ -7,18 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rds_iam_doctor
-short_description: Find the one broken link of an IAM login, and what repairs it
+short_description: Find the failed check of an IAM login, and its remedy
 version_added: 0.1.0
 author:
   - dbops.rds_iam contributors (@dbops)
 description:
-  - RDS answers a failed IAM login with C(Access denied), whatever the cause. This module walks the chain from the host
-    to the database user in the order in which it holds, and says of every link whether it is ok, broken, or unknown,
-    with the right or the reach that is missing to tell.
-  - For each login it returns one sentence with the first broken link, and the task or variable of this collection that
-    repairs it.
+  - RDS answers a failed IAM login with C(Access denied), whatever the cause. This module checks what a login
+    needs, from the database to the answer of the server, and says of every check whether it passed, failed, or is
+    unknown, with the permission or the reach that is missing to tell.
+  - For each login it returns one sentence with the first failed check, and the task or variable of this collection
+    that is the remedy.
   - It runs on the controller, and reads RDS, EC2 and IAM there, each thing once, and nothing for logins that went as
-    expected and were signed by the principal that they are to prove. What the host knows comes from
+    expected and were signed by the principal that they are to prove. What the client knows comes from
     M(dbops.rds_iam.rds_iam_ping), what the database knows from M(dbops.rds_iam.rds_iam_db_user) in check mode. The
     playbook C(dbops.rds_iam.doctor) puts all of it together.
 options:
@@ -28,8 +28,8 @@ options:
     elements: dict
     required: true
     suboptions:
-      host:
-        description: The name of one of O(hosts).
+      client:
+        description: The name of one of O(clients).
         type: str
         required: true
       database:
@@ -45,7 +45,7 @@ options:
         type: str
         choices: [allowed, denied]
         default: allowed
-      result:
+      login_result:
         description: What M(dbops.rds_iam.rds_iam_ping) returned for it in RV(dbops.rds_iam.rds_iam_ping#module:logins).
           Left out if there was no login.
         type: dict
@@ -53,12 +53,12 @@ options:
         description: Why there was no login.
         type: str
         default: ""
-      account:
-        description: What M(dbops.rds_iam.rds_iam_db_user) returned for the account alone in check mode. Left out where
-          there is no master login.
+      user_plan:
+        description: What M(dbops.rds_iam.rds_iam_db_user) returned for the database user alone in check mode. Left out
+          where there is no master login.
         type: dict
-  hosts:
-    description: The hosts.
+  clients:
+    description: The clients, hosts that log in.
     type: list
     elements: dict
     required: true
@@ -70,9 +70,9 @@ options:
       instance_id:
         description: The EC2 instance.
         type: str
-      info:
+      host_facts:
         description: What M(dbops.rds_iam.rds_iam_ping) returned in RV(dbops.rds_iam.rds_iam_ping#module:host). Left
-          out if the host cannot be reached.
+          out if the client cannot be reached.
         type: dict
   databases:
     description: The databases.
@@ -91,7 +91,7 @@ options:
         description: The DB cluster, by its identifier.
         type: str
   fail:
-    description: Whether the module fails if a link is broken, or a login that did not go as expected is not explained.
+    description: Whether the module fails if a check failed, or a login that did not go as expected is not explained.
     type: bool
     default: true
 notes:
@@ -114,10 +114,10 @@ EXAMPLES = r"""
 - name: Find out why app cannot log in
   dbops.rds_iam.rds_iam_doctor:
     logins:
-      - host: app1
+      - client: app1
         database: orders
         user: app
-    hosts:
+    clients:
       - name: app1
         instance_id: i-0123456789abcdef0
     databases:
@@ -133,8 +133,8 @@ logins:
   type: list
   elements: dict
   contains:
-    host:
-      description: The host.
+    client:
+      description: The client.
       returned: always
       type: str
       sample: app1
@@ -148,44 +148,44 @@ logins:
       returned: always
       type: str
       sample: app
-    state:
-      description: V(ok), V(broken), or V(unknown) where nothing broken was found and not all could be seen.
+    status:
+      description: V(passed), V(failed), or V(unknown) where no check failed and not all could be made.
       returned: always
       type: str
-      sample: broken
+      sample: failed
     reason:
-      description: The first broken link and what repairs it, or what could not be seen; empty for V(ok).
+      description: The first failed check and its remedy, or what could not be seen; empty for V(passed).
       returned: always
       type: str
       sample: >-
         IAM database authentication of the DB instance orders is off; to repair it, let the role dbops.rds_iam.iam_auth
         switch it on (dbops.rds_iam.site --tags step1)
-    links:
-      description: The chain, in the order in which it holds.
+    checks:
+      description: The checks, in the order in which a login needs them.
       returned: always
       type: list
       elements: dict
       contains:
         name:
           description: >-
-            V(database), V(flag), V(name), V(port), V(tls), V(certificate), V(clock), V(profile), V(credentials),
-            V(permission), V(account), V(token), V(client), V(log) or V(login). V(log) is there only where the database
-            exports its log C(iam-db-auth-error), and is never V(broken), since it is no part of the way.
+            V(database), V(iam_auth), V(name), V(port), V(tls), V(certificate), V(clock), V(profile), V(credentials),
+            V(permission), V(database_user), V(token), V(client_program), V(log) or V(login). V(log) is there only where
+            the database exports its log C(iam-db-auth-error), and is never V(failed), since it is no part of the way.
           returned: always
           type: str
-          sample: flag
-        state:
-          description: V(ok), V(broken) or V(unknown).
+          sample: iam_auth
+        status:
+          description: V(passed), V(failed) or V(unknown).
           returned: always
           type: str
-          sample: broken
-        text:
+          sample: failed
+        message:
           description: What was found.
           returned: always
           type: str
           sample: IAM database authentication of the DB instance orders is off
-        repair:
-          description: What repairs it; empty for a link that is not broken.
+        remedy:
+          description: What to do; empty for a check that has not failed.
           returned: always
           type: str
           sample: let the role dbops.rds_iam.iam_auth switch it on (dbops.rds_iam.site --tags step1)
@@ -196,18 +196,18 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.report impor
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 LOGIN = {
-    "host": {"type": "str", "required": True},
+    "client": {"type": "str", "required": True},
     "database": {"type": "str", "required": True},
     "user": {"type": "str", "required": True},
     "expect": {"type": "str", "choices": ["allowed", "denied"], "default": "allowed"},
-    "result": {"type": "dict"},
+    "login_result": {"type": "dict"},
     "error": {"type": "str", "default": ""},
-    "account": {"type": "dict"},
+    "user_plan": {"type": "dict"},
 }
 
 
 def main() -> None:
-    host = {"name": {"type": "str", "required": True}, "instance_id": {"type": "str"}, "info": {"type": "dict"}}
+    client = {"name": {"type": "str", "required": True}, "instance_id": {"type": "str"}, "host_facts": {"type": "dict"}}
     database = {
         "name": {"type": "str", "required": True},
         "db_instance_identifier": {"type": "str"},
@@ -216,7 +216,7 @@ def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={
             "logins": {"type": "list", "elements": "dict", "required": True, "options": LOGIN},
-            "hosts": {"type": "list", "elements": "dict", "required": True, "options": host},
+            "clients": {"type": "list", "elements": "dict", "required": True, "options": client},
             "databases": {
                 "type": "list",
                 "elements": "dict",

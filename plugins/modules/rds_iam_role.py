@@ -180,7 +180,7 @@ outcomes:
       returned: always
       type: str
       sample: stays
-    why:
+    reason:
       description: Why it stays; null if there is no more to say.
       returned: always
       type: str

@@ -92,7 +92,7 @@ def site(table, rounds=3):
 
 
 def doctor(table, rounds=5):
-    """A login that its policy does not allow, which the doctor finds out at the end of the chain."""
+    """A login that its policy does not allow, which the doctor finds out after all other checks."""
     playbooks, path = ROOT / "playbooks", STATE / "bench-ping.yml"
     include = {"name": "dbops.rds_iam.connect", "tasks_from": "logins"}
     databases = {"connect_databases": "{{ _rds_iam_connect_databases }}"}

@@ -111,9 +111,9 @@ def good(run: Run) -> int:
 
 def teardown_table(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
     """Return outcome and reason by what it is and whose, from the table at the end of a teardown."""
-    [text] = re.findall(r'"msg": (\[\s+"what .*?\n\s*\])', run.output, re.S)
+    [text] = re.findall(r'"msg": (\[\s+"resource .*?\n\s*\])', run.output, re.S)
     head, *lines = json.loads(text)
-    starts = [head.index(word) for word in ("what", "of", "outcome", "why")]
+    starts = [head.index(word) for word in ("resource", "of", "outcome", "reason")]
     cells = [[line[a:b].strip() for a, b in zip(starts, [*starts[1:], None])] for line in lines]
     return {(kind, name): (outcome, reason) for kind, name, outcome, reason in cells}
 

@@ -209,7 +209,7 @@ def judged_here(case: PolicyCase) -> str:
     policies = [Policy(f"policy{number}", document) for number, document in enumerate(case.policies)]
     policies += [Policy("boundary", case.boundary, boundary=True)] if case.boundary else []
     check = check_policies(Target(RESOURCE, "orders"), "the principal", policies, None, context(case))
-    return {"ok": OPEN, "broken": CLOSED, "unknown": UNKNOWN}[check.state]
+    return {"passed": OPEN, "failed": CLOSED, "unknown": UNKNOWN}[check.status]
 
 
 @pytest.fixture(scope="module")

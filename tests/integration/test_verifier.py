@@ -886,28 +886,28 @@ def diagnosed(lab):
             iam.remove_role_from_instance_profile(InstanceProfileName="diagnosed", RoleName="diagnosed")
             iam.delete_instance_profile(InstanceProfileName="diagnosed")
             lab.delete_role("diagnosed")
-        assert role.simulated, "IAM was asked"
+        assert role.simulations, "IAM was asked"
         target = Target(lab.arn(), "orders")
-        return check_policies(target, "the IAM role", role.policies, role.simulated.get(lab.arn()), role.context)
+        return check_policies(target, "the IAM role", role.policies, role.simulations.get(lab.arn()), role.context)
 
     return diagnose
 
 
 def test_what_the_doctor_makes_of_the_simulator(lab, diagnosed):
     """A deny that rests on what the simulator was not given hides nothing behind it; one that always holds is named."""
-    assert diagnosed(allow(lab.arn())).state == "ok"
-    assert diagnosed(allow(lab.arn()), deny("*", **REGION_LOCK)).state == "ok", "the Region is given"
+    assert diagnosed(allow(lab.arn())).status == "passed"
+    assert diagnosed(allow(lab.arn()), deny("*", **REGION_LOCK)).status == "passed", "the Region is given"
     unknown = {"Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-example"}}}
-    link = diagnosed(allow(lab.arn()), deny("*", **unknown))
-    assert link.state == "unknown" and "aws:PrincipalOrgID" in link.text
+    check = diagnosed(allow(lab.arn()), deny("*", **unknown))
+    assert check.status == "unknown" and "aws:PrincipalOrgID" in check.message
     with lab.organization(deny("*", **unknown)):
-        link = diagnosed(allow(lab.arn()))
-        assert link.state == "unknown" and "policies of the organization do not allow it" in link.text
+        check = diagnosed(allow(lab.arn()))
+        assert check.status == "unknown" and "policies of the organization do not allow it" in check.message
     with lab.organization(deny("*", **REGION_LOCK)):
-        assert diagnosed(allow(lab.arn())).state == "ok"
+        assert diagnosed(allow(lab.arn())).status == "passed"
     by_address = {"Condition": {"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}}
-    link = diagnosed(allow(lab.arn()), deny("*", Sid="OnlyFromHere", **by_address))
-    assert link.state == "broken" and "the statement OnlyFromHere of the policy p denies" in link.text
+    check = diagnosed(allow(lab.arn()), deny("*", Sid="OnlyFromHere", **by_address))
+    assert check.status == "failed" and "the statement OnlyFromHere of the policy p denies" in check.message
 
 
 def test_the_simulator_knows_nobody_else(lab):

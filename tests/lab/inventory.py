@@ -54,5 +54,5 @@ def _client(state: State, client: dict, hosts) -> dict:
         "ansible_port": client["port"],
         "instance_id": client["instance_id"],
         **hosts.client_variables(state, client["name"]),
-        **({"mysql_client_packages": [mysql_client_package.PACKAGE]} if client["mysql_client"] else {}),
+        **({"db_client_packages": [mysql_client_package.PACKAGE]} if client["mysql_client"] else {}),
     }

@@ -191,3 +191,23 @@ def test_functions_are_short():
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno - node.lineno >= 40
     ]
     assert long == []
+
+
+def tag_lists(data):
+    """Yield the lists of tags in a playbook, of its plays and tasks."""
+    for one in data if isinstance(data, list) else data.values() if isinstance(data, dict) else ():
+        yield from tag_lists(one)
+    if isinstance(data, dict) and isinstance(data.get("tags"), list):
+        yield set(data["tags"])
+
+
+def test_each_step_has_a_number_and_a_word_as_tags():
+    """The page of the workshop lists both, and no task has one without the other."""
+    words = dict(re.findall(r"`(step\d)`, `(\w+)` \|$", (ROOT / "docs/workshop.md").read_text(), re.M))
+    assert sorted(words) == [f"step{number}" for number in range(1, 10)]
+    for name in ("site", "teardown", "tags"):
+        path = ROOT / f"playbooks/{name}.yml"
+        lists = list(tag_lists(yaml.safe_load(path.read_text())))
+        assert lists and found(r"tags: *step", [path]) == []
+        for tags in lists:
+            assert {words[tag] for tag in tags & set(words)} == tags - set(words), path

@@ -44,7 +44,9 @@ def match_databases(records: list[DatabaseRecord], options: list[dict[str, Any]]
 def _add_option(database: Database, option: dict[str, Any] | None) -> Database:
     if option is None:
         return database
-    return replace(database, users=option["accounts"], unread_reason=option["unseen"].rstrip("."), is_requested=True)
+    return replace(
+        database, users=option["users"], unread_reason=option["not_collected_reason"].rstrip("."), is_requested=True
+    )
 
 
 def _explain_unread_users(database: Database) -> Database:

@@ -18,7 +18,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model im
     user_title,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import title
-from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import OK, UNKNOWN
+from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import PASSED, UNKNOWN
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import find_mistake
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.patterns import glob_matches
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import texts
@@ -26,20 +26,20 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluati
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import NEVER_SENT
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.resources import ResourcePattern, is_pattern
 
-RISK, BROKEN, NOTE = "risk", "broken", "note"
-_SEVERITIES = (RISK, BROKEN, NOTE)  # the worst first
+RISK, ERROR, NOTE = "risk", "error", "note"
+_SEVERITIES = (RISK, ERROR, NOTE)  # the worst first
 _TAG_VARIABLE = re.compile(r"\$\{(aws:PrincipalTag/[^,}]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A thing to look at. C(subject) is the database or the principal; C(text) and C(repair) are parts of sentences."""
+    """A finding on a database or a principal, which is the subject. Message and remedy are parts of sentences."""
 
     kind: str
     severity: str
     subject: str
-    text: str
-    repair: str
+    message: str
+    remedy: str
 
     def to_dict(self) -> dict[str, str]:
         """Return the finding as the map has it."""
@@ -67,7 +67,7 @@ def collect_findings(
     ]
     return sorted(
         findings,
-        key=lambda finding: (_SEVERITIES.index(finding.severity), finding.kind, finding.subject, finding.text),
+        key=lambda finding: (_SEVERITIES.index(finding.severity), finding.kind, finding.subject, finding.message),
     )
 
 
@@ -75,17 +75,19 @@ def _check_database(database: Database, grants: list[Grant], are_all_policies_re
     if not database.takes_iam_logins:
         return
     possible_grants = [
-        grant for grant in grants if grant.database is database and grant.check("permission").state in (OK, UNKNOWN)
+        grant
+        for grant in grants
+        if grant.database is database and grant.check("permission").status in (PASSED, UNKNOWN)
     ]
     is_off = not database.record["iam_auth_enabled"]
     if is_off and (database.iam_users or any(_is_for_logins(grant) for grant in possible_grants)):
-        yield _flag_off(database)
+        yield _iam_auth_off(database)
     usable_names = {grant.user for grant in possible_grants}
     for user in database.users or []:
         yield from _check_user(database, user, usable_names if are_all_policies_read else None)
 
 
-def _flag_off(database: Database) -> Finding:
+def _iam_auth_off(database: Database) -> Finding:
     subject = f"IAM database authentication of the {title(database.record)}"
     if database.is_managed:
         switch = "let the role dbops.rds_iam.iam_auth switch it on (dbops.rds_iam.site --tags step1)"
@@ -93,8 +95,8 @@ def _flag_off(database: Database) -> Finding:
         kind, identifier = database.record["kind"], database.record["identifier"]
         command = f"aws rds modify-db-{kind} --db-{kind}-identifier {identifier} --enable-iam-database-authentication"
         switch = f"switch it on ({command})"
-    text, repair = f"{subject} is off, and accounts or policies are for it", f"{switch}, or remove them"
-    return Finding("flag_off", BROKEN, database.name, text, repair)
+    message, remedy = f"{subject} is off, and accounts or policies are for it", f"{switch}, or remove them"
+    return Finding("iam_auth_off", ERROR, database.name, message, remedy)
 
 
 def _is_for_logins(grant: Grant) -> bool:
@@ -120,21 +122,21 @@ def _check_user(database: Database, user: UserRecord, usable_names: set[str] | N
         return
     if not user["iam"]:
         if user["name"] != database.record["master_username"] and not user["locked"]:
-            text = f"the account {name} logs in with {user['plugin']}"
-            repair = "let the role dbops.rds_iam.db_users convert it (convert: true), or drop it if nobody needs it"
-            yield Finding("password", NOTE, database.name, text, repair)
+            message = f"the account {name} logs in with {user['plugin']}"
+            remedy = "let the role dbops.rds_iam.db_users convert it (convert: true), or drop it if nobody needs it"
+            yield Finding("password", NOTE, database.name, message, remedy)
         return
     if user["require"] == "NONE":
-        text, repair = f"the account {name} does not require TLS", "let the role dbops.rds_iam.db_users repair it"
-        yield Finding("no_tls", NOTE, database.name, text, repair)
+        message, remedy = f"the account {name} does not require TLS", "let the role dbops.rds_iam.db_users repair it"
+        yield Finding("no_tls", NOTE, database.name, message, remedy)
     if user["locked"]:
-        text = f"the account {name} is locked"
-        repair = "let the role dbops.rds_iam.db_users unlock it, or drop it if nobody needs it"
-        yield Finding("locked", NOTE, database.name, text, repair)
+        message = f"the account {name} is locked"
+        remedy = "let the role dbops.rds_iam.db_users unlock it, or drop it if nobody needs it"
+        yield Finding("locked", NOTE, database.name, message, remedy)
     if usable_names is not None and user["name"] not in usable_names:
-        text = f"no IAM role or user of this account may connect as {name}"
-        repair = "add it to iam_role_users, or drop it with state: absent if nobody needs it"
-        yield Finding("unused", NOTE, database.name, text, repair)
+        message = f"no IAM role or user of this account may connect as {name}"
+        remedy = "add it to iam_role_users, or drop it with state: absent if nobody needs it"
+        yield Finding("unused", NOTE, database.name, message, remedy)
 
 
 def _check_principal(
@@ -145,9 +147,9 @@ def _check_principal(
         yield from _check_conditions(principal, statement)
         excesses = _list_excesses(statement, databases)
         if excesses:
-            text = f"{statement} of {principal} allows {' and '.join(excesses)}"
-            repair = "name the databases by resource id and the users by name, as the role dbops.rds_iam.iam_role does"
-            yield Finding("wide", RISK, principal.name, text, repair)
+            message = f"{statement} of {principal} allows {' and '.join(excesses)}"
+            remedy = "name the databases by resource id and the users by name, as the role dbops.rds_iam.iam_role does"
+            yield Finding("overly_permissive", RISK, principal.name, message, remedy)
         for resource in statement.resources.patterns:
             yield from _check_resource(principal, statement, resource, region_databases)
             for database in databases:
@@ -157,12 +159,12 @@ def _check_principal(
 def _check_conditions(principal: Principal, statement: Statement) -> Iterator[Finding]:
     """Yield conditions on keys that RDS does not send with a login: they keep out everybody, or nobody."""
     unsent_parts = [part for part in statement.conditions if part.key.lower() in NEVER_SENT]
-    for value, severity, effect in ((False, BROKEN, "so it allows no login"), (True, RISK, "so it keeps out no login")):
+    for value, severity, effect in ((False, ERROR, "so it allows no login"), (True, RISK, "so it keeps out no login")):
         keys = dict.fromkeys(part.key for part in unsent_parts if part.truth.value is value)
         if keys:
             condition = f"a condition on {', '.join(keys)}, which RDS does not support for logins"
-            text = f"{statement} of {principal} has {condition}, {effect}"
-            yield Finding("condition", severity, principal.name, text, "take the condition out")
+            message = f"{statement} of {principal} has {condition}, {effect}"
+            yield Finding("unsupported_condition", severity, principal.name, message, "take the condition out")
 
 
 def _list_excesses(statement: Statement, databases: list[Database]) -> list[str]:
@@ -201,11 +203,11 @@ def _check_resource(
     if not is_for_logins or not region_databases:
         return
     subject = f"{statement} of {principal}"
-    repair = "take it out, or let the role dbops.rds_iam.iam_role write the policy (dbops.rds_iam.site --tags step5)"
+    remedy = "take it out, or let the role dbops.rds_iam.iam_role write the policy (dbops.rds_iam.site --tags step5)"
     if resource.empty_variable:
         reason = f"{resource.empty_variable} has no value for {principal}, so it matches nothing"
-        text = f"{subject} names {resource.text}, and {reason}"
-        yield Finding("dangling", BROKEN, principal.name, text, repair)
+        message = f"{subject} names {resource.text}, and {reason}"
+        yield Finding("dangling", ERROR, principal.name, message, remedy)
         return
     databases = [database for database in region_databases if _reaches(resource, database)]
     if any(database.takes_iam_logins for database in databases):
@@ -213,11 +215,13 @@ def _check_resource(
     record = region_databases[0].record
     is_elsewhere = not glob_matches(region, record["region"]) or not glob_matches(account, record["account_id"])
     if service == "rds-db" and not databases and (is_elsewhere or ":dbuser:prx-" in resource.glob):
-        text = f"{subject} names {resource.text}, which is on no database of this map"
-        yield Finding("elsewhere", NOTE, principal.name, text, "see whether it is meant, and take it out if it is not")
+        message = f"{subject} names {resource.text}, which is on no database of this map"
+        yield Finding(
+            "out_of_scope", NOTE, principal.name, message, "see whether it is meant, and take it out if it is not"
+        )
         return
-    text = f"{subject} {_explain_dangling(resource, databases, region_databases)}"
-    yield Finding("dangling", BROKEN, principal.name, text, repair)
+    message = f"{subject} {_explain_dangling(resource, databases, region_databases)}"
+    yield Finding("dangling", ERROR, principal.name, message, remedy)
 
 
 def _explain_dangling(resource: ResourcePattern, databases: list[Database], region_databases: list[Database]) -> str:
@@ -250,6 +254,6 @@ def _check_users_exist(
     names = {user["name"] for user in database.users}
     for user in resource.users(database.prefix):
         if not is_pattern(user) and user not in names:
-            text = f"{statement} of {principal} names the user {user} on {database.name}, which has no such account"
-            repair = "let the role dbops.rds_iam.db_users create it (dbops.rds_iam.site --tags step3), or take it out"
-            yield Finding("no_account", BROKEN, principal.name, text, repair)
+            message = f"{statement} of {principal} names the user {user} on {database.name}, which has no such account"
+            remedy = "let the role dbops.rds_iam.db_users create it (dbops.rds_iam.site --tags step3), or take it out"
+            yield Finding("no_database_user", ERROR, principal.name, message, remedy)

@@ -17,7 +17,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model im
     user_title,
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG, title
-from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Check
+from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import FAILED, PASSED, UNKNOWN, Check
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.ec2_trust import EC2_SERVICES
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import check_permissions
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.resources import is_pattern
@@ -37,13 +37,13 @@ def find_grants(
     region = databases[0].record["region"] if databases else ""
     grants = []
     for principal in principals:
-        holder = _check_holder(principal, instances, region)
+        credentials = _check_credentials(principal, instances, region)
         for database in databases:
             for user in _candidate_users(principal, database):
                 target = database.target(user)
                 if principal.permissions.reach(target.arn, target.is_pattern):
                     permission = check_permissions(target, str(principal), principal.permissions)
-                    checks = [_check_flag(database), holder, permission, _check_user(database, user)]
+                    checks = [_check_flag(database), credentials, permission, _check_user(database, user)]
                     grants.append(Grant(principal, database, user, checks))
     return grants
 
@@ -67,33 +67,33 @@ def _check_flag(database: Database) -> Check:
     subject, pending_value = f"IAM database authentication of the {title(record)}", record["pending"].get(FLAG)
     pending = "" if pending_value is None else f", and a change to {'on' if pending_value else 'off'} is pending"
     if record["iam_auth_enabled"]:
-        return Check("flag", OK, f"{subject} is on{pending}")
-    return Check("flag", BROKEN, f"{subject} is off{pending}")
+        return Check("iam_auth", PASSED, f"{subject} is on{pending}")
+    return Check("iam_auth", FAILED, f"{subject} is off{pending}")
 
 
-def _check_holder(principal: Principal, instances: list[Instance] | None, region: str) -> Check:
+def _check_credentials(principal: Principal, instances: list[Instance] | None, region: str) -> Check:
     """Check whether somebody has credentials of the principal."""
     if principal.kind == "user":
-        return _check_credentials(principal)
+        return _check_user_credentials(principal)
     if principal.trustees is None:
-        return Check("holder", UNKNOWN, f"the trust policy of {principal} was not read")
+        return Check("credentials", UNKNOWN, f"the trust policy of {principal} was not read")
     services = [trustee for trustee in principal.trustees if trustee.kind == "Service"]
     holding_instances = [
         instance.name for instance in instances or [] if instance.instance_profile in principal.instance_profiles
     ]
     if holding_instances and any(trustee.name in EC2_SERVICES and trustee.truth == YES for trustee in services):
-        return Check("holder", OK, f"EC2 instances have it: {', '.join(holding_instances)}")
+        return Check("credentials", PASSED, f"EC2 instances have it: {', '.join(holding_instances)}")
     certain_trustees = [
         trustee.name for trustee in principal.trustees if trustee.kind != "Service" and trustee.truth == YES
     ]
     if certain_trustees:
-        return Check("holder", OK, f"{', '.join(certain_trustees)} may assume it")
+        return Check("credentials", PASSED, f"{', '.join(certain_trustees)} may assume it")
     doubts = [
         _explain_doubt(trustee, principal, holding_instances, instances, region) for trustee in principal.trustees
     ]
     if doubts:
-        return Check("holder", UNKNOWN, "; ".join(doubts))
-    return Check("holder", BROKEN, f"the trust policy of {principal} lets nobody assume it")
+        return Check("credentials", UNKNOWN, "; ".join(doubts))
+    return Check("credentials", FAILED, f"the trust policy of {principal} lets nobody assume it")
 
 
 def _explain_doubt(
@@ -120,7 +120,7 @@ def _explain_doubt(
     )
 
 
-def _check_credentials(principal: Principal) -> Check:
+def _check_user_credentials(principal: Principal) -> Check:
     """Check whether an IAM user has credentials to sign with.
 
     With a console password CloudShell gives credentials of the user:
@@ -130,13 +130,15 @@ def _check_credentials(principal: Principal) -> Check:
     active_keys = credentials.active_keys
     if active_keys:
         keys = "an active access key" if active_keys == 1 else f"{active_keys} active access keys"
-        return Check("holder", OK, f"{principal} has {keys}")
+        return Check("credentials", PASSED, f"{principal} has {keys}")
     if active_keys is None or credentials.console_password is None:
-        return Check("holder", UNKNOWN, f"{principal}: {credentials.unread_reason}")
+        return Check("credentials", UNKNOWN, f"{principal}: {credentials.unread_reason}")
     if credentials.console_password:
-        text = f"{principal} has no active access key, but a console password, with which CloudShell gives credentials"
-        return Check("holder", UNKNOWN, text)
-    return Check("holder", BROKEN, f"{principal} has neither an active access key nor a console password")
+        message = (
+            f"{principal} has no active access key, but a console password, with which CloudShell gives credentials"
+        )
+        return Check("credentials", UNKNOWN, message)
+    return Check("credentials", FAILED, f"{principal} has neither an active access key nor a console password")
 
 
 def _check_user(database: Database, name: str) -> Check:
@@ -146,24 +148,26 @@ def _check_user(database: Database, name: str) -> Check:
     (https://dev.mysql.com/doc/refman/8.4/en/connection-access.html), so where they differ it depends on the client.
     """
     if database.users is None:
-        return Check("account", UNKNOWN, f"the accounts of {database.name} were not seen: {database.unread_reason}")
+        return Check(
+            "database_user", UNKNOWN, f"the accounts of {database.name} were not seen: {database.unread_reason}"
+        )
     users = [user for user in database.users if user["name"] == name]
     anonymous_users = [user for user in database.users if user["name"] == ""]
     narrow_anonymous_users = [user for user in anonymous_users if user["host"] != "%"]
     if not users and not anonymous_users:
-        return Check("account", BROKEN, f"{database.name} has no account {name}")
+        return Check("database_user", FAILED, f"{database.name} has no account {name}")
     obstacles = {user_title(user): _find_obstacle(user) for user in users}
     usable_users = [user for user, obstacle in obstacles.items() if not obstacle.text]
     if users and not narrow_anonymous_users:
         if len(usable_users) == len(users):
-            return Check("account", OK, f"{database.name} has {list_items(usable_users)} for IAM logins")
+            return Check("database_user", PASSED, f"{database.name} has {list_items(usable_users)} for IAM logins")
         if not usable_users and all(obstacle.is_certain for obstacle in obstacles.values()):
             reasons = [f"{user} {obstacle.text}" for user, obstacle in obstacles.items()]
-            return Check("account", BROKEN, f"on {database.name} the account {list_items(reasons, '; ')}")
+            return Check("database_user", FAILED, f"on {database.name} the account {list_items(reasons, '; ')}")
     texts = [f"{user} {obstacle.text or 'takes IAM logins'}" for user, obstacle in obstacles.items()]
     texts += [f"{user_title(user)} may stand in its place" for user in narrow_anonymous_users or anonymous_users]
     dependence = "; which of them counts depends on the client's address" if len(texts) > 1 else ""
-    return Check("account", UNKNOWN, f"on {database.name} {'; '.join(texts)}{dependence}")
+    return Check("database_user", UNKNOWN, f"on {database.name} {'; '.join(texts)}{dependence}")
 
 
 @dataclass(frozen=True)

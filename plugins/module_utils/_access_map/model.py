@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, TypedDict
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import DatabaseRecord
-from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Check
+from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import FAILED, PASSED, UNKNOWN, Check
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import (
     has_iam_logins,
     has_readable_users,
@@ -22,7 +22,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.resources import is_pattern
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.trust import Trustee
 
-_STATES = {OK: "open", BROKEN: "closed", UNKNOWN: "unknown"}
+_STATES = {PASSED: "open", FAILED: "closed", UNKNOWN: "unknown"}
 
 
 @dataclass(frozen=True)
@@ -138,22 +138,24 @@ class Grant:
 
     @property
     def state(self) -> str:
-        states = {check.state for check in self.checks}
-        return _STATES[next((state for state in (BROKEN, UNKNOWN) if state in states), OK)]
+        statuses = {check.status for check in self.checks}
+        return _STATES[next((status for status in (FAILED, UNKNOWN) if status in statuses), PASSED)]
 
     def check(self, name: str) -> Check:
         return next(check for check in self.checks if check.name == name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the grant as the map has it."""
-        # Where all checks pass, the holder says who can log in.
-        failed_checks = (check for check in self.checks if check.state != OK and _STATES[check.state] == self.state)
-        decisive_check = next(failed_checks, self.check("holder"))
+        # Where all checks pass, that of the credentials says who can log in.
+        failed_checks = (
+            check for check in self.checks if check.status != PASSED and _STATES[check.status] == self.state
+        )
+        decisive_check = next(failed_checks, self.check("credentials"))
         return {
             "principal": self.principal.arn,
             "database": self.database.name,
             "user": self.user,
             "state": self.state,
-            "reason": decisive_check.text,
-            "links": [{"name": check.name, "state": check.state, "text": check.text} for check in self.checks],
+            "reason": decisive_check.message,
+            "checks": [{"name": check.name, "status": check.status, "message": check.message} for check in self.checks],
         }

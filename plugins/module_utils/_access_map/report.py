@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.findings import (
-    BROKEN,
+    ERROR,
     NOTE,
     RISK,
     Finding,
@@ -67,7 +67,7 @@ def build_report(
         "principals": [_principal(principal, instances) for principal in connecting_principals],
         "grants": [grant.to_dict() for grant in grants],
         "findings": [finding.to_dict() for finding in findings],
-        "unseen": [
+        "not_collected": [
             *unread,
             *_list_unread_policies(principals or []),
             *_list_unread_credentials(connecting_principals),
@@ -116,8 +116,8 @@ def _database(database: Database) -> dict[str, Any]:
         **_pick(record, _DATABASE_FIELDS),
         "iam_auth": flag if pending in (None, record["iam_auth_enabled"]) else f"{flag}, change pending",
         "takes_iam_logins": database.takes_iam_logins,
-        "accounts": None if database.users is None else [_user(user) for user in database.users],
-        "unseen": database.unread_reason if database.users is None else "",
+        "users": None if database.users is None else [_user(user) for user in database.users],
+        "not_collected_reason": database.unread_reason if database.users is None else "",
     }
 
 
@@ -144,7 +144,7 @@ def _principal(principal: Principal, instances: list[Instance] | None) -> dict[s
         "instance_profiles": principal.instance_profiles,
         "active_keys": principal.credentials.active_keys,
         "console_password": principal.credentials.console_password,
-        "hosts": [
+        "instances": [
             {"instance_id": instance.instance_id, "name": instance.name, "state": instance.state}
             for instance in holding_instances
         ],
@@ -165,17 +165,17 @@ def _count(
         "databases_with_iam": sum(
             database.record["iam_auth_enabled"] and database.takes_iam_logins for database in databases
         ),
-        "databases_seen": sum(database.users is not None for database in databases),
-        "accounts_with_iam": sum(user["iam"] for user in users),
-        "accounts_with_password": sum(not user["iam"] for user in users),
-        "roles": None if principals is None else kinds["role"],
-        "users": None if principals is None else kinds["user"],
-        "connecting": sum(bool(principal.connect_statements) for principal in principals or []),
-        "hosts": None if instances is None else len(instances),
+        "databases_collected": sum(database.users is not None for database in databases),
+        "database_users_with_iam": sum(user["iam"] for user in users),
+        "database_users_with_password": sum(not user["iam"] for user in users),
+        "iam_roles": None if principals is None else kinds["role"],
+        "iam_users": None if principals is None else kinds["user"],
+        "connecting_principals": sum(bool(principal.connect_statements) for principal in principals or []),
+        "instances": None if instances is None else len(instances),
         **{state: states[state] for state in ("open", "closed", "unknown")},
     }
 
 
 def _count_findings(findings: list[Finding]) -> dict[str, int]:
     severities = Counter(finding.severity for finding in findings)
-    return {"risks": severities[RISK], "broken": severities[BROKEN], "notes": severities[NOTE]}
+    return {"risks": severities[RISK], "errors": severities[ERROR], "notes": severities[NOTE]}

@@ -117,9 +117,9 @@ class Installation:
             requirements["client"] = self.options.client_packages
             if not requirements["client"]:
                 raise RdsIamError(
-                    f"There is no mysql or mariadb client on {self.options.client}, and dbops.rds_iam.mysql_client does"
-                    " not know the packages of its distribution: set mysql_client_packages to those of a client, and"
-                    " mysql_client_python_packages to those of PyMySQL and botocore if it has them."
+                    f"There is no mysql or mariadb client on {self.options.client}, and dbops.rds_iam.db_client does"
+                    " not know the packages of its distribution: set db_client_packages to those of a client, and"
+                    " db_client_python_packages to those of PyMySQL and botocore if it has them."
                 )
         if self.state.is_lacking:
             system_packages = libraries.is_of_the_system() and self.options.library_packages
@@ -160,7 +160,7 @@ class Installation:
         if not find_client():
             raise RdsIamError(
                 f"There is no mysql or mariadb client on {self.options.client}, although"
-                f" {', '.join(self.options.client_packages)} is installed; set mysql_client_packages to packages that"
+                f" {', '.join(self.options.client_packages)} is installed; set db_client_packages to packages that"
                 " have one, and see that it is on the PATH of root."
             )
         if self.state.is_lacking:

@@ -115,7 +115,7 @@ def make_venv(run: Run, client: str) -> None:
                 cause = clean_reason(errors or output)
                 raise RdsIamError(
                     f"PyMySQL and botocore could not be installed in {VENV} on {client}: {cause}; let pip on this"
-                    " host reach a Python package index, or set mysql_client_python_packages to packages that hold"
+                    " host reach a Python package index, or set db_client_python_packages to packages that hold"
                     " them."
                 )
         shutil.rmtree(old_venv, ignore_errors=True)

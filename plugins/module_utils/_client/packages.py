@@ -27,10 +27,10 @@ _LONGEST_REASON = 600  # characters
 REMEDIES = {
     "client": (
         "install the mysql or mariadb client that goes with the packages on this host, which is then used as it is, or"
-        " set mysql_client_packages to one that does"
+        " set db_client_packages to one that does"
     ),
-    "libraries": "set mysql_client_python_packages to [] to have PyMySQL and botocore in a virtual environment",
-    "server": "leave out mysql_client_server, since IAM logins need no server",
+    "libraries": "set db_client_python_packages to [] to have PyMySQL and botocore in a virtual environment",
+    "server": "leave out db_client_server, since IAM logins need no server",
 }
 
 

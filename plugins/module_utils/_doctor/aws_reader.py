@@ -53,7 +53,7 @@ def read_database(client: BaseClient, options: Mapping[str, Any]) -> DatabaseEvi
             rds.check_support(client, record)
     except rds.UnsupportedError as exc:
         return DatabaseEvidence(record, support_error=str(exc))
-    except RdsIamError:  # whether it has support only helps to name the repair
+    except RdsIamError:  # whether it has support only helps to name the remedy
         return DatabaseEvidence(record)
     return DatabaseEvidence(record, member_resource_ids=_member_resource_ids(client, record))
 

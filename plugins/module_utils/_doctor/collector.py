@@ -29,41 +29,41 @@ if TYPE_CHECKING:
 class LoginOption(TypedDict):
     """An entry of the option logins of rds_iam_doctor."""
 
-    host: str
+    client: str
     database: str
     user: str
     expect: str
-    result: LoginResult | None
+    login_result: LoginResult | None
     error: str
-    account: UserPlan | None
+    user_plan: UserPlan | None
 
 
-class HostOption(TypedDict):
-    """An entry of the option hosts of rds_iam_doctor."""
+class ClientOption(TypedDict):
+    """An entry of the option clients of rds_iam_doctor."""
 
     name: str
     instance_id: str | None
-    info: HostFacts | None
+    host_facts: HostFacts | None
 
 
 def _needs_evidence(login: LoginOption) -> bool:
-    return not is_proven(login["result"], login["expect"])
+    return not is_proven(login["login_result"], login["expect"])
 
 
 class EvidenceCollector:
     """Reads the facts for all logins that are not proven by their results, when it is made.
 
-    hosts, databases: the options of rds_iam_doctor, by the names in C(logins)
+    clients, databases: the options of rds_iam_doctor, by the names in C(logins)
     """
 
     def __init__(
         self,
         module: AnsibleAWSModule,
-        hosts: dict[str, HostOption],
+        clients: dict[str, ClientOption],
         databases: dict[str, dict[str, Any]],
         logins: list[LoginOption],
     ) -> None:
-        self._hosts = hosts
+        self._clients = clients
         unproven = [login for login in logins if _needs_evidence(login)]
         rds = connect(module, "rds") if unproven else None
         names = dict.fromkeys(login["database"] for login in unproven)
@@ -81,13 +81,13 @@ class EvidenceCollector:
             }
         )
         self._database_names = {record["resource_id"]: name for name, record in self._records.items()}
-        ids = sorted({hosts[login["host"]]["instance_id"] or "" for login in unproven} - {""})
+        ids = sorted({clients[login["client"]]["instance_id"] or "" for login in unproven} - {""})
         self._instances = aws_reader.read_instances(connect(module, "ec2"), ids) if ids else {}
         self._role_reader = aws_reader.RoleReader(connect(module, "iam")) if ids else None
         self._roles: dict[str, Role | Unreadable | None] = {}  # by instance profile
         self._targets = {
-            name: _first_by_endpoint((hosts[name]["info"] or {}).get("targets") or [])
-            for name in dict.fromkeys(login["host"] for login in unproven)
+            name: _first_by_endpoint((clients[name]["host_facts"] or {}).get("targets") or [])
+            for name in dict.fromkeys(login["client"] for login in unproven)
         }
         self._logs = self._read_logs(module, unproven)
 
@@ -97,8 +97,8 @@ class EvidenceCollector:
         """Return the logs of the databases that export them and have refused a login, by the name of the database."""
         times: dict[str, list[datetime]] = {}
         for login in unproven:
-            record, result = self._records.get(login["database"]), login["result"] or {}
-            skew = (self._hosts[login["host"]]["info"] or {}).get("clock_skew")
+            record, result = self._records.get(login["database"]), login["login_result"] or {}
+            skew = (self._clients[login["client"]]["host_facts"] or {}).get("clock_skew")
             time = auth_log.time_of_login(result, skew)
             if record and auth_log.LOG in record["log_exports"] and time and result.get("verdict") == "denied":
                 times.setdefault(login["database"], []).append(time)
@@ -122,11 +122,11 @@ class EvidenceCollector:
 
     def collect(self, login: LoginOption) -> LoginEvidence:
         """Return the evidence for a login; one that is proven by its result needs no more."""
-        client, name, user, expect = login["host"], login["database"], login["user"], login["expect"]
+        client, name, user, expect = login["client"], login["database"], login["user"], login["expect"]
         if not _needs_evidence(login):
-            return LoginEvidence(client, Unreadable(""), name, user, expect, login=login["result"])
-        host, database = self._hosts[client], self._databases[name]
-        instance = self._instance(host["instance_id"])
+            return LoginEvidence(client, Unreadable(""), name, user, expect, login=login["login_result"])
+        option, database = self._clients[client], self._databases[name]
+        instance = self._instance(option["instance_id"])
         return LoginEvidence(
             client=client,
             database=database.record,
@@ -135,25 +135,25 @@ class EvidenceCollector:
             expect=expect,
             absence=database.absence,
             support_error=database.support_error,
-            login=login["result"],
+            login=login["login_result"],
             login_error=login["error"],
-            host=self._client_facts(host, name),
+            host=self._client_facts(option, name),
             instance=instance,
             role=self._role(instance),
-            account=login["account"],
+            user_plan=login["user_plan"],
             member_resource_ids=database.member_resource_ids,
             database_names=self._database_names,
             refusals=self._logs.get(name),
         )
 
-    def _client_facts(self, host: HostOption, database: str) -> ClientFacts | Unreadable:
+    def _client_facts(self, option: ClientOption, database: str) -> ClientFacts | Unreadable:
         """Return the facts about a client, with its way to this database."""
-        facts = host["info"]
+        facts = option["host_facts"]
         if not facts or "credentials" not in facts:
             return Unreadable((facts or {}).get("msg") or "the host was not asked")
         record = self._records.get(database)
         endpoint = record["endpoint"] if record else None
-        return {**facts, "target": self._targets[host["name"]].get(endpoint or "")}
+        return {**facts, "target": self._targets[option["name"]].get(endpoint or "")}
 
 
 def _first_by_endpoint(targets: list[TargetFacts]) -> dict[str, TargetFacts]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Check
+from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import FAILED, PASSED, UNKNOWN, Check
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor import host_checks
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.database_checks import (
     check_database,
@@ -22,7 +22,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss impor
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credential_sources import FROM_PROFILE
 
 # The checks besides those of the database and of the way to the server.
-_OTHER_CHECKS = ("clock", "profile", "credentials", "permission", "account", "token", "client")
+_OTHER_CHECKS = ("clock", "profile", "credentials", "permission", "database_user", "token", "client_program")
 _PROOF = "the login proves it"
 
 
@@ -54,40 +54,40 @@ def diagnose(evidence: LoginEvidence) -> list[Check]:
 
 
 def conclude(checks: list[Check]) -> tuple[str, str]:
-    """Return the state of a login, and the reason for a state that is not ok.
+    """Return the status of a login, and the reason for one that is not passed.
 
-    That is the first broken check, or all that are unknown.
+    That is the first failed check, or all that are unknown.
     """
-    broken_check = next((check for check in checks if check.state == BROKEN), None)
-    if broken_check:
-        return BROKEN, f"{broken_check.text}; to repair it, {broken_check.repair}"
-    if checks[-1].state == OK:
-        return OK, ""
-    unknown_checks = "; ".join(f"{check.name}: {check.text}" for check in checks if check.state == UNKNOWN)
-    log = "".join(f"; {check.text}" for check in checks if check.name == "log" and check.state == OK)
-    return UNKNOWN, f"no link was found broken, and not all could be seen ({unknown_checks}){log}"
+    failed_check = next((check for check in checks if check.status == FAILED), None)
+    if failed_check:
+        return FAILED, f"{failed_check.message}; to repair it, {failed_check.remedy}"
+    if checks[-1].status == PASSED:
+        return PASSED, ""
+    unknown_checks = "; ".join(f"{check.name}: {check.message}" for check in checks if check.status == UNKNOWN)
+    log = "".join(f"; {check.message}" for check in checks if check.name == "log" and check.status == PASSED)
+    return UNKNOWN, f"no check failed, and not all could be made ({unknown_checks}){log}"
 
 
 def _proven_checks(evidence: LoginEvidence) -> list[Check]:
     """Return the checks of a proven login: a session proves all of them, a refusal the way to the server."""
     if evidence.expect == "denied":
-        return [*(Check(name, OK, _PROOF) for name in host_checks.NETWORK), Check("login", OK, "refused")]
+        return [*(Check(name, PASSED, _PROOF) for name in host_checks.NETWORK), Check("login", PASSED, "refused")]
     session = f"{evidence.result['current_user']} over {evidence.result['tls_version']}"
-    checks = [Check(name, OK, _PROOF) for name in ("database", "flag", *host_checks.NETWORK, *_OTHER_CHECKS)]
+    checks = [Check(name, PASSED, _PROOF) for name in ("database", "iam_auth", *host_checks.NETWORK, *_OTHER_CHECKS)]
     source = host_checks.signer_of(evidence).get("source") or FROM_PROFILE
     if source != FROM_PROFILE:
         profile = Check("profile", UNKNOWN, f"the credentials come from {source}")
         checks = [profile if check.name == "profile" else check for check in checks]
-    return [*checks, Check("login", OK, session)]
+    return [*checks, Check("login", PASSED, session)]
 
 
 def _decide_by_elimination(evidence: LoginEvidence, checks: list[Check]) -> list[Check]:
-    """Return the checks; foreign credentials that are refused while all else is ok have no permission."""
-    doubtful_checks = [(check.name, check.state) for check in checks if check.state != OK]
+    """Return the checks; foreign credentials that are refused while all else passes have no permission."""
+    doubtful_checks = [(check.name, check.status) for check in checks if check.status != PASSED]
     if evidence.result.get("verdict") != "denied" or doubtful_checks != [("credentials", UNKNOWN)]:
         return checks
-    repair = "remove them from the host, or give their owner the permission"
-    return [check if check.state == OK else replace(check, state=BROKEN, repair=repair) for check in checks]
+    remedy = "remove them from the host, or give their owner the permission"
+    return [check if check.status == PASSED else replace(check, status=FAILED, remedy=remedy) for check in checks]
 
 
 def _check_permission(evidence: LoginEvidence) -> Check:
@@ -99,34 +99,34 @@ def _check_permission(evidence: LoginEvidence) -> Check:
     arn = f"{record['connect_arn_prefix']}/{evidence.user}"
     target = Target(arn, record["identifier"], evidence.member_resource_ids, evidence.database_names)
     check = role.check_permission(target)
-    if evidence.expect == "allowed" or check.state == UNKNOWN:
+    if evidence.expect == "allowed" or check.status == UNKNOWN:
         return check
-    if check.state == OK:
-        return Check("permission", BROKEN, f"{check.text}, and it should not", "take the user out of that statement")
-    return Check("permission", OK, f"{check.fact or check.text}, as it should be")
+    if check.status == PASSED:
+        return Check("permission", FAILED, f"{check.message}, and it should not", "take the user out of that statement")
+    return Check("permission", PASSED, f"{check.fact or check.message}, as it should be")
 
 
 def _check_token(evidence: LoginEvidence) -> Check:
     result = evidence.result
     if result.get("failed_at") == "token":
-        return Check("token", BROKEN, result["msg"].rstrip("."), "give the endpoint and the region as RDS shows them")
+        return Check("token", FAILED, result["msg"].rstrip("."), "give the endpoint and the region as RDS shows them")
     if not result or result.get("failed_at") == "credentials":
         return Check("token", UNKNOWN, evidence.login_error or "none was made without the right credentials")
-    return Check("token", OK, f"it was signed for {result['endpoint']}:{result['port']} just before the login")
+    return Check("token", PASSED, f"it was signed for {result['endpoint']}:{result['port']} just before the login")
 
 
 def _check_login(evidence: LoginEvidence, checks: list[Check]) -> Check:
-    """Check the server's own answer; a refusal while no other check is broken is broken itself."""
-    result, states = evidence.result, {check.state for check in checks}
+    """Check the server's own answer; a refusal while no other check failed is a failed check itself."""
+    result, statuses = evidence.result, {check.status for check in checks}
     if result.get("verdict") == evidence.expect:
         if result.get("as_expected", True):
             return _check_unproven_login(evidence, checks)
-        text, _semicolon, repair = result["msg"].rstrip(".").rpartition("; ")
-        return Check("login", BROKEN, text, repair)
+        message, _semicolon, remedy = result["msg"].rstrip(".").rpartition("; ")
+        return Check("login", FAILED, message, remedy)
     if result.get("verdict") == "allowed":
         principal = host_checks.signer_of(evidence).get("principal") or "the role of the host"
-        return Check("login", BROKEN, "it is let in, and should not be", f"see which policy lets {principal} in")
-    if result.get("verdict") == "denied" and states == {OK}:
+        return Check("login", FAILED, "it is let in, and should not be", f"see which policy lets {principal} in")
+    if result.get("verdict") == "denied" and statuses == {PASSED}:
         return explain_refusal(evidence)
     return Check("login", UNKNOWN, (result.get("msg") or evidence.login_error or "it was not tried").rstrip("."))
 
@@ -134,7 +134,7 @@ def _check_login(evidence: LoginEvidence, checks: list[Check]) -> Check:
 def _check_unproven_login(evidence: LoginEvidence, checks: list[Check]) -> Check:
     """Check a login that went as expected, and was signed with other credentials than those of the profile."""
     verdict = evidence.result["verdict"]
-    if any(check.name == "credentials" and check.state == OK for check in checks):
-        return Check("login", OK, verdict)
-    text = f"it was {verdict}, as expected, which proves nothing about the role of {evidence.client}"
-    return Check("login", UNKNOWN, text)
+    if any(check.name == "credentials" and check.status == PASSED for check in checks):
+        return Check("login", PASSED, verdict)
+    message = f"it was {verdict}, as expected, which proves nothing about the role of {evidence.client}"
+    return Check("login", UNKNOWN, message)

@@ -89,7 +89,7 @@ class UserPlan(TypedDict, total=False):
 
     users: list[PlannedUser]
     user_rows: list[UserRow]
-    accounts_left: int | None  # only where the server was read
+    iam_database_users_remaining: int | None  # only where the server was read
     conflict: bool  # whether it would have to be converted
     msg: str
 
@@ -110,7 +110,7 @@ class LoginEvidence:
     host: ClientFacts | Unreadable | None = None
     instance: Instance | Unreadable | None = None  # Unreadable also where there is no such instance
     role: Role | Unreadable | None = None
-    account: UserPlan | Unreadable | None = None
+    user_plan: UserPlan | Unreadable | None = None
     member_resource_ids: tuple[str, ...] = ()
     database_names: Mapping[str, str] = field(default_factory=dict)  # of all databases, by resource id
     refusals: RefusalLog | Unreadable | None = None  # of this login and of others

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import Instance
-from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Check
+from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import FAILED, PASSED, UNKNOWN, Check
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Role, Unreadable
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import (
     HostCredentials,
@@ -21,7 +21,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._token.credential_so
 
 _MAX_SKEW = 300  # seconds; a signature of more than that in the future or the past is refused
 NETWORK = ("name", "port", "tls", "certificate")
-_REPAIRS_OF_NETWORK = {
+_REMEDIES_OF_NETWORK = {
     "name": "correct the DNS of the host: it must resolve the endpoint as RDS shows it",
     "certificate": "let the role dbops.rds_iam.ca_bundle install the current bundle (dbops.rds_iam.site --tags step8)",
 }
@@ -38,14 +38,14 @@ def check_network(evidence: LoginEvidence) -> list[Check]:
         return [Check(name, UNKNOWN, reason) for name in NETWORK]
     failed_at = target.get("failed_at")
     if failed_at not in NETWORK:
-        return [Check(name, OK, _describe_reached(name, target)) for name in NETWORK]
+        return [Check(name, PASSED, _describe_reached(name, target)) for name in NETWORK]
     position = NETWORK.index(failed_at)
-    text, _semicolon, advice = (target["msg"] or "").rstrip(".").rpartition("; ")
-    repair = _REPAIRS_OF_NETWORK.get(failed_at) or (advice if text else "check the endpoint and the port")
+    message, _semicolon, advice = (target["msg"] or "").rstrip(".").rpartition("; ")
+    remedy = _REMEDIES_OF_NETWORK.get(failed_at) or (advice if message else "check the endpoint and the port")
     return [
-        *(Check(name, OK, _describe_reached(name, target)) for name in NETWORK[:position]),
-        Check(failed_at, BROKEN, text or advice, repair),
-        *(Check(name, UNKNOWN, f"not reached, since {failed_at} is broken") for name in NETWORK[position + 1 :]),
+        *(Check(name, PASSED, _describe_reached(name, target)) for name in NETWORK[:position]),
+        Check(failed_at, FAILED, message or advice, remedy),
+        *(Check(name, UNKNOWN, f"not reached, since {failed_at} failed") for name in NETWORK[position + 1 :]),
     ]
 
 
@@ -69,12 +69,12 @@ def check_clock(evidence: LoginEvidence) -> Check:
         direction = "ahead of" if skew > 0 else "behind"
         return Check(
             "clock",
-            BROKEN,
+            FAILED,
             f"the clock of {evidence.client} is {abs(skew):.0f} seconds {direction} that of AWS, so its tokens are not"
             " valid",
             "let the host keep its time (chrony with the Amazon Time Sync Service, 169.254.169.123)",
         )
-    return Check("clock", OK, f"the clock of {evidence.client} is right")
+    return Check("clock", PASSED, f"the clock of {evidence.client} is right")
 
 
 def check_profile(evidence: LoginEvidence) -> Check:
@@ -83,25 +83,25 @@ def check_profile(evidence: LoginEvidence) -> Check:
     if instance is None or isinstance(instance, Unreadable):
         return Check("profile", UNKNOWN, instance.reason if instance else "the EC2 instance of the host is not known")
     if instance.profile is None:
-        return Check("profile", BROKEN, f"no instance profile is attached to {instance.instance_id}", attach)
+        return Check("profile", FAILED, f"no instance profile is attached to {instance.instance_id}", attach)
     if isinstance(role, Unreadable):
         return Check("profile", UNKNOWN, role.reason)
     if role is None:
         return Check(
             "profile",
-            BROKEN,
+            FAILED,
             f"the instance profile {instance.profile} of {instance.instance_id} has no role in it",
             "let the role dbops.rds_iam.iam_role put it there (dbops.rds_iam.site --tags step4)",
         )
     if not role.trusts_ec2:
         return Check(
             "profile",
-            BROKEN,
+            FAILED,
             f"the IAM role {role.name} does not let EC2 assume it, so the host gets no credentials",
             "add ec2.amazonaws.com to its trust policy, as the role dbops.rds_iam.iam_role does for one that it made"
             " (dbops.rds_iam.site --tags step4)",
         )
-    return Check("profile", OK, f"{instance.instance_id} has the instance profile {instance.profile}")
+    return Check("profile", PASSED, f"{instance.instance_id} has the instance profile {instance.profile}")
 
 
 def signer_of(evidence: LoginEvidence) -> SignerResult:
@@ -128,8 +128,8 @@ def check_credentials(evidence: LoginEvidence) -> Check:
             evidence, facts["credentials"] if facts else cast("HostCredentials", {**signer, "metadata_disabled": False})
         )
     if facts and facts["credentials"]["expired"]:
-        text = f"the credentials of {evidence.client} ended at {facts['credentials']['expires_at']}"
-        return Check("credentials", BROKEN, text, f"renew them where they come from ({signer['source']})")
+        message = f"the credentials of {evidence.client} ended at {facts['credentials']['expires_at']}"
+        return Check("credentials", FAILED, message, f"renew them where they come from ({signer['source']})")
     return _check_principal(evidence, signer)
 
 
@@ -139,24 +139,28 @@ def _check_principal(evidence: LoginEvidence, signer: SignerResult) -> Check:
     profile_role = evidence.role.name if isinstance(evidence.role, Role) else None
     is_profile_role = bool(profile_role) and (role_name or "").lower() == (profile_role or "").lower()
     if profile_role and not is_profile_role and signer["source"] == FROM_PROFILE:
-        text = f"{evidence.client} is still served credentials of the IAM role {role_name}, and not of {profile_role}"
-        return Check("credentials", BROKEN, text, "wait a minute until the metadata service serves the new profile")
+        message = (
+            f"{evidence.client} is still served credentials of the IAM role {role_name}, and not of {profile_role}"
+        )
+        return Check("credentials", FAILED, message, "wait a minute until the metadata service serves the new profile")
     if is_expected_signer(signer) or (is_profile_role and signer.get("is_expected") is None):
         owner = f"of the IAM role {role_name}" if role_name else f"of {signer['principal']}"
-        return Check("credentials", OK, f"{evidence.client} has credentials {owner}{_describe_service(evidence)}")
+        return Check("credentials", PASSED, f"{evidence.client} has credentials {owner}{_describe_service(evidence)}")
     return _check_foreign_credentials(evidence, signer, profile_role)
 
 
 def _check_foreign_credentials(evidence: LoginEvidence, signer: SignerResult, profile_role: str | None) -> Check:
     """Check credentials that are not those which the client is to sign with, or not known to be."""
     if evidence.result.get("verdict") == "not_tried":
-        text, _semicolon, repair = evidence.result["msg"].rstrip(".").rpartition("; ")
-        return Check("credentials", BROKEN, text.replace("This host", evidence.client, 1), repair)
+        message, _semicolon, remedy = evidence.result["msg"].rstrip(".").rpartition("; ")
+        return Check("credentials", FAILED, message.replace("This host", evidence.client, 1), remedy)
     owner = f", those of {signer['principal']}," if signer.get("principal") else ""
-    text = f"{evidence.client} signs with credentials from {signer['source']}{owner} and not with those of its profile"
+    message = (
+        f"{evidence.client} signs with credentials from {signer['source']}{owner} and not with those of its profile"
+    )
     if owner and profile_role:
-        return Check("credentials", BROKEN, text, "remove them from the host")
-    return Check("credentials", UNKNOWN, text)
+        return Check("credentials", FAILED, message, "remove them from the host")
+    return Check("credentials", UNKNOWN, message)
 
 
 def _metadata_options(evidence: LoginEvidence) -> dict[str, Any]:
@@ -184,38 +188,38 @@ def _check_missing_credentials(evidence: LoginEvidence, credentials: HostCredent
     error = message.rpartition(";")[0] or message.rstrip(".")
     change = f"aws ec2 modify-instance-metadata-options --instance-id {instance_id}"
     if options.get("HttpEndpoint") == "disabled":
-        text = f"the instance metadata service of {instance_id} is switched off, so {client} has no credentials"
-        return Check("credentials", BROKEN, text, f"switch it on ({change} --http-endpoint enabled)")
+        message = f"the instance metadata service of {instance_id} is switched off, so {client} has no credentials"
+        return Check("credentials", FAILED, message, f"switch it on ({change} --http-endpoint enabled)")
     if credentials["metadata_disabled"]:
-        text = f"AWS_EC2_METADATA_DISABLED keeps {client} from asking for the credentials of its profile"
-        return Check("credentials", BROKEN, text, "take that variable out of the environment of the host")
+        message = f"AWS_EC2_METADATA_DISABLED keeps {client} from asking for the credentials of its profile"
+        return Check("credentials", FAILED, message, "take that variable out of the environment of the host")
     if not metadata_error:
-        return Check("credentials", BROKEN, error, "correct what the host is configured to take its credentials from")
-    text = f"{error}: the instance metadata service gives {client} none ({metadata_error})"
-    repair = f"see that {client} reaches 169.254.169.254"
+        return Check("credentials", FAILED, error, "correct what the host is configured to take its credentials from")
+    message = f"{error}: the instance metadata service gives {client} none ({metadata_error})"
+    remedy = f"see that {client} reaches 169.254.169.254"
     if options.get("HttpPutResponseHopLimit") == 1:
-        text = f"{text}, and its hop limit is 1"
-        repair = (
-            f"{repair}; if it is a container behind a bridge, raise the limit"
+        message = f"{message}, and its hop limit is 1"
+        remedy = (
+            f"{remedy}; if it is a container behind a bridge, raise the limit"
             f" ({change} --http-put-response-hop-limit 2)"
         )
-    return Check("credentials", BROKEN, text, repair)
+    return Check("credentials", FAILED, message, remedy)
 
 
 def check_programs(evidence: LoginEvidence) -> Check:
-    install = "let the role dbops.rds_iam.mysql_client install them (dbops.rds_iam.site --tags step2)"
+    install = "let the role dbops.rds_iam.db_client install them (dbops.rds_iam.site --tags step2)"
     if evidence.facts is None:
-        return Check("client", UNKNOWN, "the host was not asked")
+        return Check("client_program", UNKNOWN, "the host was not asked")
     missing_libraries = [name for name, version in evidence.facts["libraries"].items() if not version]
     if missing_libraries:
-        text = f"{evidence.client} lacks the Python libraries {' and '.join(missing_libraries)}"
-        return Check("client", BROKEN, text, install)
+        message = f"{evidence.client} lacks the Python libraries {' and '.join(missing_libraries)}"
+        return Check("client_program", FAILED, message, install)
     if not evidence.facts["programs"]:
-        return Check("client", BROKEN, f"{evidence.client} has no mysql or mariadb client", install)
+        return Check("client_program", FAILED, f"{evidence.client} has no mysql or mariadb client", install)
     program = evidence.facts["programs"][0]
     subject = f"{program['path']} is {program['family']} {program['version']}"
     options = " ".join(program["options"])
     if program["error"]:
-        text = f"{subject}, which cannot log in with a token, as it does not take {options} ({program['error']})"
-        return Check("client", BROKEN, text, f"remove it, and {install}")
-    return Check("client", OK, f"{subject}, and takes {options}")
+        message = f"{subject}, which cannot log in with a token, as it does not take {options} ({program['error']})"
+        return Check("client_program", FAILED, message, f"remove it, and {install}")
+    return Check("client_program", PASSED, f"{subject}, and takes {options}")

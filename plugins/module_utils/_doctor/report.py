@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import OK
+from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import PASSED
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.collector import (
     EvidenceCollector,
     LoginOption,
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 def diagnose_logins(module: AnsibleAWSModule) -> list[dict[str, Any]]:
     """Return the logins with their diagnosis, as the module rds_iam_doctor returns them.
 
-    Raises RdsIamError where a login names a host or a database that the options do not have.
+    Raises RdsIamError where a login names a client or a database that the options do not have.
     """
     logins: list[LoginOption] = module.params["logins"]
-    hosts = _items_by_name(module.params["hosts"], "host", logins)
+    clients = _items_by_name(module.params["clients"], "client", logins)
     databases = _items_by_name(module.params["databases"], "database", logins)
-    collector = EvidenceCollector(module, hosts, databases, logins)
+    collector = EvidenceCollector(module, clients, databases, logins)
     return [_diagnosis(login, collector) for login in logins]
 
 
 def _items_by_name(items: list[dict[str, Any]], kind: str, logins: list[LoginOption]) -> dict[str, Any]:
     by_name = {item["name"]: item for item in items}
     for login in logins:
-        name = login["host"] if kind == "host" else login["database"]
+        name = login["client"] if kind == "client" else login["database"]
         if name not in by_name:
             raise RdsIamError(f"A login names the {kind} {name}, which is not given; add it to {kind}s.")
     return by_name
@@ -43,20 +43,20 @@ def _items_by_name(items: list[dict[str, Any]], kind: str, logins: list[LoginOpt
 
 def _diagnosis(login: LoginOption, collector: EvidenceCollector) -> dict[str, Any]:
     checks = diagnose(collector.collect(login))
-    state, reason = conclude(checks)
+    status, reason = conclude(checks)
     return {
-        "host": login["host"],
+        "client": login["client"],
         "database": login["database"],
         "user": login["user"],
-        "state": state,
+        "status": status,
         "reason": reason,
-        "links": [check.to_dict() for check in checks],
+        "checks": [check.to_dict() for check in checks],
     }
 
 
 def explain_failures(logins: list[dict[str, Any]]) -> str:
-    """Return a sentence for each of these diagnosed logins that is not ok, empty where all are."""
-    failures = [login for login in logins if login["state"] != OK]
+    """Return a sentence for each of these diagnosed logins that is not passed, empty where all are."""
+    failures = [login for login in logins if login["status"] != PASSED]
     return " ".join(
-        f"{login['user']} on {login['database']} from {login['host']}: {login['reason']}." for login in failures
+        f"{login['user']} on {login['database']} from {login['client']}: {login['reason']}." for login in failures
     )

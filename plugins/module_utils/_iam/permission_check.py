@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN, Check
+from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import FAILED, PASSED, UNKNOWN, Check
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.near_miss import Target, describe_near_miss
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import CONNECT
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import (
@@ -19,7 +19,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluati
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.request_context import NEVER_SENT, RequestContext
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.simulation import Simulation
 
-_REPAIR = "let the role dbops.rds_iam.iam_role write the policy (dbops.rds_iam.site --tags step5)"
+_REMEDY = "let the role dbops.rds_iam.iam_role write the policy (dbops.rds_iam.site --tags step5)"
 
 
 def check_policies(
@@ -32,8 +32,8 @@ def check_policies(
     """Return the check of the permission to connect as the target.
 
     C(principal) is its name in the sentences, as "the IAM role app". C(simulation) is the answer of IAM itself, or its
-    decision alone, if it was asked. Without C(context) nothing is known of the principal but its policies. The state is
-    V(ok) or V(broken) only where that is certain.
+    decision alone, if it was asked. Without C(context) nothing is known of the principal but its policies. The status
+    is V(passed) or V(failed) only where that is certain.
     """
     simulation = Simulation(simulation) if isinstance(simulation, str) else simulation
     return check_permissions(target, principal, Permissions(policies, context or RequestContext()), simulation)
@@ -52,20 +52,20 @@ def _check_documents(target: Target, principal: str, permissions: Permissions, d
     """Return the check by the documents of the policies alone."""
     denying_statement = next((effect.statement for effect in decision.deny_effects if effect.truth.value), None)
     if denying_statement:
-        repair = f"take the database user out of that Deny of {denying_statement.policy}"
+        remedy = f"take the database user out of that Deny of {denying_statement.policy}"
         reason = _explain_never_sent(denying_statement)
-        return _broken(f"{denying_statement} denies {CONNECT} on {target.arn} to {principal}{reason}", repair)
+        return _failed(f"{denying_statement} denies {CONNECT} on {target.arn} to {principal}{reason}", remedy)
     if not decision.is_allowed_by_identity.possible:
         return _explain_missing_permission(target, principal, permissions, decision)
     if not decision.is_allowed_by_boundary.possible:
         boundary = next(policy for policy, effects in decision.boundary_effects if not effects)
-        return _broken(
+        return _failed(
             f"{boundary} of {principal} does not allow {CONNECT} on {target.arn}",
             f"add {CONNECT} to that boundary, or set iam_role_permissions_boundary to another",
         )
     if decision.is_allowed.value:
         statement = _surest_effect(decision.allow_effects).statement
-        return Check("permission", OK, f"{statement} allows {CONNECT} on {target.arn}")
+        return Check("permission", PASSED, f"{statement} allows {CONNECT} on {target.arn}")
     return Check("permission", UNKNOWN, _explain_doubt(principal, decision))
 
 
@@ -82,10 +82,10 @@ def _explain_missing_permission(target: Target, principal: str, permissions: Per
         unsent_keys = [key for key in unmet_keys if key.lower() in NEVER_SENT]
         reason = ", which RDS does not support for logins" if unsent_keys else f", which {principal} does not meet"
         keys = ", ".join(unsent_keys or unmet_keys)
-        text = f"{statement} allows {CONNECT} only under a condition on {keys}{reason}"
-        return _broken(text, f"take the condition out of that statement, or {_REPAIR}", fact)
+        message = f"{statement} allows {CONNECT} only under a condition on {keys}{reason}"
+        return _failed(message, f"take the condition out of that statement, or {_REMEDY}", fact)
     hint = describe_near_miss(target, permissions)
-    return _broken(f"{fact}: {hint}" if hint else fact, _REPAIR, fact)
+    return _failed(f"{fact}: {hint}" if hint else fact, _REMEDY, fact)
 
 
 def _explain_never_sent(statement: Statement) -> str:
@@ -111,8 +111,8 @@ def _explain_doubt(principal: str, decision: Decision) -> str:
     return f"{statement} {doubt}; it depends on what is not known here: {', '.join(missing)}"
 
 
-def _broken(text: str, repair: str, fact: str = "") -> Check:
-    return Check("permission", BROKEN, text, repair, fact)
+def _failed(message: str, remedy: str, fact: str = "") -> Check:
+    return Check("permission", FAILED, message, remedy, fact)
 
 
 def _add_simulation(target: Target, principal: str, check: Check, decision: Decision, simulation: Simulation) -> Check:
@@ -124,40 +124,40 @@ def _add_simulation(target: Target, principal: str, check: Check, decision: Deci
     if simulation.decision == "allowed":
         return _add_permission(target, principal, check, decision, simulation)
     answer = f"the simulator of IAM answers {simulation.decision} for {CONNECT} on {target.arn}"
-    if check.state == BROKEN:
+    if check.status == FAILED:
         return check
     if simulation.missing_keys:
         return Check("permission", UNKNOWN, f"{answer}, without values for {', '.join(simulation.missing_keys)}")
     if simulation.allowed_by_organization is False:
-        text = (
+        message = (
             f"{answer}, since policies of the organization do not allow it; it judges their conditions without context"
         )
-        return Check("permission", UNKNOWN, f"{text}, so a login may be allowed all the same")
+        return Check("permission", UNKNOWN, f"{message}, so a login may be allowed all the same")
     if simulation.allowed_by_boundary is False:
         boundary = next((str(policy) for policy, _effects in decision.boundary_effects), "the permissions boundary")
-        return _broken(f"{answer}, and names {boundary} of {principal}", f"add {CONNECT} to that boundary")
-    return _broken(
-        f"{answer} to {principal}, while {check.text}" if check.state == OK else f"{answer} to {principal}",
+        return _failed(f"{answer}, and names {boundary} of {principal}", f"add {CONNECT} to that boundary")
+    return _failed(
+        f"{answer} to {principal}, while {check.message}" if check.status == PASSED else f"{answer} to {principal}",
         "look at the statements in the console's policy simulator, and have the one that denies it changed"
         if simulation.decision == "explicitDeny"
-        else _REPAIR,
+        else _REMEDY,
     )
 
 
 def _add_permission(target: Target, principal: str, check: Check, decision: Decision, simulation: Simulation) -> Check:
     """Return the check by the documents, and by a simulator that answers allowed."""
     answer = f"the simulator of IAM answers allowed for {CONNECT} on {target.arn}"
-    if check.state == OK:
+    if check.status == PASSED:
         return check
     if simulation.missing_keys or _rests_on_never_sent(decision):
-        if check.state == UNKNOWN or decision.is_denied.value is True:
+        if check.status == UNKNOWN or decision.is_denied.value is True:
             return check
         missing_keys = ", ".join(simulation.missing_keys)
         addition = f", without values for {missing_keys}" if missing_keys else ""
-        return Check("permission", UNKNOWN, f"{answer}{addition}, while {check.text}")
-    if check.state == UNKNOWN:
-        return Check("permission", OK, answer)
-    return Check("permission", OK, f"{answer} to {principal}, while {check.fact or check.text}")
+        return Check("permission", UNKNOWN, f"{answer}{addition}, while {check.message}")
+    if check.status == UNKNOWN:
+        return Check("permission", PASSED, answer)
+    return Check("permission", PASSED, f"{answer} to {principal}, while {check.fact or check.message}")
 
 
 def _rests_on_never_sent(decision: Decision) -> bool:

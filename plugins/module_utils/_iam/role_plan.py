@@ -42,7 +42,7 @@ class Outcome:
 
     def to_dict(self) -> dict[str, str | None]:
         """Return the outcome as the module returns it."""
-        return {"kind": self.kind, "name": self.name, "outcome": self.outcome, "why": self.reason}
+        return {"kind": self.kind, "name": self.name, "outcome": self.outcome, "reason": self.reason}
 
 
 @dataclass

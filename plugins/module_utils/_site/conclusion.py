@@ -183,16 +183,16 @@ def _diagnosis(outcome: Outcome, diagnoses: Diagnoses) -> Diagnosis:
 def _reason(outcome: Outcome, diagnoses: Diagnoses) -> str:
     """Return why a login is not proven: the reason of the doctor, unless the row in mysql.user is a better one."""
     diagnosis = _diagnosis(outcome, diagnoses)
-    broken = [check["name"] for check in diagnosis.get("links") or () if check["state"] == "broken"]
-    if outcome.is_refused_by_row and broken[:1] in ([], ["login"]):
+    failed_checks = [check["name"] for check in diagnosis.get("checks") or () if check["status"] == "failed"]
+    if outcome.is_refused_by_row and failed_checks[:1] in ([], ["login"]):
         return outcome.reason
     return diagnosis.get("reason") or outcome.reason
 
 
 def _detail(outcome: Outcome, diagnoses: Diagnoses) -> list[str]:
     login = outcome.login
-    checks = _diagnosis(outcome, diagnoses).get("links") or ()
+    checks = _diagnosis(outcome, diagnoses).get("checks") or ()
     return [
         f"{login.user} on {login.database} from {outcome.client}: {clause(_reason(outcome, diagnoses))}.",
-        *(f"  {check['name']:<12} {check['state']:<8} {check['text']}" for check in checks),
+        *(f"  {check['name']:<14} {check['status']:<7} {check['message']}" for check in checks),
     ]

@@ -11,16 +11,16 @@ from typing import Any, TypedDict, cast
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import UserRow
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.outcomes import Outcome
-from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import DoctorHost, DoctorLogin
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import DoctorClient, DoctorLogin
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import DatabaseState, RunState
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.unproven_reasons import wrong_signer
 
 
 class DiagnosisRequest(TypedDict):
-    """The options logins and hosts of rds_iam_doctor, and the database users to read for them before."""
+    """The options logins and clients of rds_iam_doctor, and the database users to read for them before."""
 
     logins: list[DoctorLogin]
-    hosts: list[DoctorHost]
+    clients: list[DoctorClient]
     users: dict[str, list[str]]  # the database users of these logins, by database
     sql_clients: dict[str, str]  # the client that sends SQL to each of these databases
 
@@ -30,17 +30,17 @@ def diagnosis_request(
 ) -> DiagnosisRequest:
     """Return the options about the logins that were to be tried, and are not proven by the server's own answer.
 
-    hosts: the variables of the hosts, among them instance_id and db_users_account_result
+    hosts: the variables of the hosts, among them instance_id and db_users_plan_result
     """
     unproven_outcomes = [outcome for outcome in outcomes_of_run if _needs_diagnosis(outcome)]
     users: dict[str, dict[str, None]] = {}
     for outcome in unproven_outcomes:
         users.setdefault(outcome.login.database, {})[outcome.login.user] = None
-    plans = {name: _plans_by_user(hosts[name].get("db_users_account_result")) for name in users}
+    plans = {name: _plans_by_user(hosts[name].get("db_users_plan_result")) for name in users}
     names = dict.fromkeys(outcome.client for outcome in unproven_outcomes)
     return DiagnosisRequest(
         logins=[_login_option(outcome, state, plans) for outcome in unproven_outcomes],
-        hosts=[_host_option(name, state, hosts[name]) for name in names],
+        clients=[_client_option(name, state, hosts[name]) for name in names],
         users={name: list(of_database) for name, of_database in users.items()},
         sql_clients={name: client for name in users for client in [state.sql_client(name)] if client},
     )
@@ -60,27 +60,27 @@ def _login_option(
 ) -> DoctorLogin:
     login, attempt = outcome.login, outcome.attempt
     option: DoctorLogin = {
-        "host": outcome.client,
+        "client": outcome.client,
         "database": login.database,
         "user": login.user,
         "expect": login.expected,
         "error": outcome.reason or "it was not tried",
     }
     if attempt is not None and attempt.is_answered:
-        option["result"] = dict(attempt.result)
+        option["login_result"] = dict(attempt.result)
     plans_of_user = plans[login.database].get(login.user)
     if plans_of_user:
-        option["account"] = _choose_plan(plans_of_user, outcome, state.databases[login.database])
+        option["user_plan"] = _choose_plan(plans_of_user, outcome, state.databases[login.database])
     return option
 
 
-def _host_option(name: str, state: RunState, variables: Mapping[str, Any]) -> DoctorHost:
+def _client_option(name: str, state: RunState, variables: Mapping[str, Any]) -> DoctorClient:
     client = state.clients[name]
-    option: DoctorHost = {"name": name, "instance_id": str(variables.get("instance_id") or "")}
+    option: DoctorClient = {"name": name, "instance_id": str(variables.get("instance_id") or "")}
     if client.host_facts:
-        option["info"] = client.host_facts
+        option["host_facts"] = client.host_facts
     elif client.failure:
-        option["info"] = {"msg": client.failure}
+        option["host_facts"] = {"msg": client.failure}
     return option
 
 

@@ -87,19 +87,21 @@ def _users_or_none(variables: Mapping[str, Any]) -> DatabaseUsers:
 
 
 def report_databases(hosts: Hosts, groups: Groups) -> list[dict[str, Any]]:
-    """Return the option databases of rds_iam_access_map: identifiers, with the accounts or why they were not read."""
+    """Return the option databases of rds_iam_access_map: identifiers, with their users or why they were not read."""
     databases: list[dict[str, Any]] = []
     for database in identifiers(hosts, groups):
         variables = hosts[database["name"]]
         result = variables.get("db_users_read_result") or {}
-        if "accounts" in result:
-            databases.append({**database, "accounts": result["accounts"]})
+        if "users" in result:
+            databases.append({**database, "users": result["users"]})
         elif result.get("skipped"):
-            databases.append({**database, "unseen": "there is no master login for it, set db_users_login_password"})
+            databases.append(
+                {**database, "not_collected_reason": "there is no master login for it, set db_users_login_password"}
+            )
         else:
             failure = result if result.get("msg") else variables.get("_rds_iam_info") or {}
             reason = failure_reason(failure) if failure.get("msg") else "this run did not read it"
-            databases.append({**database, "unseen": reason})
+            databases.append({**database, "not_collected_reason": reason})
     return databases
 
 

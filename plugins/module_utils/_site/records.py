@@ -75,37 +75,37 @@ class DiagnosisCheck(TypedDict):
     """A check as rds_iam_doctor returns it."""
 
     name: str
-    state: str
-    text: str
-    repair: str
+    status: str
+    message: str
+    remedy: str
 
 
 class Diagnosis(TypedDict, total=False):
     """The diagnosis of one login, as rds_iam_doctor returns it."""
 
-    host: str
+    client: str
     database: str
     user: str
-    state: str
+    status: str
     reason: str
-    links: list[DiagnosisCheck]
+    checks: list[DiagnosisCheck]
 
 
 class DoctorLogin(TypedDict, total=False):
     """An entry of the option logins of rds_iam_doctor."""
 
-    host: str
+    client: str
     database: str
     user: str
     expect: str
     error: str  # why there is no result
-    result: dict[str, Any]  # a LoginResult
-    account: dict[str, Any]  # the result of rds_iam_db_user in check mode
+    login_result: dict[str, Any]  # a LoginResult
+    user_plan: dict[str, Any]  # the result of rds_iam_db_user in check mode
 
 
-class DoctorHost(TypedDict, total=False):
-    """An entry of the option hosts of rds_iam_doctor."""
+class DoctorClient(TypedDict, total=False):
+    """An entry of the option clients of rds_iam_doctor."""
 
     name: str
     instance_id: str
-    info: HostFacts
+    host_facts: HostFacts

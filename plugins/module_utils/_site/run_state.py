@@ -158,7 +158,11 @@ def gather(
         failure = _failure(name, variables, lost_names)
         if record is None:
             failure = f"the database could not be read, {failure or unread[name] or _NOT_READ}"
-        results = [variables.get("db_users_result"), variables.get("db_users_read_result"), rows_of_others.get(name)]
+        results = [
+            (variables.get("db_users_result"), "user_rows"),
+            (variables.get("db_users_read_result"), "users"),
+            (rows_of_others.get(name), "users"),
+        ]
         rows, rows_error = _user_rows(results)
         takes_iam_logins = _takes_iam_logins(record, variables.get("iam_auth_result"))
         databases[name] = DatabaseState(name, record, failure, rows, rows_error, takes_iam_logins)
@@ -185,13 +189,16 @@ def _takes_iam_logins(record: SiteDatabase | None, flag_result: Mapping[str, Any
     return flag_result is not None and flag_result.get("in_effect") is not False
 
 
-def _user_rows(results: list[Any]) -> tuple[list[UserRow] | None, str]:
-    """Return the rows of mysql.user from the first result that has them, or why none has."""
+def _user_rows(results: list[tuple[Any, str]]) -> tuple[list[UserRow] | None, str]:
+    """Return the rows of mysql.user from the first result that has them, or why none has.
+
+    results: each with the key under which its module returns them
+    """
     error = _NOT_READ
-    for result in results:
+    for result, key in results:
         if not isinstance(result, Mapping):
             continue
-        rows = result.get("user_rows", result.get("accounts"))
+        rows = result.get(key)
         if rows is not None and not is_bad(result):
             return list(rows), ""
         # The tasks that read them do not fail.

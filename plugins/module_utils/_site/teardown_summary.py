@@ -16,7 +16,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 from ansible_collections.dbops.rds_iam.plugins.module_utils._text import list_items, one_line
 
 REMOVED, STAYS, MISSING, UNKNOWN = "removed", "stays", "was not there", "unknown"
-_HEAD = ("what", "of", "outcome", "why")
+_HEAD = ("resource", "of", "outcome", "reason")
 # The result of a task, as Ansible registers it; empty where the task did not run.
 TaskResult = Mapping[str, Any]
 
@@ -55,10 +55,10 @@ class Row:
     reason: str = ""
 
 
-def why_flag_stays(record: DatabaseRecord, accounts_left: int | None) -> str:
+def iam_auth_keep_reason(record: DatabaseRecord, users_remaining: int | None) -> str:
     """Return why a teardown leaves the IAM flag of a database as it is; empty where it switches the flag off.
 
-    C(record) is that of rds_iam_auth_info, C(accounts_left) the number of database users that log in with IAM, None
+    C(record) is that of rds_iam_auth_info, C(users_remaining) the number of database users that log in with IAM, None
     where it is not known.
     """
     pending, managed_by = record["pending"].get(FLAG), record["managed_by"]
@@ -70,9 +70,9 @@ def why_flag_stays(record: DatabaseRecord, accounts_left: int | None) -> str:
         if managed_by is None:
             return f"{COLLECTION} did not switch it on: the database has no tag {TAG}={COLLECTION}"
         return f"{COLLECTION} did not switch it on: the database has the tag {TAG}={managed_by}"
-    if accounts_left != 0:
-        count = "unknown" if accounts_left is None else accounts_left
-        return f"other accounts may use it (accounts left: {count})"
+    if users_remaining != 0:
+        count = "unknown" if users_remaining is None else users_remaining
+        return f"other database users may use it (IAM database users remaining: {count})"
     return ""
 
 
@@ -198,7 +198,7 @@ def _role(facts: TeardownFacts) -> list[Row]:
     outcomes = {"removed": REMOVED, "stays": STAYS, "missing": MISSING}
     if result.get("outcomes") and not _failure(result):
         return [
-            Row(words[entry["kind"]], entry["name"], outcomes[entry["outcome"]], entry.get("why") or "")
+            Row(words[entry["kind"]], entry["name"], outcomes[entry["outcome"]], entry.get("reason") or "")
             for entry in result["outcomes"]
         ]
     left_out = f"this run leaves out {list_items(list(dict.fromkeys(facts['left_out'])))}" if facts["left_out"] else ""
@@ -211,7 +211,7 @@ def _users(facts: TeardownFacts) -> list[Row]:
     for database, result in zip(facts["databases"], facts["users"]):
         kind, failure = f"database users of {database}", _failure(result)
         # Without a failure only check mode, where what it needs is missing, does not read them.
-        is_unread = not failure and result.get("accounts_left") is None
+        is_unread = not failure and result.get("iam_database_users_remaining") is None
         rows.extend(_user(kind, user, failure, is_unread) for user in result.get("users") or [])
         if not result.get("users"):
             rows.append(Row(kind, "all", STAYS, failure or _not_run(facts, database, "step 3")))
@@ -241,7 +241,7 @@ def _flags(facts: TeardownFacts) -> list[Row]:
             was_on = record["iam_auth_enabled"] or record["pending"].get(FLAG)
             rows.append(Row(kind, name, REMOVED if was_on else MISSING))
         else:
-            reason = why_flag_stays(record, users.get("accounts_left"))
+            reason = iam_auth_keep_reason(record, users.get("iam_database_users_remaining"))
             is_off = reason.startswith("it is off")
             rows.append(
                 Row(kind, name, MISSING, "")

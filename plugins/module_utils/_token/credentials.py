@@ -73,7 +73,7 @@ def find_credentials(profile: str | None = None) -> FoundCredentials:
     except ImportError:
         raise UnreadableCredentialsError(
             f"botocore is not installed for {sys.executable} on this host, nor in {VENV}; install it (package"
-            " python3-botocore on Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
+            " python3-botocore on Debian and Ubuntu, or the role dbops.rds_iam.db_client)."
         ) from None
     except Exception as exc:  # files, programs and services that answer with anything; each becomes one sentence
         reason = " ".join(str(exc).split())[:300].rstrip(".") or type(exc).__name__

@@ -69,7 +69,7 @@ def test_a_play_of_ones_own(fleet, proven, tmp_path):
             include("role_attachment", **attached),
         ],
         "rds_clients": [
-            include("mysql_client"),
+            include("db_client"),
             include("ca_bundle"),
             include("connect", connect_databases=[{**one, "users": ["app"], "denied": ["report"]} for one in connect]),
         ],

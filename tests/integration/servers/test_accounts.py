@@ -57,7 +57,7 @@ def test_statements_do_not_grow_with_the_number_of_accounts(server):
     assert thousand <= one + 2
     dropped = server.run([{**user, "state": "absent"} for user in users])
     assert [statement.split()[0] for statement in dropped["sent"]] == ["DROP"] * 10
-    assert dropped["accounts_left"] == 0
+    assert dropped["iam_database_users_remaining"] == 0
     assert ("u999", "%") not in server.accounts()
 
 
@@ -89,7 +89,7 @@ def test_one_run_makes_repairs_and_drops(server):
     assert [user["changed"] for user in result["users"]] == [True, True, False, True, False]
     assert len(result["sent"]) == (3 if server.is_mysql else 4), "on MariaDB the mark has a statement of its own"
     assert result["sent"] == [sent for user in result["users"] for sent in user["statements"]]
-    assert result["accounts_left"] == 3
+    assert result["iam_database_users_remaining"] == 3
     assert (server.account("old"), server.account("new", "10.0.0.%")) == (None, GOOD)
 
 
@@ -227,8 +227,8 @@ def test_accounts_with_iam_among_their_ways_are_left(server):
         server.sql(f"CREATE USER one@'%' IDENTIFIED VIA {via} OR {old}")
         server.sql(f"CREATE USER two@'%' IDENTIFIED VIA unix_socket OR {via.lower()}")
         server.sql(f"CREATE USER other@'%' IDENTIFIED VIA unix_socket OR {old}")
-    assert server.run([{"name": "pure", "state": "absent"}])["accounts_left"] == 2
-    assert server.run([{"name": "one", "convert": True}])["accounts_left"] == 2
+    assert server.run([{"name": "pure", "state": "absent"}])["iam_database_users_remaining"] == 2
+    assert server.run([{"name": "one", "convert": True}])["iam_database_users_remaining"] == 2
 
 
 def test_the_name_of_a_plugin_has_no_case(server):

@@ -85,7 +85,7 @@ def test_names_arrive_as_they_were_written(odd_server):
     assert server.sql("SET NAMES utf8mb4", f"SELECT insert_priv FROM mysql.db WHERE {where}") == [("Y",)]
     columns = server.sql("SET NAMES utf8mb4", f"SELECT table_name, column_name FROM mysql.columns_priv WHERE {where}")
     assert columns == [(TABLE, COLUMN)]
-    listed = {account["name"] for account in run(server, "rds_iam_db_user_info")["accounts"]}
+    listed = {user["name"] for user in run(server, "rds_iam_db_user_info")["users"]}
     assert {NAME, "müller"} < listed
 
 

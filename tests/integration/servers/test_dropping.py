@@ -248,7 +248,7 @@ def test_only_what_the_module_created_is_dropped_when_told_so(server):
     assert reasons["earlier"] == reasons["converted"] == reasons["password"]
     assert "logs in with" in reasons["changed"]
     assert reasons["created"] == reasons["never"] == ""
-    assert result["accounts_left"] == 2
+    assert result["iam_database_users_remaining"] == 2
     assert not server.run(users, only_managed=True)["changed"]
 
 

@@ -50,7 +50,7 @@ def test_a_refused_statement(server, goes_meanwhile):
     for part in (server.name, "GRANT SELECT ON `app`.`missing` TO 'half'@'%'", "doesn't exist", "another run does"):
         assert part in result["msg"]
     assert result["changed"]
-    assert not {"diff", "accounts_left", "user_rows"} & result.keys(), "nobody knows"
+    assert not {"diff", "iam_database_users_remaining", "user_rows"} & result.keys(), "nobody knows"
     assert (server.account("first"), server.account("last")) == (GOOD, None)
     server.sql("CREATE TABLE app.missing (id INT)")
     assert [user["changed"] for user in server.settled(users)["users"]] == [False, True, True, False]

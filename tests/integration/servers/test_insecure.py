@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The changes of the role mysql_client to a local server that is new, and to one that somebody uses."""
+"""The changes of the role db_client to a local server that is new, and to one that somebody uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[3] / "roles/mysql_client/files/insecure.sql"
+SCRIPT = Path(__file__).parents[3] / "roles/db_client/files/insecure.sql"
 MODES = ["", "NO_BACKSLASH_ESCAPES", "ANSI_QUOTES,PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES,ANSI_QUOTES"]
 INSECURE = [
     "CREATE USER ''@localhost",

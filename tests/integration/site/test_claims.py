@@ -96,11 +96,11 @@ def test_check_mode_of_the_site_logs_in_nowhere(claim, options):
     assert (status, sentence) == (0, "0 of 6 logins were tried: check mode logs in nowhere.")
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", [*STEPS, "proof"])
 def test_each_tag_of_the_site_alone(claim, step):
     status, sentence = claim("site.yml", "--tags", step, *PART)
     assert status == 0, sentence
-    if step == "step9":
+    if step in ("step9", "proof"):
         assert sentence.startswith("2 of 6 logins were tried, and all of these are proven: 1 allowed, 1 denied.")
     else:
         assert sentence == "0 of 6 logins were tried, since this run leaves step 9 out."

@@ -1,9 +1,9 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Break one link, ask the doctor, and it names that link; run what it prints as the repair, and the login works.
+"""Make one check fail, ask the doctor, and it names that check; run what it prints as the remedy, and the login works.
 
-Links that are one user's own are broken for many users at once; those of a host or a database by turns. The tests build
+Checks that are one user's own fail for many users at once; those of a host or a database by turns. The tests build
 on each other, in order.
 """
 
@@ -68,7 +68,7 @@ def without_null(given: dict) -> dict:
 
 @pytest.fixture(scope="module")
 def doctor(lab, tmp_path_factory):
-    """Run doctor.yml; the diagnosis of each login that is not proven, by host, database and user."""
+    """Run doctor.yml; the diagnosis of each login that is not proven, by client, database and user."""
     place = tmp_path_factory.mktemp("results")
 
     def doctor(*arguments) -> dict[tuple, dict]:
@@ -89,13 +89,13 @@ def doctor(lab, tmp_path_factory):
         found = results[0]["logins"] if results else []
         assert all(one["reason"] in run.output for one in found), run.output
         doctor.given = results and results[0]["invocation"]["module_args"]
-        return {(one["host"], one["database"], one["user"]): one for one in found}
+        return {(one["client"], one["database"], one["user"]): one for one in found}
 
     def arguments() -> dict:
         """Return the arguments that the playbook gives to the module."""
         assert doctor()
         # What was left out is null there.
-        return {key: list(map(without_null, doctor.given[key])) for key in ("logins", "hosts", "databases")}
+        return {key: list(map(without_null, doctor.given[key])) for key in ("logins", "clients", "databases")}
 
     doctor.arguments = arguments
     return doctor
@@ -109,12 +109,12 @@ def site(lab):
     lab.good("teardown.yml")
 
 
-def broken(one: dict) -> str | None:
-    return next((link["name"] for link in one["links"] if link["state"] == "broken"), None)
+def failed_check(one: dict) -> str | None:
+    return next((check["name"] for check in one["checks"] if check["status"] == "failed"), None)
 
 
-def link(one: dict, name: str) -> dict | None:
-    return next((found for found in one["links"] if found["name"] == name), None)
+def check(one: dict, name: str) -> dict | None:
+    return next((found for found in one["checks"] if found["name"] == name), None)
 
 
 def arn(lab, template, user):
@@ -135,10 +135,10 @@ PRINTED = re.compile(r"\((dbops\.rds_iam\.site|aws) ([^)]+)\)")
 
 
 def run_printed(lab, sentences, *extra) -> set[str]:
-    """Run the commands that are printed as repairs, each of them once."""
-    repairs = [sentence.split("; to repair it, ")[1] for sentence in sentences]
-    assert all(map(PRINTED.search, repairs)), repairs
-    commands = {match.groups() for repair in repairs for match in PRINTED.finditer(repair)}
+    """Run the commands that are printed as remedies, each of them once."""
+    remedies = [sentence.split("; to repair it, ")[1] for sentence in sentences]
+    assert all(map(PRINTED.search, remedies)), remedies
+    commands = {match.groups() for remedy in remedies for match in PRINTED.finditer(remedy)}
     for program, arguments in sorted(commands):
         if program == "aws":
             subprocess.run([BIN / "aws", *shlex.split(arguments)], check=True, stdout=subprocess.DEVNULL)
@@ -176,9 +176,9 @@ def test_causes_that_are_one_users_own(lab, doctor, variables):
     found = doctor("--limit", "client1,orders", *extra)
     for user, (_broken, words) in {**STATEMENTS, **ACCOUNTS}.items():
         one = found["client1", "orders", user]
-        assert broken(one) == ("permission" if user in STATEMENTS else "account"), one
+        assert failed_check(one) == ("permission" if user in STATEMENTS else "database_user"), one
         assert words in one["reason"], one["reason"]
-    assert broken(found["client1", "orders", BOTH]) == "permission"
+    assert failed_check(found["client1", "orders", BOTH]) == "permission"
 
     # Do what is printed, first for the policy alone: then the later cause of two is named.
     by_policy = set(STATEMENTS) - {"denied"} | {BOTH}
@@ -187,7 +187,7 @@ def test_causes_that_are_one_users_own(lab, doctor, variables):
     lab.aws("iam").delete_role_policy(RoleName=ROLE, PolicyName="by-address")  # which the lab cannot evaluate
     found = doctor("--limit", "client1,orders", *extra)
     assert {user for _host, _database, user in found} == {"denied", BOTH, *ACCOUNTS}
-    assert broken(found["client1", "orders", BOTH]) == "account"
+    assert failed_check(found["client1", "orders", BOTH]) == "database_user"
     assert "out of that Deny of the policy guard" in found["client1", "orders", "denied"]["reason"]
     lab.aws("iam").delete_role_policy(RoleName=ROLE, PolicyName="guard")
     sentences = [found["client1", "orders", user]["reason"] for user in (*ACCOUNTS, BOTH)]
@@ -221,13 +221,13 @@ def sudo(lab, client, command):
 
 @dataclass(frozen=True)
 class Cause:
-    """Something that is broken, and what the doctor says.
+    """The cause of a failed check, and what the doctor says.
 
     It is repaired by what the doctor prints, or is mended where that is no command. What the repair leaves is cleaned.
     One client is denied for all of its role: C(denied) has the databases where that is not proven, by the first host.
     """
 
-    link: str
+    check: str
     words: str
     breaks: Callable[[Lab], None]
     mends: Callable[[Lab], None] | None = None
@@ -331,7 +331,7 @@ UNDO_HOSTS = "cat /etc/hosts.good > /etc/hosts; rm /etc/hosts.good"
 # Where no client can ask the server, that report is denied is not proven either.
 NOBODY = {"denied": ("orders", "billing")}
 ORDERS = {"databases": ("orders",)}
-# Actions, and the link that nobody can tell without them.
+# Actions, and the check that nobody can make without them.
 RIGHTS = {
     "rds:DescribeDBInstances": "database",
     "ec2:DescribeInstances": "profile",
@@ -345,8 +345,8 @@ RIGHTS = {
 }
 ROUNDS = [
     [
-        Cause("flag", "is off", lambda lab: lab.set_flag("orders", False), **ORDERS),
-        Cause("flag", "only pending", flag_pending, databases=("billing",)),
+        Cause("iam_auth", "is off", lambda lab: lab.set_flag("orders", False), **ORDERS),
+        Cause("iam_auth", "only pending", flag_pending, databases=("billing",)),
     ],
     [
         Cause("database", "its status is stopped", stopped, **ORDERS),
@@ -389,7 +389,7 @@ IN_NAMESPACES = [
             **ORDERS,
         ),
         Cause(
-            "client",
+            "client_program",
             "lacks the Python libraries pymysql",
             **on("client1", "dpkg --purge --force-depends python3-pymysql"),
             denied=("orders",),
@@ -417,7 +417,7 @@ IN_NAMESPACES = [
 ]
 
 
-@pytest.mark.parametrize("causes", ROUNDS + IN_NAMESPACES, ids=lambda causes: "-".join(cause.link for cause in causes))
+@pytest.mark.parametrize("causes", ROUNDS + IN_NAMESPACES, ids=lambda causes: "-".join(cause.check for cause in causes))
 def test_causes_of_a_host_or_a_database(lab, doctor, causes):
     if causes in IN_NAMESPACES and lab.info["form"] == "plain":
         pytest.skip("The clients of the plain form are one machine.")
@@ -427,7 +427,7 @@ def test_causes_of_a_host_or_a_database(lab, doctor, causes):
         found = doctor()
         for cause in causes:
             for login in cause.logins:
-                assert broken(found[login]) == cause.link, found[login]
+                assert failed_check(found[login]) == cause.check, found[login]
                 assert cause.words in found[login]["reason"], found[login]["reason"]
         assert set(found) == {login for cause in causes for login in cause.logins}
         run_printed(lab, [found[cause.logins[0]]["reason"] for cause in causes if not cause.mends])
@@ -443,7 +443,7 @@ def test_a_database_that_does_not_exist(lab, doctor, tmp_path):
     [standing] = [lab.state / "inventory.yml"]
     found = doctor("-i", str(standing), "-i", str(inventory))
     one = found["client1", "ghost", "app"]
-    assert broken(one) == "database" and "There is no DB instance ghost" in one["reason"]
+    assert failed_check(one) == "database" and "There is no DB instance ghost" in one["reason"]
     assert {database for _host, database, _user in found} == {"ghost"}
 
 
@@ -462,27 +462,27 @@ def reader(lab, with_rights):
 
 
 def test_rights_that_are_missing_are_unknown(lab, doctor, reader):
-    """Each action that the doctor uses, taken away alone: nothing is called broken but what is."""
+    """Each action that the doctor uses, taken away alone: nothing fails but what has to."""
     put(lab, POLICY, allow(arn(lab, GOOD, "other"), Sid="RdsIamConnect"))
     document = json.dumps({"Version": "2012-10-17", "Statement": [allow(arn(lab, GOOD, "another"))]})
     policy = lab.aws("iam").create_policy(PolicyName="more", PolicyDocument=document)["Policy"]["Arn"]
     lab.aws("iam").attach_role_policy(RoleName=ROLE, PolicyArn=policy)
     arguments = doctor.arguments()
     for action in ("iam:SimulatePrincipalPolicy", "rds:DescribeOrderableDBInstanceOptions", "rds:DescribeDBClusters"):
-        assert broken(reader(arguments, action)[0]) == "permission"
+        assert failed_check(reader(arguments, action)[0]) == "permission"
     for action, name in RIGHTS.items():
         one = reader(arguments, action, "iam:SimulatePrincipalPolicy")[0]
-        found = link(one, name)
-        assert found["state"] == "unknown" and action in found["text"], one
-        assert broken(one) in (None, "permission"), one
-        assert one["state"] != "ok" and (broken(one) or action in one["reason"]), one
+        found = check(one, name)
+        assert found["status"] == "unknown" and action in found["message"], one
+        assert failed_check(one) in (None, "permission"), one
+        assert one["status"] != "passed" and (failed_check(one) or action in one["reason"]), one
     lab.aws("iam").detach_role_policy(RoleName=ROLE, PolicyArn=policy)
     lab.aws("iam").delete_policy(PolicyArn=policy)
     lab.good("site.yml")
 
 
 def test_what_rds_has_logged_is_matched_to_the_login(lab, doctor, reader):
-    """It says what nobody else may tell, and names nothing broken by itself."""
+    """It says what nobody else may tell, and makes no check fail by itself."""
     exports = {"EnableLogTypes": ["iam-db-auth-error"]}
     rds = lab.aws("rds")
     rds.modify_db_instance(DBInstanceIdentifier="orders", CloudwatchLogsExportConfiguration=exports)
@@ -492,17 +492,17 @@ def test_what_rds_has_logged_is_matched_to_the_login(lab, doctor, reader):
     assert [call["action"] for call in calls].count("FilterLogEvents") == 1
     for client in lab.clients.values():
         one = found[client["name"], "orders", "app"]
-        assert broken(one) == "permission" and link(one, "log")["state"] == "ok"
-        said = link(one, "log")["text"]
+        assert failed_check(one) == "permission" and check(one, "log")["status"] == "passed"
+        said = check(one, "log")["message"]
         assert said.count("NotAuthorized at") == 1 and f"assumed-role/{ROLE}/{client['instance_id']}'" in said
-        assert link(found[client["name"], "billing", "app"], "log") is None
+        assert check(found[client["name"], "billing", "app"], "log") is None
 
     arguments = doctor.arguments()
     one = reader(arguments, "iam:*")[0]
-    assert one["state"] == "unknown" and "iam:GetInstanceProfile" in one["reason"]
+    assert one["status"] == "unknown" and "iam:GetInstanceProfile" in one["reason"]
     assert "; the log iam-db-auth-error of orders says NotAuthorized" in one["reason"]
     one = reader(arguments, "logs:FilterLogEvents")[0]
-    assert broken(one) == "permission" and "logs:FilterLogEvents" in link(one, "log")["text"]
+    assert failed_check(one) == "permission" and "logs:FilterLogEvents" in check(one, "log")["message"]
     exports = {"DisableLogTypes": ["iam-db-auth-error"]}
     rds.modify_db_instance(DBInstanceIdentifier="orders", CloudwatchLogsExportConfiguration=exports)
     lab.good("site.yml")

@@ -165,7 +165,7 @@ def test_the_doctor_knows_the_cluster_and_both_clients(lab):
     run = lab.playbook("doctor.yml")
     assert run.status != 0 and "2 of 9 logins are not proven, for the reasons above" in run.output
     words = f"names {member}, which is a member of the cluster, and logins are authorised on the cluster {cluster}"
-    assert run.output.count(words) == 2 * len(lab.clients)  # in the sentence and in the chain
+    assert run.output.count(words) == 2 * len(lab.clients)  # in the sentence and in the check
     assert run.output.count("(dbops.rds_iam.site --tags step5)") == len(lab.clients)
     if lab.info["form"] == "namespaces":
         assert "is MySQL 9" in run.output and "and takes --ssl-mode=VERIFY_IDENTITY --enable-cleartext" in run.output

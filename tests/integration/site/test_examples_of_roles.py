@@ -13,7 +13,7 @@ from driver import ROOT, run
 
 ROLES = ROOT / "roles"
 # In the order of the steps.
-STEPS = ["iam_auth", "mysql_client", "ca_bundle", "db_users", "iam_role", "role_attachment", "connect"]
+STEPS = ["iam_auth", "db_client", "ca_bundle", "db_users", "iam_role", "role_attachment", "connect"]
 
 
 @pytest.fixture(scope="module")

@@ -99,28 +99,28 @@ def diagnose(lab):
     """Return what the doctor says of the logins of client1 to orders, as the ping returned them."""
 
     def diagnose(result) -> list[dict]:
-        host = {"name": "client1", "instance_id": lab.clients["client1"]["instance_id"]}
+        client = {"name": "client1", "instance_id": lab.clients["client1"]["instance_id"]}
         if "host" in result:
-            host["info"] = result["host"]
+            client["host_facts"] = result["host"]
         logins = [
             {
-                "host": "client1",
+                "client": "client1",
                 "database": "orders",
                 "user": login["user"],
                 "expect": login["expected"],
-                "result": login,
+                "login_result": login,
             }
             for login in result["logins"]
         ]
         databases = [{"name": "orders", "db_instance_identifier": "orders"}]
-        options = {"logins": logins, "hosts": [host], "databases": databases, "fail": False}
+        options = {"logins": logins, "clients": [client], "databases": databases, "fail": False}
         return lab.result("localhost", "rds_iam_doctor", options)["logins"]
 
     return diagnose
 
 
-def states(diagnosis: dict) -> dict[str, str]:
-    return {link["name"]: link["state"] for link in diagnosis["links"]}
+def statuses(diagnosis: dict) -> dict[str, str]:
+    return {check["name"]: check["status"] for check in diagnosis["checks"]}
 
 
 def as_root(lab, command, **options):
@@ -178,9 +178,9 @@ def test_a_login_with_the_keys_of_somebody_else_proves_nothing(lab, ops, policy,
     signer = {"source": source, "principal": OPS, "role_name": None, "is_expected": None, "error": None}
     assert anybody["signer"] == signer and [login["signer"] for login in anybody["logins"]] == [signer] * 2
     for one in diagnose(anybody):
-        assert one["state"] == "broken" and states(one)["credentials"] == "broken", one
+        assert one["status"] == "failed" and statuses(one)["credentials"] == "failed", one
         assert f"client1 signs with credentials from {source}, those of {OPS}" in one["reason"]
-        assert states(one)["login"] == "unknown"
+        assert statuses(one)["login"] == "unknown"
     # Whoever asks for the role has no login at all.
     for one in expected["logins"]:
         assert (one["verdict"], one["attempts"], one["failed_at"]) == ("not_tried", 0, "credentials")
@@ -190,12 +190,12 @@ def test_a_login_with_the_keys_of_somebody_else_proves_nothing(lab, ops, policy,
         )
         assert said in one["msg"]
     for one in diagnose(expected):
-        assert one["state"] == "broken" and states(one)["credentials"] == "broken", one
-        assert remedy in one["reason"] and states(one)["certificate"] == "ok"
+        assert one["status"] == "failed" and statuses(one)["credentials"] == "failed", one
+        assert remedy in one["reason"] and statuses(one)["certificate"] == "passed"
     # And whoever asks for this user has a proof.
     assert [login["as_expected"] for login in asked_for["logins"]] == [True, True]
     assert asked_for["signer"]["is_expected"] is True
-    assert {one["state"] for one in diagnose(asked_for)} == {"ok"}
+    assert {one["status"] for one in diagnose(asked_for)} == {"passed"}
 
 
 def test_the_session_of_the_role_itself_may_come_from_elsewhere(lab, ping, diagnose):
@@ -207,7 +207,7 @@ def test_the_session_of_the_role_itself_may_come_from_elsewhere(lab, ping, diagn
             assert [login["as_expected"] for login in found["logins"]] == [True, True], found
             assert found["signer"]["role_name"] == ROLE and f":assumed-role/{ROLE}/" in found["signer"]["principal"]
     assert [call["action"] for call in calls] == ["GetCallerIdentity"] * 3
-    assert {one["state"] for one in diagnose(ping(LOGINS, environment))} == {"ok"}
+    assert {one["status"] for one in diagnose(ping(LOGINS, environment))} == {"passed"}
     other = ping(LOGINS, environment, principal=f"arn:aws:iam::210987654321:role/{ROLE}")
     assert {login["verdict"] for login in other["logins"]} == {"not_tried"}
 
@@ -292,8 +292,8 @@ def test_what_comes_in_place_of_a_greeting_passes_no_check(full, ping, diagnose)
         assert (one["verdict"], one["failed_at"], one["server_error"]) == ("failed", "port", 1040)
         assert 'who says "Too many connections" (error 1040)' in one["msg"]
     for one in diagnose(found):
-        expected = {"name": "ok", "port": "broken", "tls": "unknown", "certificate": "unknown"}
-        assert states(one).items() >= expected.items(), one
+        expected = {"name": "passed", "port": "failed", "tls": "unknown", "certificate": "unknown"}
+        assert statuses(one).items() >= expected.items(), one
         assert "end some or raise max_connections" in one["reason"]
 
 
@@ -310,7 +310,7 @@ def test_another_user_than_the_one_asked_for_proves_nothing(lab, policy, ping, d
     assert "let nobody in as @%, which is another user" in nobody["msg"]
     assert app["as_expected"]
     [first, second] = diagnose(found)
-    assert first["state"] == "broken" and states(first)["login"] == "broken" and second["state"] == "ok"
+    assert first["status"] == "failed" and statuses(first)["login"] == "failed" and second["status"] == "passed"
 
 
 def test_a_name_server_that_does_not_answer(lab, ping):

@@ -167,7 +167,7 @@ def play(tasks: str) -> str:
     return PLAY.format(tasks=tasks, host=HOST, database=DATABASE)
 
 
-@pytest.mark.parametrize("tasks", ["main", "read", "account"])
+@pytest.mark.parametrize("tasks", ["main", "read", "plan"])
 def test_it_is_handed_over_where_the_settings_speak_against_it(run, changed_hosts, tasks):
     """The settings are for hosts whose sudo wants a terminal, and no sudo is needed."""
     done, files = run(play(tasks), "-vvv", *changed_hosts())
@@ -187,7 +187,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("reason", REASONS)
-@pytest.mark.parametrize("tasks", ["main", "read", "account"])
+@pytest.mark.parametrize("tasks", ["main", "read", "plan"])
 def test_nothing_is_sent_where_it_would_be_in_a_file(lab, run, changed_hosts, connections, tasks, reason):
     variables, environment, words = REASONS[reason]
     before = lab.accounts(DATABASE)
@@ -208,7 +208,7 @@ def test_a_module_that_is_left_to_itself_is_a_file(lab, run, changed_hosts):
     assert not any("rds_iam_db_user" in name for name in files.modules)
 
 
-@pytest.mark.parametrize("tasks", ["main", "read", "account"])
+@pytest.mark.parametrize("tasks", ["main", "read", "plan"])
 def test_debug_output_has_no_password(run, changed_hosts, tasks):
     done, _files = run(play(tasks), "-vvvvvv", *changed_hosts(), ANSIBLE_DEBUG="1")
     assert done.returncode == 0, done.stdout

@@ -139,21 +139,22 @@ def cluster(lab):
 
 
 def test_what_the_doctor_is_told(lab, cluster):
-    login = {"host": "client1", "database": "cluster", "user": "app"}
+    login = {"client": "client1", "database": "cluster", "user": "app"}
     options = {
         "logins": [
-            {**login, "error": "the run ended before it"},
-            {**login, "user": "report", "expect": "denied", "result": {"verdict": "denied"}},
+            {**login, "error": "the run ended before it", "user_plan": {"msg": "the server said nothing"}},
+            {**login, "user": "report", "expect": "denied", "login_result": {"verdict": "denied"}},
         ],
-        "hosts": [{"name": "client1", "info": {"msg": "the host said nothing"}}],
+        "clients": [{"name": "client1", "host_facts": {"msg": "the host said nothing"}}],
         "databases": [{"name": "cluster", "db_cluster_identifier": cluster}],
         "fail": False,
     }
     told, denied = lab.result("localhost", "rds_iam_doctor", options)["logins"]
-    assert denied["state"] == "ok"
-    assert f"DB cluster {cluster}" in json.dumps(told["links"])
-    assert "the host said nothing" in json.dumps(told["links"])
-    assert "the run ended before it" in json.dumps(told["links"])
+    assert denied["status"] == "passed"
+    assert f"DB cluster {cluster}" in json.dumps(told["checks"])
+    assert "the host said nothing" in json.dumps(told["checks"])
+    assert "the server said nothing" in json.dumps(told["checks"])
+    assert "the run ended before it" in json.dumps(told["checks"])
 
 
 def test_a_map_of_some_databases(lab, cluster):
@@ -167,7 +168,7 @@ def test_a_map_of_some_databases(lab, cluster):
         "connect_host": socket.gethostbyname(orders["endpoint"]),
         "connect_timeout": 3,
     }
-    accounts = lab.result("localhost", "rds_iam_db_user_info", login)["accounts"]
+    users = lab.result("localhost", "rds_iam_db_user_info", login)["users"]
     astray = {**login, "login_host": lab.databases["billing"]["endpoint"]}
     refused = lab.module("localhost", "dbops.rds_iam.rds_iam_db_user_info", astray)
     assert refused.status != 0 and f"(through {login['connect_host']})" in refused.output
@@ -175,17 +176,17 @@ def test_a_map_of_some_databases(lab, cluster):
     assert refused.status != 0 and "connect_timeout is 0; give a number of seconds from 1 to 3600." in refused.output
     options = {
         "databases": [
-            {"name": "ours", "db_instance_identifier": "orders", "accounts": accounts},
-            {"name": "theirs", "db_cluster_identifier": cluster, "unseen": "the vault was locked"},
+            {"name": "ours", "db_instance_identifier": "orders", "users": users},
+            {"name": "theirs", "db_cluster_identifier": cluster, "not_collected_reason": "the vault was locked"},
         ],
-        "only_databases": True,
+        "inventory_only": True,
     }
     found = lab.result("localhost", "rds_iam_access_map", options)["map"]
     ours, theirs = found["databases"]
     assert (ours["name"], ours["identifier"], ours["kind"]) == ("ours", "orders", "instance")
-    assert {account["name"] for account in ours["accounts"]} == {account["name"] for account in accounts} >= {"admin"}
+    assert {user["name"] for user in ours["users"]} == {user["name"] for user in users} >= {"admin"}
     assert (theirs["name"], theirs["identifier"], theirs["kind"]) == ("theirs", cluster, "cluster")
-    assert theirs["accounts"] is None and found["unseen"] == ["The accounts of theirs: the vault was locked."]
+    assert theirs["users"] is None and found["not_collected"] == ["The accounts of theirs: the vault was locked."]
 
 
 def test_teardown_where_no_bundle_can_be_fetched(lab):
@@ -197,7 +198,10 @@ def test_teardown_where_no_bundle_can_be_fetched(lab):
     run = lab.good("teardown.yml", "--tags", "step3,step1", "-e", "ca_bundle_url=https://localhost:1/bundle.pem")
     assert "https://localhost:1/bundle.pem could not be fetched" in run.output
     assert [account[0] for account in lab.accounts("orders") if account[2] == "AWSAuthenticationPlugin"] == ["guest"]
-    assert "IAM database authentication of orders is left as it is" in run.output and "accounts left: 1" in run.output
+    assert (
+        "IAM database authentication of orders is left as it is" in run.output
+        and "IAM database users remaining: 1" in run.output
+    )
     assert lab.ssh("client1", files).stdout == before
     lab.sql("orders", "DROP USER guest@'%'")
     lab.good("teardown.yml")

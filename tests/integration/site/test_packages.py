@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The role mysql_client on hosts that have packages of others, with the conflicts that those of real vendors declare.
+"""The role db_client on hosts that have packages of others, with the conflicts that those of real vendors declare.
 
 All packages of the host are listed before and after: none is gone, and none has another version.
 """
@@ -26,7 +26,7 @@ def role(lab, tmp_path_factory):
     file = tmp_path_factory.mktemp("play") / "play.yml"
 
     def run(client, *arguments, **variables):
-        play = {"hosts": client, "become": True, "gather_facts": False, "roles": ["dbops.rds_iam.mysql_client"]}
+        play = {"hosts": client, "become": True, "gather_facts": False, "roles": ["dbops.rds_iam.db_client"]}
         file.write_text(json.dumps([{**play, "vars": variables}]))
         return lab.playbook(str(file), *arguments)
 
@@ -80,7 +80,7 @@ def refuses(role):
             assert host.packages() == before
         assert sentences[0] == sentences[1]
         assert "\n" not in sentences[0] and sentences[0].endswith(".")
-        assert f" on {host.name}" in sentences[0] and "mysql_client_" in sentences[0]
+        assert f" on {host.name}" in sentences[0] and "db_client_" in sentences[0]
         return sentences[0]
 
     return refuses
@@ -90,7 +90,7 @@ def test_a_server_of_another_vendor_is_not_removed_by_apt(bare, refuses):
     host = bare("debian")
     host.have("vendor-server", program="sbin/mysqld", Conflicts="virtual-mysql-client")
     for client in ("default-mysql-client", "mysql-client", "mariadb-client"):
-        said = refuses(host, mysql_client_packages=[client])
+        said = refuses(host, db_client_packages=[client])
         assert f"Installing {client}, {', '.join(LIBRARIES)} on client1 would remove vendor-server, which" in said
         assert "nothing was installed; install the mysql or mariadb client that goes with the packages" in said
 
@@ -101,7 +101,7 @@ def test_a_client_of_another_vendor_is_used_with_apt(bare, adds):
     host.have("vendor-client", program="bin/mysql", **CLIENT)
     new = adds(host)
     assert set(LIBRARIES) <= new and not any("mysql-client" in name or "mariadb" in name for name in new)
-    assert adds(host, mysql_client_packages=["mariadb-client"]) == set()
+    assert adds(host, db_client_packages=["mariadb-client"]) == set()
 
 
 @pytest.mark.parametrize("asked", ["mysql-client", "default-mysql-client"])
@@ -110,14 +110,14 @@ def test_a_server_of_the_distribution_stays(bare, adds, asked):
     host = bare("debian")
     host.root("DEBIAN_FRONTEND=noninteractive apt-get install -y mariadb-server")
     assert "mariadb-server" in host.packages()
-    adds(host, mysql_client_packages=[asked])
+    adds(host, db_client_packages=[asked])
     assert "ii" in host.packages()["mariadb-server"]
 
 
 def test_a_name_that_means_removal_is_refused(bare, refuses):
     host = bare("debian")
     host.have("vendor-server", program="sbin/mysqld")
-    assert "would remove vendor-server" in refuses(host, mysql_client_packages=["mysql-client", "vendor-server-"])
+    assert "would remove vendor-server" in refuses(host, db_client_packages=["mysql-client", "vendor-server-"])
 
 
 def test_a_package_on_hold_is_not_changed(bare, refuses):
@@ -131,7 +131,7 @@ def test_a_package_on_hold_is_not_changed(bare, refuses):
     host.offer("vendor-common", "2")
     host.offer("vendor-client", program="bin/mysql", Depends="vendor-common (>= 2)")
     host.root("apt-mark hold vendor-common")
-    said = refuses(host, mysql_client_packages=["vendor-client"])
+    said = refuses(host, db_client_packages=["vendor-client"])
     assert "vendor-common" in said
     host.root("apt-mark unhold vendor-common")
 
@@ -141,8 +141,8 @@ def test_a_package_is_not_downgraded_by_apt(bare, refuses, adds):
     host.have("vendor-common", "2")
     host.offer("vendor-common", "1")
     host.offer("vendor-client", program="bin/mysql", Depends="vendor-common (= 1)")
-    assert "vendor-common" in refuses(host, mysql_client_packages=["vendor-client"])
-    adds(host, mysql_client_packages=["default-mysql-client", "vendor-common=1"])
+    assert "vendor-common" in refuses(host, db_client_packages=["vendor-client"])
+    adds(host, db_client_packages=["default-mysql-client", "vendor-common=1"])
 
 
 @pytest.mark.parametrize("family", HOSTS)
@@ -154,9 +154,9 @@ def test_a_database_server_is_not_upgraded(bare, refuses, role, family):
         host.offer(name, "2")
         needs = {"Depends": f"{name} (>= 2)"} if family == "debian" else {"Requires": f"{name} >= 2"}
         host.offer(f"vendor-client-of-{name}", program="bin/mysql", **needs)
-    said = refuses(host, mysql_client_packages=["vendor-client-of-vendor-mysql-server"])
+    said = refuses(host, db_client_packages=["vendor-client-of-vendor-mysql-server"])
     assert "would upgrade the database server vendor-mysql-server, which" in said
-    assert good(role(host.name, mysql_client_packages=["vendor-client-of-vendor-common"])) == 1
+    assert good(role(host.name, db_client_packages=["vendor-client-of-vendor-common"])) == 1
     assert host.packages()["vendor-mysql-server"].startswith("1") and host.packages()["vendor-common"].startswith("2")
 
 
@@ -179,8 +179,8 @@ def test_libraries_that_conflict(bare, refuses, adds):
     host = bare("debian")
     host.have("vendor-python", Conflicts="python3-pymysql")
     said = refuses(host)
-    assert "would remove vendor-python" in said and "set mysql_client_python_packages to []" in said
-    new = adds(host, mysql_client_python_packages=[])
+    assert "would remove vendor-python" in said and "set db_client_python_packages to []" in said
+    new = adds(host, db_client_python_packages=[])
     assert "default-mysql-client" in new and "python3-pymysql" not in new
     host.root("/opt/dbops-rds-iam/bin/python3 -c 'import botocore, pymysql'")
 
@@ -210,7 +210,7 @@ def test_package_lists_of_a_new_machine(bare, role, kind):
 
 def test_a_package_that_does_not_exist(bare, refuses):
     for family, word in (("debian", "Unable to locate package no-such-client"), ("amazon", "no-such-client")):
-        said = refuses(bare(family), mysql_client_packages=["no-such-client"])
+        said = refuses(bare(family), db_client_packages=["no-such-client"])
         assert word in said and "could not be installed" in said
 
 
@@ -220,8 +220,8 @@ def test_another_server_is_left_alone(bare, adds, role):
         host.have("vendor-server", program="sbin/mysqld")
         host.have("vendor-client", program="bin/mysql")
         adds(host)
-        assert adds(host, mysql_client_server=True) == set()
-        said = role(host.name, mysql_client_server=True).output
+        assert adds(host, db_client_server=True) == set()
+        said = role(host.name, db_client_server=True).output
         assert f"{host.name} has a database server, /usr/sbin/mysqld, that is not of the packages" in " ".join(
             said.split()
         )
@@ -231,8 +231,8 @@ def test_a_server_is_not_installed_over_a_conflict(bare, refuses):
     host = bare("debian")
     host.have("vendor-common", Conflicts="virtual-mysql-server")
     host.have("vendor-client", program="bin/mysql")
-    said = refuses(host, mysql_client_server=True, mysql_client_packages=["mysql-client"])
-    assert "vendor-common" in said and "leave out mysql_client_server" in said
+    said = refuses(host, db_client_server=True, db_client_packages=["mysql-client"])
+    assert "vendor-common" in said and "leave out db_client_server" in said
 
 
 def test_what_the_tests_need_takes_the_place_of_nothing(lab, bare):
@@ -261,7 +261,7 @@ def test_a_package_is_not_replaced_by_dnf(bare, refuses):
     assert "vendor-server" in refuses(host)
     host.offer("vendor-new", "2", Obsoletes="vendor-server < 2")
     assert "would remove vendor-server" in refuses(host)
-    assert "would remove vendor-server" in refuses(host, mysql_client_packages=["vendor-new"])
+    assert "would remove vendor-server" in refuses(host, db_client_packages=["vendor-new"])
 
 
 def test_a_client_of_another_vendor_is_used_with_dnf(bare, adds):
@@ -269,7 +269,7 @@ def test_a_client_of_another_vendor_is_used_with_dnf(bare, adds):
     host = bare("amazon")
     host.have("mariadb1011", program="bin/mariadb", Conflicts="mariadb105")
     assert adds(host) == set()
-    assert adds(host, mysql_client_packages=["mariadb105"]) == set()
+    assert adds(host, db_client_packages=["mariadb105"]) == set()
 
 
 def test_a_package_is_not_downgraded_by_dnf(bare, refuses):
@@ -277,7 +277,7 @@ def test_a_package_is_not_downgraded_by_dnf(bare, refuses):
     host.have("vendor-common", "2")
     host.offer("vendor-common", "1")
     host.offer("vendor-client", program="bin/mysql", Requires="vendor-common = 1")
-    assert "would downgrade vendor-common" in refuses(host, mysql_client_packages=["vendor-client"])
+    assert "would downgrade vendor-common" in refuses(host, db_client_packages=["vendor-client"])
 
 
 @pytest.mark.parametrize("family", HOSTS)
@@ -285,6 +285,6 @@ def test_a_host_that_has_all_of_it_needs_no_names(bare, adds, family):
     """A distribution that the role does not know, with a client of whoever."""
     host = bare(family)
     host.have("vendor-client", program="bin/mariadb")
-    nothing = {"mysql_client_packages": [], "mysql_client_python_packages": []}
+    nothing = {"db_client_packages": [], "db_client_python_packages": []}
     assert not any("mysql" in name or "mariadb" in name for name in adds(host, **nothing))
     assert adds(host, **nothing) == set()

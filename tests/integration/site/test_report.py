@@ -156,12 +156,12 @@ def test_its_numbers_are_those_of_the_api(lab, access):
     assert totals["databases"] == len(instances) == DATABASES
     assert totals["databases_with_iam"] == sum(instance["IAMDatabaseAuthenticationEnabled"] for instance in instances)
     assert {database["name"] for database in access["databases"] if not database["takes_iam_logins"]} == {"extra46"}
-    assert totals["roles"] == len(iam.list_roles()["Roles"]) == ROLES
-    assert totals["users"] == len(iam.list_users()["Users"])
-    assert totals["hosts"] == len(lab.clients)
-    assert totals["databases_seen"] == len(lab.databases)
+    assert totals["iam_roles"] == len(iam.list_roles()["Roles"]) == ROLES
+    assert totals["iam_users"] == len(iam.list_users()["Users"])
+    assert totals["instances"] == len(lab.clients)
+    assert totals["databases_collected"] == len(lab.databases)
     wanted = sum(len(users) for users in map(with_iam, map(lab.accounts, lab.databases)))
-    assert totals["accounts_with_iam"] == wanted > 0
+    assert totals["database_users_with_iam"] == wanted > 0
     authorities = {instance["DBInstanceIdentifier"]: instance["CACertificateIdentifier"] for instance in instances}
     assert {database["name"]: database["ca_certificate_identifier"] for database in access["databases"]} == authorities
 
@@ -186,8 +186,8 @@ def test_its_logins_are_those_that_work(lab, access):
         arns = [f"{start}{prefixes[grant['database']]}/{grant['user']}" for grant in grants]
         said = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=["rds-db:connect"], ResourceArns=arns)
         allowed = [result["EvalDecision"] == "allowed" for result in said["EvaluationResults"]]
-        links = [link for grant in grants for link in grant["links"] if link["name"] == "permission"]
-        assert allowed == [link["state"] == "ok" for link in links], arn
+        checks = [check for grant in grants for check in grant["checks"] if check["name"] == "permission"]
+        assert allowed == [check["status"] == "passed" for check in checks], arn
     assert len(by_role) == ROLES + 1 + len(USERS), "and the operator, who may do everything"
 
 
@@ -197,8 +197,10 @@ def test_what_a_group_gives_and_a_boundary_takes(access):
     [kim] = [principal for principal in access["principals"] if principal["name"] == "kim"]
     assert kim["policies"] == ["connect of the group readers"]
     limited = [grant for grant in access["grants"] if grant["principal"].endswith("role/team1")]
-    permissions = {(link["state"], link["text"].split(" of ")[0]) for one in limited for link in one["links"][2:3]}
-    assert permissions == {("broken", "the permissions boundary limits")}
+    permissions = {
+        (check["status"], check["message"].split(" of ")[0]) for one in limited for check in one["checks"][2:3]
+    }
+    assert permissions == {("failed", "the permissions boundary limits")}
 
 
 def test_users_without_anything_to_sign_with_are_told_apart(access):
@@ -219,9 +221,10 @@ def test_users_without_anything_to_sign_with_are_told_apart(access):
 def test_an_instance_in_another_region_may_have_the_role(access, faraway):
     """IAM knows no Regions, and the map looks at the instances of one."""
     grants = [grant for grant in access["grants"] if grant["principal"].endswith(f"role/{faraway}")]
-    holders = {(link["state"], link["text"]) for grant in grants for link in grant["links"] if link["name"] == "holder"}
+    checks = [check for grant in grants for check in grant["checks"] if check["name"] == "credentials"]
+    credentials = {(check["status"], check["message"]) for check in checks}
     text = f"no EC2 instance in eu-west-1 has the IAM role {faraway}; other Regions were not looked at"
-    assert [(state, words.startswith(text)) for state, words in holders] == [("unknown", True)]
+    assert [(status, words.startswith(text)) for status, words in credentials] == [("unknown", True)]
     assert {grant["state"] for grant in grants} == {"unknown"}
 
 
@@ -233,17 +236,24 @@ def test_engines_that_rds_db_connect_is_not_for_have_no_logins(access):
 
 
 def test_it_says_what_it_could_not_see(lab, access):
-    assert [one for one in access["unseen"] if "extra0, " in one and "the inventory does not have" in one]
+    assert [one for one in access["not_collected"] if "extra0, " in one and "the inventory does not have" in one]
     assert [limit for limit in access["limits"] if "root user" in limit]
-    unseen = {
-        database["name"] for database in access["databases"] if database["accounts"] is None and database["unseen"]
+    not_collected = {
+        database["name"]
+        for database in access["databases"]
+        if database["users"] is None and database["not_collected_reason"]
     }
-    assert unseen == {database["name"] for database in access["databases"]} - set(lab.databases)
+    assert not_collected == {database["name"] for database in access["databases"]} - set(lab.databases)
 
 
 def test_what_is_wrong_is_marked(access):
     found = {(finding["kind"], finding["subject"]) for finding in access["findings"]}
-    assert {("wide", "lab-admin"), ("dangling", "team0"), ("no_account", "team0"), ("password", "orders")} <= found
+    assert {
+        ("overly_permissive", "lab-admin"),
+        ("dangling", "team0"),
+        ("no_database_user", "team0"),
+        ("password", "orders"),
+    } <= found
 
 
 class Page(HTMLParser):
@@ -325,7 +335,7 @@ def test_without_an_inventory(lab, estate, tmp_path):
     lab.good("report.yml", "-i", str(empty), "-e", f"rds_iam_report_directory={tmp_path}")
     found = json.loads((tmp_path / "access-map.json").read_text())
     assert found["totals"]["databases"] == DATABASES
-    assert found["totals"]["databases_seen"] == 0
+    assert found["totals"]["databases_collected"] == 0
 
 
 def test_check_mode_writes_nothing(lab, estate, tmp_path):
@@ -338,7 +348,7 @@ def test_rights_that_are_missing_are_said(lab, estate, with_rights):
 
     def drawn(*without):
         rights = with_rights(*policy("report", *without)["Statement"])
-        return lab.module("localhost", "dbops.rds_iam.rds_iam_access_map", {"only_databases": False}, **rights)
+        return lab.module("localhost", "dbops.rds_iam.rds_iam_access_map", {"inventory_only": False}, **rights)
 
     def seen(*without):
         run = drawn(*without)
@@ -349,23 +359,23 @@ def test_rights_that_are_missing_are_said(lab, estate, with_rights):
     ec2, iam, password, keys, clusters, instances = sorted({*actions("report")} - {"secretsmanager:GetSecretValue"})
     assert (ec2, iam) == ("ec2:DescribeInstances", "iam:GetAccountAuthorizationDetails")
     assert (password, keys) == ("iam:GetLoginProfile", "iam:ListAccessKeys")
-    assert [one for one in seen()["unseen"] if "not allowed" in one] == []
+    assert [one for one in seen()["not_collected"] if "not allowed" in one] == []
     for action in (clusters, instances):
         run = drawn(action)
         assert run.status != 0 and action in run.output and "Traceback" not in run.output, run.output
     without_iam = seen(iam)
-    assert [one for one in without_iam["unseen"] if iam in one]
-    assert (without_iam["totals"]["roles"], without_iam["grants"], without_iam["findings"]) == (None, [], [])
+    assert [one for one in without_iam["not_collected"] if iam in one]
+    assert (without_iam["totals"]["iam_roles"], without_iam["grants"], without_iam["findings"]) == (None, [], [])
     for action, user in ((password, "lee"), (keys, "kim")):
         without = seen(action)
-        assert [one for one in without["unseen"] if action in one]
-        links = [grant["links"][1] for grant in without["grants"] if grant["principal"].endswith(f"user/{user}")]
-        assert [link["state"] for link in links] == ["unknown"] and action in links[0]["text"]
+        assert [one for one in without["not_collected"] if action in one]
+        checks = [grant["checks"][1] for grant in without["grants"] if grant["principal"].endswith(f"user/{user}")]
+        assert [check["status"] for check in checks] == ["unknown"] and action in checks[0]["message"]
     without_ec2 = seen(ec2)
-    assert [one for one in without_ec2["unseen"] if ec2 in one]
-    assert without_ec2["totals"]["hosts"] is None
+    assert [one for one in without_ec2["not_collected"] if ec2 in one]
+    assert without_ec2["totals"]["instances"] is None
     hosts = [grant for grant in without_ec2["grants"] if grant["principal"].endswith("role/rds-iam-lab")]
-    assert hosts and {host["links"][1]["state"] for host in hosts} == {"unknown"}
+    assert hosts and {host["checks"][1]["status"] for host in hosts} == {"unknown"}
 
 
 def test_databases_that_cannot_be_asked_are_said(lab, estate, tmp_path):
@@ -374,6 +384,6 @@ def test_databases_that_cannot_be_asked_are_said(lab, estate, tmp_path):
     lab.good("report.yml", "-e", json.dumps({**variables, "rds_iam_report_directory": str(tmp_path / "out")}))
     text = (tmp_path / "out/access-map.json").read_text()
     found = {database["name"]: database for database in json.loads(text)["databases"]}
-    assert "refused the login of admin" in found["orders"]["unseen"]
+    assert "refused the login of admin" in found["orders"]["not_collected_reason"]
     assert "wrong-one" not in text
-    assert [one["name"] for one in found.values() if one["accounts"] is not None] == ["billing"]
+    assert [one["name"] for one in found.values() if one["users"] is not None] == ["billing"]

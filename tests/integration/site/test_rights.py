@@ -110,7 +110,7 @@ ONE_CLIENT, ONE_DATABASE = ("--limit", "client1"), ("--limit", "orders,localhost
 ATTACH = ("--tags", "step6", *ONE_CLIENT)
 REPLACE = (*ATTACH, "-e", "role_attachment_replace=true")
 # No server stands behind the cluster, so its step 3 is not run: that it has no account is said instead.
-EMPTY = json.dumps({"db_users_result": {"accounts_left": 0}})
+EMPTY = json.dumps({"db_users_result": {"iam_database_users_remaining": 0}})
 NOBODY = json.dumps({"db_users_accounts": [], "iam_role_users": []})
 SCENES = {
     "site: an instance": Scene(
@@ -351,20 +351,20 @@ def test_the_doctor_and_the_access_map_without_the_master_password(lab, operator
 
 @pytest.mark.parametrize("action", sorted({*actions("doctor")} - NOT_HERE))
 def test_the_doctor_with_one_action_less(lab, operator, broken, action):
-    """It says of a link that it is unknown, with the action; and nothing is called broken but what is."""
+    """It says of a check that it is unknown, with the action; and nothing fails but what has to."""
     databases = [
         {"name": "orders", "db_instance_identifier": "orders"},
         {"name": "ledger", "db_cluster_identifier": "ledger"},
     ]
     arguments = {
-        "hosts": [{"name": "client1", "instance_id": lab.clients["client1"]["instance_id"]}],
+        "clients": [{"name": "client1", "instance_id": lab.clients["client1"]["instance_id"]}],
         "databases": databases,
-        "logins": [{"host": "client1", "database": database["name"], "user": "app"} for database in databases],
+        "logins": [{"client": "client1", "database": database["name"], "user": "app"} for database in databases],
         "fail": False,
     }
     less = operator("doctor", action, "iam:SimulatePrincipalPolicy")
     run = lab.module("localhost", "dbops.rds_iam.rds_iam_doctor", arguments, **less)
     assert run.status == 0, run.output
-    links = [link for login in json.loads(run.output.split("=>", 1)[1])["logins"] for link in login["links"]]
-    assert [link for link in links if link["state"] == "unknown" and action in link["text"]], links
-    assert {link["name"] for link in links if link["state"] == "broken"} <= {"flag"}
+    checks = [check for login in json.loads(run.output.split("=>", 1)[1])["logins"] for check in login["checks"]]
+    assert [check for check in checks if check["status"] == "unknown" and action in check["message"]], checks
+    assert {check["name"] for check in checks if check["status"] == "failed"} <= {"iam_auth"}

@@ -19,7 +19,7 @@ from faults import Fault, Proxy
 ROLE, POLICY = "teardown", "rds-iam-connect"
 ELSEWHERE = "us-east-1"
 STEPS = ("--tags", "step1,step4,step5,step6")
-EMPTY = json.dumps({"iam_role_name": ROLE, "db_users_result": {"accounts_left": 0}})
+EMPTY = json.dumps({"iam_role_name": ROLE, "db_users_result": {"iam_database_users_remaining": 0}})
 TRUST = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
 FORBIDDEN = 403, "AccessDenied", "User: arn:aws:iam::123456789012:user/u is not authorized to perform that"
 FORBIDDEN_BY_EC2 = 403, "UnauthorizedOperation", "You are not authorized to perform this operation."

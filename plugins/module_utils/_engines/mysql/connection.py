@@ -139,7 +139,7 @@ def check_prerequisites(ca_file: str) -> None:
     if not pymysql:
         raise MissingPrerequisiteError(
             f"PyMySQL is not installed for {sys.executable} on this host, nor in {VENV}; install it (package"
-            " python3-pymysql on Debian and Ubuntu, or the role dbops.rds_iam.mysql_client)."
+            " python3-pymysql on Debian and Ubuntu, or the role dbops.rds_iam.db_client)."
         )
     if pymysql.VERSION[:3] < _OLDEST_DRIVER:
         version, oldest = (".".join(map(str, numbers[:3])) for numbers in (pymysql.VERSION, _OLDEST_DRIVER))

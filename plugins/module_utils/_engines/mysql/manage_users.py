@@ -89,7 +89,11 @@ class UserRun:
 
     def to_result(self) -> dict[str, object]:
         """Return what rds_iam_db_user returns, without what is not certain."""
-        optional_values = {"accounts_left": self.remaining_iam_users, "user_rows": self.user_rows, "diff": self.diff}
+        optional_values = {
+            "iam_database_users_remaining": self.remaining_iam_users,
+            "user_rows": self.user_rows,
+            "diff": self.diff,
+        }
         return {
             "changed": any(outcome.changed for outcome in self.outcomes),
             "users": [outcome.to_result() for outcome in self.outcomes],

@@ -93,7 +93,7 @@ def open_standard_streams() -> None:
 
 
 def find_botocore() -> None:
-    """Go on with the Python that the role mysql_client made for botocore, if that is another version than this one."""
+    """Go on with the Python that the role db_client made for botocore, if that is another version than this one."""
     python = f"{VENV}/bin/python3"
     if not importlib.util.find_spec("botocore") and sys.prefix != VENV and os.path.exists(python):
         os.execv(python, [python, "-I", *sys.argv])
@@ -167,7 +167,7 @@ def find_client() -> ClientProgram:
     path = next(iter(find_client_programs()), None)
     if not path:
         raise UsageError(
-            "there is no mysql or mariadb client on this host; install one (role dbops.rds_iam.mysql_client)."
+            "there is no mysql or mariadb client on this host; install one (role dbops.rds_iam.db_client)."
         )
     command = [path, "--no-defaults", "--version"]
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.dbops.rds_iam.plugins.filter import teardown_summary, why_flag_stays
+from ansible_collections.dbops.rds_iam.plugins.filter import iam_auth_keep_reason, teardown_summary
 
 
 def test_what_is_missing_is_a_filter_error():
@@ -15,4 +15,4 @@ def test_what_is_missing_is_a_filter_error():
 
 def test_why_a_flag_stays():
     record = {"iam_auth_enabled": True, "managed_by": "dbops.rds_iam", "pending": {}}
-    assert why_flag_stays.FilterModule().filters()["why_flag_stays"](record, 0) == ""
+    assert iam_auth_keep_reason.FilterModule().filters()["iam_auth_keep_reason"](record, 0) == ""

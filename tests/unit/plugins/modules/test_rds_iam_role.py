@@ -341,7 +341,7 @@ def test_absent_of_what_is_not_there_is_two_calls(run):
 def test_absent_of_what_is_not_ours_asks_for_no_instances(run):
     foreign = get_role(Tags=[]), get_profile(Tags=[]), get_policy(NOT_FOUND)
     result = run(*foreign, **ABSENT)
-    assert [made["why"] for made in result["outcomes"][1:]] == ["it was not created by dbops.rds_iam"] * 2
+    assert [made["reason"] for made in result["outcomes"][1:]] == ["it was not created by dbops.rds_iam"] * 2
 
 
 def test_absent_waits_for_what_iam_still_shows(run, clock):

@@ -63,7 +63,7 @@ def test_harm_is_refused_before_anything_is_done(check_mode):
     assert refused(manager, check_mode) == (
         "Installing mysql-client on app1 would remove a, b and downgrade c, which dbops.rds_iam does not do, so nothing"
         " was installed; install the mysql or mariadb client that goes with the packages on this host, which is then"
-        " used as it is, or set mysql_client_packages to one that does."
+        " used as it is, or set db_client_packages to one that does."
     )
     assert manager.done == ["plan mysql-client"]
 

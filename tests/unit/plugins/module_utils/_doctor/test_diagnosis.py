@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the chain says of causes that a lab cannot have. The others are broken for real in tests/integration."""
+"""What the checks say of causes that a lab cannot have. The others are brought about for real in tests/integration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import Instance
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import instance_record
-from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import BROKEN, OK, UNKNOWN
+from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import FAILED, PASSED, UNKNOWN
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.auth_log import RefusalLog, parse_events
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import conclude, diagnose
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Role, Unreadable
@@ -62,7 +62,7 @@ HOST = {
     "libraries": {"botocore": "1.34.0", "pymysql": "1.1.0"},
     "target": {"endpoint": ENDPOINT, "port": 3306, "failed_at": None, "msg": None},
 }
-ACCOUNT = {"users": [{"name": "app", "host": "%", "statements": []}], "accounts_left": 2}
+ACCOUNT = {"users": [{"name": "app", "host": "%", "statements": []}], "iam_database_users_remaining": 2}
 CASE = LoginEvidence(
     client="app1",
     database=RECORD,
@@ -72,17 +72,17 @@ CASE = LoginEvidence(
     host=HOST,
     instance=Instance("i-1", "running", "app-rds"),
     role=Role("app-rds", True, [Policy("connect", ALLOW)]),
-    account=ACCOUNT,
+    user_plan=ACCOUNT,
 )
 
 
 def said(case):
-    links = diagnose(case)
-    return conclude(links), links
+    checks = diagnose(case)
+    return conclude(checks), checks
 
 
 def statements(*texts):
-    return {"users": [{"name": "app", "host": "%", "statements": list(texts)}], "accounts_left": 2}
+    return {"users": [{"name": "app", "host": "%", "statements": list(texts)}], "iam_database_users_remaining": 2}
 
 
 def with_row(**state):
@@ -99,17 +99,17 @@ def no_credentials(metadata_error, **more):
     return {**HOST, "metadata_error": metadata_error, "credentials": {**CREDENTIALS, **nothing, **more}}
 
 
-BROKEN_CASES = {
+FAILED_CASES = {
     "stopped": ({"database": {**RECORD, "status": "stopped"}}, "database", "its status is stopped"),
     "key gone": ({"database": {**RECORD, "status": "inaccessible-encryption-credentials"}}, "database", "its status"),
     "absence": ({"absence": "There is no DB instance orders."}, "database", "There is no DB instance"),
-    "off": ({"database": {**RECORD, "iam_auth_enabled": False}}, "flag", "is off"),
+    "off": ({"database": {**RECORD, "iam_auth_enabled": False}}, "iam_auth", "is off"),
     "pending": (
         {"database": {**RECORD, "iam_auth_enabled": False, "pending": {"IAMDatabaseAuthenticationEnabled": True}}},
-        "flag",
+        "iam_auth",
         "only pending",
     ),
-    "support_error": ({"support_error": "The DB instance cannot."}, "flag", "The DB instance cannot"),
+    "support_error": ({"support_error": "The DB instance cannot."}, "iam_auth", "The DB instance cannot"),
     "clock ahead": ({"host": {**HOST, "clock_skew": 1200.0}}, "clock", "1200 seconds ahead of"),
     "clock behind": ({"host": {**HOST, "clock_skew": -1200.0}}, "clock", "1200 seconds behind"),
     "no profile": ({"instance": Instance("i-1", "running", None)}, "profile", "no instance profile is attached to i-1"),
@@ -152,100 +152,132 @@ BROKEN_CASES = {
     ),
     "no botocore": (
         {"host": {**no_credentials(None), "libraries": {"botocore": None, "pymysql": "1"}}},
-        "client",
+        "client_program",
         "lacks the Python libraries botocore",
     ),
     "old client": (
         {"host": {**HOST, "programs": [{**PROGRAM, "error": "mysql: unknown variable 'ssl-mode=VERIFY_IDENTITY'"}]}},
-        "client",
+        "client_program",
         "MySQL 8.0.46, which cannot log in with a token",
     ),
-    "no library": ({"host": {**HOST, "libraries": {"botocore": "1", "pymysql": None}}}, "client", "lacks the Python"),
-    "no client": ({"host": {**HOST, "programs": []}}, "client", "no mysql or mariadb client"),
+    "no library": (
+        {"host": {**HOST, "libraries": {"botocore": "1", "pymysql": None}}},
+        "client_program",
+        "lacks the Python",
+    ),
+    "no client": ({"host": {**HOST, "programs": []}}, "client_program", "no mysql or mariadb client"),
     "no policy": ({"role": replace(CASE.role, policies=[])}, "permission", "no policy of the IAM role app-rds"),
-    "no account": ({"account": statements("CREATE USER 'app'@'%' IDENTIFIED ...")}, "account", "no account 'app'@'%'"),
-    "plugin": ({"account": statements("ALTER USER 'app'@'%' IDENTIFIED WITH x")}, "account", "does not log in with"),
+    "no account": (
+        {"user_plan": statements("CREATE USER 'app'@'%' IDENTIFIED ...")},
+        "database_user",
+        "no account 'app'@'%'",
+    ),
+    "plugin": (
+        {"user_plan": statements("ALTER USER 'app'@'%' IDENTIFIED WITH x")},
+        "database_user",
+        "does not log in with",
+    ),
     "locked": (
-        {"account": with_row(locked=True)},
-        "account",
+        {"user_plan": with_row(locked=True)},
+        "database_user",
         "is locked; to repair it, set locked to false for app in db_users_accounts, and let the role",
     ),
     "locked, and that is drift": (
-        {"account": {**with_row(locked=True), **statements("ALTER USER 'app'@'%' ACCOUNT UNLOCK")}},
-        "account",
+        {"user_plan": {**with_row(locked=True), **statements("ALTER USER 'app'@'%' ACCOUNT UNLOCK")}},
+        "database_user",
         "is locked; to repair it, let the role",
     ),
     "expired account": (
-        {"account": {**with_row(expired=True), **statements("ALTER USER x IDENTIFIED WITH y PASSWORD EXPIRE NEVER")}},
-        "account",
+        {"user_plan": {**with_row(expired=True), **statements("ALTER USER x IDENTIFIED WITH y PASSWORD EXPIRE NEVER")}},
+        "database_user",
         "has expired as if it had a password; to repair it, let the role",
     ),
-    "password": ({"account": {"failed": True, "conflict": True, "msg": "A password; do."}}, "account", "A password"),
+    "password": (
+        {"user_plan": {"failed": True, "conflict": True, "msg": "A password; do."}},
+        "database_user",
+        "A password",
+    ),
     "other host": (
-        {"account": {"users": [{"name": "app", "host": "192.168.%", "statements": []}], "accounts_left": 2}},
-        "account",
+        {
+            "user_plan": {
+                "users": [{"name": "app", "host": "192.168.%", "statements": []}],
+                "iam_database_users_remaining": 2,
+            }
+        },
+        "database_user",
         "is not for 10.0.1.11",
     ),
-    "nothing visible": ({}, "login", "although every link that can be seen holds"),
+    "nothing visible": ({}, "login", "although every check that could be made passed"),
 }
 
 
 @pytest.mark.parametrize("signer", [False, True])
-@pytest.mark.parametrize("name", BROKEN_CASES)
-def test_the_broken_link_is_named(name, signer):
+@pytest.mark.parametrize("name", FAILED_CASES)
+def test_the_failed_check_is_named(name, signer):
     """Also where the login has its signer with it, as it has it from the ping."""
-    changes, link, words = BROKEN_CASES[name]
+    changes, check, words = FAILED_CASES[name]
     if signer:
         found = {"principal": None, "is_expected": None, **changes.get("host", HOST)["credentials"]}
         names = ("source", "principal", "role_name", "is_expected", "error")
         changes = {**changes, "login": {**DENIED, "signer": {name: found[name] for name in names}}}
-    (state, sentence), links = said(replace(CASE, **changes))
-    assert state == BROKEN
-    assert next(one.name for one in links if one.state == BROKEN) == link
+    (state, sentence), checks = said(replace(CASE, **changes))
+    assert state == FAILED
+    assert next(one.name for one in checks if one.status == FAILED) == check
     assert words in sentence and "; to repair it, " in sentence
 
 
-def test_the_order_of_the_chain():
-    names = ["database", "flag", "name", "port", "tls", "certificate", "clock", "profile", "credentials", "permission"]
-    assert [link.name for link in diagnose(CASE)] == [*names, "account", "token", "client", "login"]
+def test_the_order_of_the_checks():
+    names = [
+        "database",
+        "iam_auth",
+        "name",
+        "port",
+        "tls",
+        "certificate",
+        "clock",
+        "profile",
+        "credentials",
+        "permission",
+    ]
+    assert [check.name for check in diagnose(CASE)] == [*names, "database_user", "token", "client_program", "login"]
 
 
 def test_a_good_login_is_not_looked_into():
     login = {"verdict": "allowed", "current_user": "app@%", "tls_version": "TLSv1.3"}
-    (state, sentence), links = said(LoginEvidence("app1", Unreadable("not read"), "orders", "app", login=login))
-    assert (state, sentence) == (OK, "")
-    assert {link.state for link in links} == {OK}
+    (state, sentence), checks = said(LoginEvidence("app1", Unreadable("not read"), "orders", "app", login=login))
+    assert (state, sentence) == (PASSED, "")
+    assert {check.status for check in checks} == {PASSED}
 
 
 def test_a_refusal_that_is_wanted():
     (state, sentence), _links = said(replace(CASE, expect="denied"))
-    assert (state, sentence) == (OK, "")
+    assert (state, sentence) == (PASSED, "")
 
 
 def test_an_account_that_could_not_be_read():
     account = {"users": [], "conflict": False, "msg": "The server cannot be reached."}
-    (state, reason), _links = said(replace(CASE, account=account))
-    assert state == UNKNOWN and "account: The server cannot be reached" in reason
+    (state, reason), _links = said(replace(CASE, user_plan=account))
+    assert state == UNKNOWN and "database_user: The server cannot be reached" in reason
     # Check mode shows a plan also where PyMySQL is missing, as if the server had no account.
     account = {"users": [{"name": "app", "host": "%", "statements": ["CREATE USER 'app'@'%' ..."]}]}
-    (state, reason), _links = said(replace(CASE, account=account))
-    assert state == UNKNOWN and "account: the accounts could not be read" in reason
+    (state, reason), _links = said(replace(CASE, user_plan=account))
+    assert state == UNKNOWN and "database_user: the accounts could not be read" in reason
 
 
 def test_a_login_that_should_be_refused():
     login = {**DENIED, "verdict": "allowed"}
     (state, sentence), _links = said(replace(CASE, expect="denied", login=login))
-    assert state == BROKEN and "a statement of the policy connect allows" in sentence
+    assert state == FAILED and "a statement of the policy connect allows" in sentence
     (state, sentence), _links = said(replace(CASE, expect="denied", login=login, role=Unreadable("no right")))
-    assert state == BROKEN and "it is let in, and should not be" in sentence
+    assert state == FAILED and "it is let in, and should not be" in sentence
 
 
 def test_what_the_metadata_options_mean_for_others_is_said():
     """A hop limit of 1 and required tokens break nothing on the host itself."""
     case = replace(CASE, instance=instance(HttpTokens="required", HttpPutResponseHopLimit=1))
-    [link] = [link for link in diagnose(case) if link.name == "credentials"]
-    assert link.state == OK
-    assert "session tokens are required, the hop limit is 1, too few for a container behind a bridge" in link.text
+    [check] = [check for check in diagnose(case) if check.name == "credentials"]
+    assert check.status == PASSED
+    assert "session tokens are required, the hop limit is 1, too few for a container behind a bridge" in check.message
 
 
 LINE = "[ERROR] Failed to auth{} the connection request for user '{}' because {}. (Status Code: 400, Error Code: {})"
@@ -258,20 +290,20 @@ def logged(code, why="of something", user="app", later=0):
 
 
 def test_what_rds_logged_says_what_to_do_where_all_else_is_good():
-    (state, sentence), links = said(replace(CASE, refusals=RefusalLog(parse_events([logged("NotAuthorized")]))))
-    assert state == BROKEN and [link.name for link in links][-2:] == ["log", "login"]
+    (state, sentence), checks = said(replace(CASE, refusals=RefusalLog(parse_events([logged("NotAuthorized")]))))
+    assert state == FAILED and [check.name for check in checks][-2:] == ["log", "login"]
     assert "the log iam-db-auth-error of orders says NotAuthorized at 06:12:45 UTC" in sentence
     assert "policies of the organization" in sentence
     # Two answers: which of them is that to this login cannot be told.
     both = RefusalLog(parse_events([logged("NotAuthorized"), logged("ExpiredToken")]))
     (state, sentence), _links = said(replace(CASE, database=EXPORTING, refusals=both))
-    assert state == BROKEN and "; to repair it, read the log iam-db-auth-error" in sentence
-    # A link that is broken remains the one that is named.
-    changes, link, words = BROKEN_CASES["locked"]
-    (state, sentence), links = said(
+    assert state == FAILED and "; to repair it, read the log iam-db-auth-error" in sentence
+    # A failed check remains the one that is named.
+    changes, check, words = FAILED_CASES["locked"]
+    (state, sentence), checks = said(
         replace(CASE, **changes, refusals=RefusalLog(parse_events([logged("NotAuthorized")])))
     )
-    assert words in sentence and next(one.name for one in links if one.state == BROKEN) == link
+    assert words in sentence and next(one.name for one in checks if one.status == FAILED) == check
 
 
 @pytest.mark.parametrize(
@@ -286,13 +318,13 @@ def test_what_rds_logged_says_what_to_do_where_all_else_is_good():
 def test_a_log_that_says_nothing_changes_nothing(refusals):
     case = replace(CASE, database=EXPORTING)
     verdict_before, before = said(case)
-    verdict_after, links = said(replace(case, refusals=refusals))
+    verdict_after, checks = said(replace(case, refusals=refusals))
     assert verdict_after == verdict_before
-    assert [link for link in links if link.name != "log"] == before
-    [link] = [link for link in links if link.name == "log"]
-    assert link.state == UNKNOWN
+    assert [check for check in checks if check.name != "log"] == before
+    [check] = [check for check in checks if check.name == "log"]
+    assert check.status == UNKNOWN
     (_state, reason), _links = said(replace(CASE, role=Unreadable("not seen"), refusals=refusals))
-    assert f"log: {link.text}" in reason
+    assert f"log: {check.message}" in reason
 
 
 def test_what_rds_logged_is_said_where_not_all_could_be_seen():
@@ -304,18 +336,18 @@ def test_what_rds_logged_is_said_where_not_all_could_be_seen():
 
 
 def test_a_database_without_the_log_is_told_how_to_have_it():
-    (_state, sentence), links = said(CASE)
+    (_state, sentence), checks = said(CASE)
     command = "aws rds modify-db-instance --db-instance-identifier orders --cloudwatch-logs-export-configuration"
-    assert f"({command} EnableLogTypes=iam-db-auth-error)" in sentence and "log" not in [link.name for link in links]
+    assert f"({command} EnableLogTypes=iam-db-auth-error)" in sentence and "log" not in [check.name for check in checks]
     (_state, sentence), _links = said(replace(CASE, database=EXPORTING, refusals=RefusalLog([])))
     assert "read the log iam-db-auth-error of the database" in sentence
 
 
 def test_credentials_of_others_may_be_good_ones():
     host = {**HOST, "credentials": {**CREDENTIALS, "source": "env", "role_name": None}}
-    (state, reason), _links = said(replace(CASE, host=host, account=statements("CREATE USER ...")))
-    assert state == BROKEN and "no account 'app'@'%'" in reason
-    (state, reason), _links = said(replace(CASE, host=host, account=Unreadable("no right")))
+    (state, reason), _links = said(replace(CASE, host=host, user_plan=statements("CREATE USER ...")))
+    assert state == FAILED and "no account 'app'@'%'" in reason
+    (state, reason), _links = said(replace(CASE, host=host, user_plan=Unreadable("no right")))
     assert state == UNKNOWN and "credentials from env" in reason and "no right" in reason
 
 
@@ -323,14 +355,14 @@ def test_a_user_whom_no_policy_names_and_who_should_be_refused():
     """What keeps the refusal from being proven is named, and not what makes it."""
     role, host = replace(CASE.role, policies=[]), {**HOST, "libraries": {"botocore": "1", "pymysql": None}}
     (state, reason), _links = said(replace(CASE, expect="denied", login=None, role=role, host=host))
-    assert state == BROKEN and "lacks the Python libraries" in reason
+    assert state == FAILED and "lacks the Python libraries" in reason
 
 
-@pytest.mark.parametrize("what", ["database", "host", "instance", "role", "account"])
+@pytest.mark.parametrize("what", ["database", "host", "instance", "role", "user_plan"])
 def test_what_cannot_be_seen_is_unknown(what):
-    (state, sentence), links = said(replace(CASE, **{what: Unreadable("these credentials are not allowed it")}))
+    (state, sentence), checks = said(replace(CASE, **{what: Unreadable("these credentials are not allowed it")}))
     assert state == UNKNOWN and "these credentials are not allowed it" in sentence
-    assert BROKEN not in {link.state for link in links}
+    assert FAILED not in {check.status for check in checks}
 
 
 @pytest.mark.parametrize("failed", ["name", "port", "tls", "certificate"])
@@ -339,13 +371,13 @@ def test_the_way_to_the_server(failed, who):
     """The login says it; where there was nothing to log in with, the host does."""
     target = {"endpoint": ENDPOINT, "port": 3306, "failed_at": failed, "msg": "It cannot."}
     case = replace(CASE, login=target) if who == "login" else replace(CASE, login=None, host={**HOST, "target": target})
-    (state, sentence), links = said(case)
-    assert state == BROKEN and "It cannot" in sentence
-    way = {link.name: link.state for link in links[2:6]}
-    expected = {"name": OK, "port": OK, "tls": OK, "certificate": OK}
+    (state, sentence), checks = said(case)
+    assert state == FAILED and "It cannot" in sentence
+    way = {check.name: check.status for check in checks[2:6]}
+    expected = {"name": PASSED, "port": PASSED, "tls": PASSED, "certificate": PASSED}
     names = list(expected)
     after = names.index(failed) + 1
-    expected.update({failed: BROKEN}, **dict.fromkeys(names[after:], UNKNOWN))
+    expected.update({failed: FAILED}, **dict.fromkeys(names[after:], UNKNOWN))
     assert way == expected
 
 
@@ -375,15 +407,15 @@ AS_EXPECTED = {"allowed": ALLOWED, "denied": {**DENIED, "as_expected": True}}
 @pytest.mark.parametrize(
     ("signer", "role", "credentials", "state"),
     [
-        (signed_by("env", USER), CASE.role, BROKEN, BROKEN),
+        (signed_by("env", USER), CASE.role, FAILED, FAILED),
         (signed_by("env", USER), Unreadable("no right"), UNKNOWN, UNKNOWN),
         (signed_by("env", error="AWS STS does not tell"), CASE.role, UNKNOWN, UNKNOWN),
-        (signed_by("container-role", SESSION.replace("App-RDS", "task"), "task"), CASE.role, BROKEN, BROKEN),
-        (signed_by("iam-role", "other", "other", False), CASE.role, BROKEN, BROKEN),
-        (signed_by("env", SESSION, "App-RDS"), CASE.role, OK, OK),
-        (signed_by("env", SESSION, "App-RDS", True), Unreadable("no right"), OK, OK),
-        (signed_by("env", USER, None, True), CASE.role, OK, OK),
-        (signed_by("iam-role", "app-rds", "app-rds"), Unreadable("no right"), OK, OK),
+        (signed_by("container-role", SESSION.replace("App-RDS", "task"), "task"), CASE.role, FAILED, FAILED),
+        (signed_by("iam-role", "other", "other", False), CASE.role, FAILED, FAILED),
+        (signed_by("env", SESSION, "App-RDS"), CASE.role, PASSED, PASSED),
+        (signed_by("env", SESSION, "App-RDS", True), Unreadable("no right"), PASSED, PASSED),
+        (signed_by("env", USER, None, True), CASE.role, PASSED, PASSED),
+        (signed_by("iam-role", "app-rds", "app-rds"), Unreadable("no right"), PASSED, PASSED),
     ],
 )
 def test_a_login_proves_whoever_signed_it(expect, signer, role, credentials, state):
@@ -391,13 +423,13 @@ def test_a_login_proves_whoever_signed_it(expect, signer, role, credentials, sta
     policies = [] if expect == "denied" else CASE.role.policies
     role = replace(role, policies=policies) if isinstance(role, Role) else role
     login = {**AS_EXPECTED[expect], "signer": signer}
-    (found, reason), links = said(replace(CASE, expect=expect, login=login, host=Unreadable("not asked"), role=role))
-    states = {link.name: link.state for link in links}
-    assert states.get("credentials", OK) == credentials and found == state, reason
-    assert {states[name] for name in ("name", "port", "tls", "certificate")} == {OK}
-    proven = [link for link in links if link.text == "the login proves it"]
-    assert state == OK or proven == []
-    assert states["login"] == (OK if state == OK else UNKNOWN)
+    (found, reason), checks = said(replace(CASE, expect=expect, login=login, host=Unreadable("not asked"), role=role))
+    states = {check.name: check.status for check in checks}
+    assert states.get("credentials", PASSED) == credentials and found == state, reason
+    assert {states[name] for name in ("name", "port", "tls", "certificate")} == {PASSED}
+    proven = [check for check in checks if check.message == "the login proves it"]
+    assert state == PASSED or proven == []
+    assert states["login"] == (PASSED if state == PASSED else UNKNOWN)
 
 
 def test_logins_that_were_not_tried_since_somebody_else_would_sign():
@@ -408,24 +440,26 @@ def test_logins_that_were_not_tried_since_somebody_else_would_sign():
     login["signer"] = signed_by("env", USER, is_expected=False)
     host = {**HOST, "credentials": {**CREDENTIALS, **login["signer"]}}
     for expect in ("allowed", "denied"):
-        (state, reason), links = said(replace(CASE, expect=expect, login=login, host=host, role=Unreadable("no right")))
+        (state, reason), checks = said(
+            replace(CASE, expect=expect, login=login, host=host, role=Unreadable("no right"))
+        )
         text = "app1 signs with credentials from env, those of X, and not with those of Y, so nothing"
-        assert (state, reason) == (BROKEN, f"{text}; to repair it, remove them")
-        assert {link.name: link.state for link in links}["token"] == UNKNOWN
+        assert (state, reason) == (FAILED, f"{text}; to repair it, remove them")
+        assert {check.name: check.status for check in checks}["token"] == UNKNOWN
 
 
-def test_a_login_as_another_user_is_its_own_broken_link():
+def test_a_login_as_another_user_is_its_own_failed_check():
     sentence = "The server let app in as @%, which is another user; drop that user."
     login = {**ALLOWED, "as_expected": False, "msg": sentence, "signer": signed_by("iam-role", "app-rds", "app-rds")}
-    (state, reason), links = said(replace(CASE, login=login))
-    assert state == BROKEN and links[-1].name == "login"
+    (state, reason), checks = said(replace(CASE, login=login))
+    assert state == FAILED and checks[-1].name == "login"
     assert reason == "The server let app in as @%, which is another user; to repair it, drop that user"
 
 
 def test_an_error_in_place_of_a_greeting_passes_no_check():
     sentence = 'What listens there refused, so nobody has verified who says "Too many connections"; end some.'
     login = {**DENIED, "verdict": "failed", "failed_at": "port", "server_error": 1040, "msg": sentence}
-    (state, reason), links = said(replace(CASE, login=login))
-    assert state == BROKEN and reason.endswith("; to repair it, end some")
-    way = {link.name: link.state for link in links[2:6]}
-    assert way == {"name": OK, "port": BROKEN, "tls": UNKNOWN, "certificate": UNKNOWN}
+    (state, reason), checks = said(replace(CASE, login=login))
+    assert state == FAILED and reason.endswith("; to repair it, end some")
+    way = {check.name: check.status for check in checks[2:6]}
+    assert way == {"name": PASSED, "port": FAILED, "tls": UNKNOWN, "certificate": UNKNOWN}

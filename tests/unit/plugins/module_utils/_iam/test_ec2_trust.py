@@ -71,7 +71,7 @@ def test_whether_ec2_may_assume_a_role(statements, expected):
     ],
 )
 def test_whether_ec2_is_trusted(statements, expected):
-    """As long as it may: the doctor does not call it broken on a condition that it cannot judge."""
+    """As long as it may: the doctor does not call it failed on a condition that it cannot judge."""
     document = {} if statements is None else {"Version": "2012-10-17", "Statement": statements}
     assert trusts_ec2(document) is expected
 

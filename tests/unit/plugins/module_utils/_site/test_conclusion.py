@@ -161,8 +161,8 @@ def test_nothing_was_tried_where_all_is_left_out(site):
 def refused(site):
     """One login that is refused, with what the doctor finds."""
     site.answers["app1", "orders", "app"] = {"verdict": "denied", "failed_at": "login", "msg": "Access denied."}
-    links = [{"name": "flag", "state": "broken", "text": "the flag is off"}]
-    found = {"reason": "the flag is off; to repair it, switch it on", "links": links, "state": "broken"}
+    checks = [{"name": "iam_auth", "status": "failed", "message": "the flag is off"}]
+    found = {"reason": "the flag is off; to repair it, switch it on", "checks": checks, "status": "failed"}
     return site.try_all(), {("app1", "orders", "app"): found}
 
 
@@ -177,7 +177,7 @@ def test_the_doctor_is_quoted(refused):
     assert report["sentence"].endswith("1 of 6 logins is not proven, for the reasons above.")
     assert report["details"] == [
         "app on orders from app1: the flag is off; to repair it, switch it on.",
-        "  flag         broken   the flag is off",
+        "  iam_auth       failed  the flag is off",
     ]
 
 
@@ -186,7 +186,7 @@ def test_a_row_that_refuses_is_said_where_the_doctor_has_no_cause(refused):
     shadow = site.row("app", "10.0.%", iam=False, plugin="mysql_native_password")
     site.hosts["orders"]["db_users_result"]["user_rows"].append(shadow)
     assert "the flag is off" in site.report(diagnoses)["sentence"]
-    diagnoses["app1", "orders", "app"]["links"][0]["name"] = "login"
+    diagnoses["app1", "orders", "app"]["checks"][0]["name"] = "login"
     assert "orders takes 'app'@'10.0.%' for it" in site.report(diagnoses)["sentence"]
 
 

@@ -48,7 +48,7 @@ def cost(make_site, *size: int) -> int:
     logins = diagnosis_request(found, site.state(), site.hosts)["logins"]
     assert len(logins) == size[0] * size[1] * size[2]
     diagnoses = {
-        (login["host"], login["database"], login["user"]): {"reason": f"cause {number}", "links": []}
+        (login["client"], login["database"], login["user"]): {"reason": f"cause {number}", "checks": []}
         for number, login in enumerate(logins)
     }
     return (

@@ -79,11 +79,11 @@ def test_the_client_that_sends_sql(site):
 
 def test_accounts_for_the_access_map(make_site):
     site = make_site(databases=["orders", "billing", "sales", "left"])
-    site.hosts["orders"]["db_users_read_result"] = {"accounts": [{"name": "app"}]}
+    site.hosts["orders"]["db_users_read_result"] = {"users": [{"name": "app"}]}
     site.hosts["billing"]["db_users_read_result"] = {"skipped": True}
     site.hosts["sales"]["_rds_iam_info"] = {"failed": True, "msg": "There is\nnone."}
     found = {one["name"]: one for one in inventory.report_databases(site.hosts, site.groups)}
-    assert found["orders"] == {"name": "orders", "db_instance_identifier": "orders", "accounts": [{"name": "app"}]}
-    assert found["billing"]["unseen"] == "there is no master login for it, set db_users_login_password"
-    assert found["sales"]["unseen"] == "There is none."
-    assert found["left"]["unseen"] == "this run did not read it"
+    assert found["orders"] == {"name": "orders", "db_instance_identifier": "orders", "users": [{"name": "app"}]}
+    assert found["billing"]["not_collected_reason"] == "there is no master login for it, set db_users_login_password"
+    assert found["sales"]["not_collected_reason"] == "There is none."
+    assert found["left"]["not_collected_reason"] == "this run did not read it"

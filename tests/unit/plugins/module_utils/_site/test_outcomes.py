@@ -120,9 +120,7 @@ def test_a_denial_whose_user_was_not_read(site, result, words):
 
 def test_rows_that_were_read_for_the_proof(site):
     site.hosts["orders"].pop("db_users_result")
-    site.hosts["orders"]["db_users_read_result"] = {
-        "accounts": [site.row("app"), site.row("report"), site.row("admin")]
-    }
+    site.hosts["orders"]["db_users_read_result"] = {"users": [site.row("app"), site.row("report"), site.row("admin")]}
     assert unproven(site.try_all()) == {}
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.teardown_summary import (
+    iam_auth_keep_reason,
     render,
     summarize,
-    why_flag_stays,
 )
 
 FLAG = "IAMDatabaseAuthenticationEnabled"
@@ -36,7 +36,7 @@ APP = user("app", statements=["DROP USER 'app'@'%'"])
 
 
 def dropped(*users, **more):
-    return {"users": list(users) or [APP], "accounts_left": 0, **more}
+    return {"users": list(users) or [APP], "iam_database_users_remaining": 0, **more}
 
 
 def searched(matched):
@@ -103,7 +103,7 @@ def test_everything_is_removed():
 
 def test_the_table():
     lines = render(summarize(EVERYTHING), check=True)
-    assert lines[0].split() == ["what", "of", "outcome", "why"]
+    assert lines[0].split() == ["resource", "of", "outcome", "reason"]
     assert lines[1].split("  ")[0] == "rds-mysql" and lines[1].endswith("would be removed")
     assert "packages" in lines[-1] and "would stay" in lines[-1]
     column = lines[0].index("outcome")
@@ -122,7 +122,10 @@ def test_nothing_was_run():
     assert of(found, "rds-mysql") == {"web, shop": ("stays", "this run did not come to step 7")}
     assert of(found, "IAM role") == {"app": ("stays", "this run did not come to steps 5 and 4")}
     assert of(found, "database users of orders") == {"all": ("stays", "this run did not come to step 3")}
-    assert of(found, "IAM database authentication")["orders"][1] == "other accounts may use it (accounts left: unknown)"
+    assert (
+        of(found, "IAM database authentication")["orders"][1]
+        == "other database users may use it (IAM database users remaining: unknown)"
+    )
 
 
 def test_limit_leaves_hosts_out():
@@ -169,7 +172,7 @@ def test_a_database_that_could_not_be_read():
 def test_a_foreign_profile():
     plan = {"instances": [{"instance_id": "i-1", "before": "app"}, {"instance_id": "i-2", "before": "other"}]}
     foreign = {"instance_profile": {"name": "app", "managed_by": None}, "attachment": {}, "attachment_plan": plan}
-    stays = [{"kind": "role", "name": "app", "outcome": "stays", "why": "it is also used by x"}]
+    stays = [{"kind": "role", "name": "app", "outcome": "stays", "reason": "it is also used by x"}]
     found = rows(**foreign, role={"changed": False, "outcomes": stays})
     why = "the instance profile was not created by dbops.rds_iam"
     assert of(found, ATTACHED) == {"web": ("stays", why), "shop": ("was not there", "")}
@@ -177,7 +180,7 @@ def test_a_foreign_profile():
 
 
 def test_there_is_no_profile():
-    missing = [{"kind": "role", "name": "app", "outcome": "missing", "why": None}]
+    missing = [{"kind": "role", "name": "app", "outcome": "missing", "reason": None}]
     found = rows(instance_profile=None, attachment={}, role={"changed": False, "outcomes": missing})
     assert of(found, ATTACHED) == {"web, shop": ("was not there", "")}
     assert of(found, "IAM role") == {"app": ("was not there", "")}
@@ -189,7 +192,7 @@ def test_database_users():
     assert found == {"app@%": ("removed", ""), "gone@%, ended@%": ("was not there", "")}
     failed = user("half", "failed", statements=APP["statements"])
     half = dropped(APP, failed, user("late", "not tried"), user("legacy", "kept", "it was there before"))
-    del half["accounts_left"]
+    del half["iam_database_users_remaining"]
     found = of(rows(users=[{**half, "failed": True, "msg": "lost"}]), "database users of orders")
     stays = {"half@%, late@%": ("stays", "lost"), "legacy@%": ("stays", "it was there before")}
     assert found == {"app@%": ("removed", ""), **stays}
@@ -197,14 +200,17 @@ def test_database_users():
 
 def test_database_users_that_are_left():
     why = "these need it: the view `theirs`.`relies`"
-    found = rows(users=[dropped(APP, user("owner", "kept", f"{why}."), accounts_left=1)], flags=[{}])
+    found = rows(users=[dropped(APP, user("owner", "kept", f"{why}."), iam_database_users_remaining=1)], flags=[{}])
     assert of(found, "database users of orders") == {"app@%": ("removed", ""), "owner@%": ("stays", why)}
-    assert of(found, "IAM database authentication")["orders"][1] == "other accounts may use it (accounts left: 1)"
+    assert (
+        of(found, "IAM database authentication")["orders"][1]
+        == "other database users may use it (IAM database users remaining: 1)"
+    )
 
 
 def test_database_users_that_check_mode_could_not_read():
     unread = dropped(user("app"), user("report"))
-    del unread["accounts_left"]
+    del unread["iam_database_users_remaining"]
     found = of(rows(check=True, users=[unread], flags=[{}]), "database users of orders")
     assert found == {"app@%, report@%": ("unknown", "check mode could not read the database users")}
 
@@ -248,13 +254,13 @@ def test_what_is_missing_is_named():
 
 
 @pytest.mark.parametrize(
-    ("found", "accounts_left", "why"),
+    ("found", "users_remaining", "reason"),
     [
         (record(), 0, ""),
         (record(enabled=False), 0, ""),
         (record(enabled=False, **{FLAG: True}), 0, ""),
-        (record(), 2, "other accounts may use it (accounts left: 2)"),
-        (record(), None, "other accounts may use it (accounts left: unknown)"),
+        (record(), 2, "other database users may use it (IAM database users remaining: 2)"),
+        (record(), None, "other database users may use it (IAM database users remaining: unknown)"),
         (record(managed_by=None), 0, "did not switch it on: the database has no tag ManagedBy=dbops.rds_iam"),
         (record(managed_by="terraform"), 0, "did not switch it on: the database has the tag ManagedBy=terraform"),
         (record(enabled=False, managed_by=None, **{FLAG: True}), 0, "has no tag"),
@@ -263,9 +269,9 @@ def test_what_is_missing_is_named():
         (record(managed_by=None, **{FLAG: False}), 0, "it is being switched off already"),
     ],
 )
-def test_why_a_flag_stays(found, accounts_left, why):
-    said = why_flag_stays(found, accounts_left)
-    assert (why in said) if why else said == ""
+def test_why_a_flag_stays(found, users_remaining, reason):
+    said = iam_auth_keep_reason(found, users_remaining)
+    assert (reason in said) if reason else said == ""
 
 
 def test_an_instance_profile_that_holds_another_role_by_now_stays_attached():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROLE = Path(__file__).parents[3] / "roles/mysql_client"
+ROLE = Path(__file__).parents[3] / "roles/db_client"
 DEBIAN = "python3-pymysql python3-botocore"
 WITH_PIP = ""
 RELEASES = {
@@ -35,9 +35,9 @@ RELEASES = {
     "": ("", "an unknown distribution", WITH_PIP),
 }
 SEEN = [
-    "mysql_client_packages | join(' ')",
-    "_mysql_client_name",
-    "mysql_client_python_packages | join(' ')",
+    "db_client_packages | join(' ')",
+    "_db_client_name",
+    "db_client_python_packages | join(' ')",
 ]
 PLAY = [
     {
@@ -47,7 +47,7 @@ PLAY = [
         "tasks": [
             {
                 "ansible.builtin.debug": {"msg": f"{{{{ [{', '.join(SEEN)}] | to_json }}}}"},
-                "vars": {"_mysql_client_os_release": {"stdout": "{{ item }}"}},
+                "vars": {"_db_client_os_release": {"stdout": "{{ item }}"}},
                 "loop": list(RELEASES),
             }
         ],

@@ -1,7 +1,7 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The role mysql_client on each family of hosts: where the libraries come from, and the variant with the server."""
+"""The role db_client on each family of hosts: where the libraries come from, and the variant with the server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def role(lab, tmp_path):
     """Run the role on a client with these variables."""
 
     def run(client, *arguments, **variables):
-        play = {"hosts": client, "become": True, "gather_facts": False, "roles": ["dbops.rds_iam.mysql_client"]}
+        play = {"hosts": client, "become": True, "gather_facts": False, "roles": ["dbops.rds_iam.db_client"]}
         (tmp_path / "play.yml").write_text(json.dumps([{**play, "vars": variables}]))
         return lab.playbook(str(tmp_path / "play.yml"), *arguments)
 
@@ -108,7 +108,7 @@ def test_an_environment_where_the_user_wants_no_packages(lab, role):
     """The packages that it needs of Debian's own Python are installed too."""
     client = FAMILIES["debian"]
     good(role(client))
-    own = {"mysql_client_python_packages": []}
+    own = {"db_client_python_packages": []}
     assert good(role(client, **own)) == 0, "the libraries are there"
     root(lab, client, f"{REMOVE_LIBRARIES}; dpkg --purge --force-depends python3-venv python3.11-venv 2> /dev/null")
     try:
@@ -167,7 +167,7 @@ def test_no_index_is_said(lab, role):
         assert root(lab, client, "ls /opt").split() == ["dbops-rds-iam"]
     finally:
         root(lab, client, "mv /etc/pip.away /etc/pip.conf")
-    assert "could not be installed" in said and "botocore" in said and "mysql_client_python_packages" in said
+    assert "could not be installed" in said and "botocore" in said and "db_client_python_packages" in said
     assert good(role(client)) > 0
 
 
@@ -192,8 +192,8 @@ def test_a_dry_run_installs_nothing_where_pip_finds_it_on_the_disk(lab, role):
         ("ID=amzn\nVERSION_ID=2", {}, ["Amazon Linux 2 on client2 has no Python", "move it to Amazon Linux 2023"]),
         (
             "ID=beos\nVERSION_ID=5",
-            {"mysql_client_packages": ["bemysql"], "mysql_client_server": True},
-            ["The server for beos 5 on client2 is not known", "mysql_client_server_packages"],
+            {"db_client_packages": ["bemysql"], "db_client_server": True},
+            ["The server for beos 5 on client2 is not known", "db_client_server_packages"],
         ),
     ],
 )
@@ -217,44 +217,42 @@ def test_a_client_for_which_no_packages_are_known_is_said(lab, role):
         said = sentence(role(client))
     finally:
         root(lab, client, "mv /root/away/* /usr/bin; rmdir /root/away; mv /etc/os-release.away /etc/os-release")
-    assert said.startswith(
-        "There is no mysql or mariadb client on client2, and dbops.rds_iam.mysql_client does not know"
-    )
-    assert "set mysql_client_packages" in said and "mysql_client_python_packages" in said
+    assert said.startswith("There is no mysql or mariadb client on client2, and dbops.rds_iam.db_client does not know")
+    assert "set db_client_packages" in said and "db_client_python_packages" in said
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_server(lab, role, family):
     kind, client = HOSTS[family]
     kind(lab, client).restore()
-    missing = role(client, mysql_client_server=True, mysql_client_server_packages=["no-such-server"])
+    missing = role(client, db_client_server=True, db_client_server_packages=["no-such-server"])
     assert missing.status != 0 and "no-such-server" in missing.output
-    assert good(role(client, "--check", mysql_client_server=True)) > 0
-    assert good(role(client, mysql_client_server=True)) > 0
-    assert good(role(client, mysql_client_server=True)) == 0
-    missing = role(client, mysql_client_server=True, mysql_client_server_service="no-such-service")
+    assert good(role(client, "--check", db_client_server=True)) > 0
+    assert good(role(client, db_client_server=True)) > 0
+    assert good(role(client, db_client_server=True)) == 0
+    missing = role(client, db_client_server=True, db_client_server_service="no-such-service")
     assert missing.status != 0 and "no-such-service" in missing.output
     secure = root(lab, client, "mariadb -N", input=LEFT)
     assert secure.split() == ["root@localhost"]
     root(lab, client, "mariadb", input=INSECURE)
     root(lab, client, "service mariadb stop")
-    assert good(role(client, mysql_client_server=True)) > 0
+    assert good(role(client, db_client_server=True)) > 0
     assert root(lab, client, "mariadb -N", input=LEFT) == secure
     assert root(lab, client, "ls /etc/rc2.d/S*mariadb"), "starts at boot"
-    assert good(role(client, mysql_client_server=True)) == 0
-    assert good(role(client, "--check", mysql_client_server=True)) == 0
+    assert good(role(client, db_client_server=True)) == 0
+    assert good(role(client, "--check", db_client_server=True)) == 0
     root(lab, client, "mariadb", input=INSECURE + IN_USE)
     before = root(lab, client, "mariadb -N", input=LEFT)
     assert "test.precious" in before and "root@10.%" in before
     for arguments in ([], ["--check"]):
-        run = role(client, *arguments, mysql_client_server=True)
+        run = role(client, *arguments, db_client_server=True)
         assert good(run) == 0
         stays = ["the account ''@'localhost'", "the account 'root'@'10.%'", "the database test, which holds 1 tables"]
         assert f"would remove {', '.join(stays)}" in run.output
     assert root(lab, client, "mariadb -N", input=LEFT) == before
     root(lab, client, "mariadb", input="DROP DATABASE test; DROP USER ''@localhost, root@'10.%'")
     root(lab, client, "printf '[client]\nsocket=/nowhere\n' > /root/.my.cnf")
-    said = sentence(role(client, mysql_client_server=True))
+    said = sentence(role(client, db_client_server=True))
     root(lab, client, "rm /root/.my.cnf")
     assert said.startswith(f"The local server of {client} could not be checked as its root")
     root(lab, client, "service mariadb stop")

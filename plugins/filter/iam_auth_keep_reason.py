@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Callable
 
-from ansible_collections.dbops.rds_iam.plugins.module_utils._site.teardown_summary import why_flag_stays
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site.teardown_summary import iam_auth_keep_reason
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., str]]:
-        return {"why_flag_stays": why_flag_stays}
+        return {"iam_auth_keep_reason": iam_auth_keep_reason}
