@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model import (
     Database,
     Grant,
@@ -18,6 +16,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._access_map.model im
 )
 from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.rds_record import FLAG, title
 from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import FAILED, PASSED, UNKNOWN, Check
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.login_obstacle import login_obstacle
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.ec2_trust import EC2_SERVICES
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.permission_check import check_permissions
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.resources import is_pattern
@@ -156,37 +155,20 @@ def _check_user(database: Database, name: str) -> Check:
     narrow_anonymous_users = [user for user in anonymous_users if user["host"] != "%"]
     if not users and not anonymous_users:
         return Check("database_user", FAILED, f"{database.name} has no account {name}")
-    obstacles = {user_title(user): _find_obstacle(user) for user in users}
-    usable_users = [user for user, obstacle in obstacles.items() if not obstacle.text]
+    obstacles = {user_title(user): login_obstacle(user) for user in users}
+    usable_users = [user for user, obstacle in obstacles.items() if not obstacle]
     if users and not narrow_anonymous_users:
         if len(usable_users) == len(users):
             return Check("database_user", PASSED, f"{database.name} has {list_items(usable_users)} for IAM logins")
-        if not usable_users and all(obstacle.is_certain for obstacle in obstacles.values()):
-            reasons = [f"{user} {obstacle.text}" for user, obstacle in obstacles.items()]
+        if not usable_users and all(map(_is_certain, users)):
+            reasons = [f"{user} {obstacle}" for user, obstacle in obstacles.items()]
             return Check("database_user", FAILED, f"on {database.name} the account {list_items(reasons, '; ')}")
-    texts = [f"{user} {obstacle.text or 'takes IAM logins'}" for user, obstacle in obstacles.items()]
+    texts = [f"{user} {obstacle or 'takes IAM logins'}" for user, obstacle in obstacles.items()]
     texts += [f"{user_title(user)} may stand in its place" for user in narrow_anonymous_users or anonymous_users]
     dependence = "; which of them counts depends on the client's address" if len(texts) > 1 else ""
     return Check("database_user", UNKNOWN, f"on {database.name} {'; '.join(texts)}{dependence}")
 
 
-@dataclass(frozen=True)
-class Obstacle:
-    """The reason why a database user does not let a token in; C(text) is empty if it does."""
-
-    text: str = ""
-    is_certain: bool = True
-
-
-def _find_obstacle(user: UserRecord) -> Obstacle:
-    if not user["iam"]:
-        # IAM may be one of them.
-        is_certain = user["plugin"] not in ("several plugins", "several factors")
-        return Obstacle(f"logs in with {user['plugin']}", is_certain)
-    if user["locked"]:
-        return Obstacle("is locked")
-    if user["require"] not in ("NONE", "SSL"):
-        return Obstacle(f"requires a client certificate ({user['require']}), which a login with a token does not have")
-    if user.get("expired"):
-        return Obstacle("has an expired password, and lets nobody do anything until it is changed")
-    return Obstacle()
+def _is_certain(user: UserRecord) -> bool:
+    """Return whether it is known how a user logs in: of several plugins IAM may be one."""
+    return user["plugin"] not in ("several plugins", "several factors")

@@ -16,6 +16,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence imp
     Unreadable,
     UserPlan,
 )
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.login_obstacle import login_obstacle
 
 # Statuses in which a database takes no logins.
 _CLOSED = {"creating", "deleting", "failed", "rebooting", "starting", "stopped", "stopping", "storage-full"}
@@ -99,8 +100,9 @@ def _find_fault(evidence: LoginEvidence, plan: UserPlan, user: PlannedUser) -> t
     if row is not None and row.get("locked"):
         unlock = f"set locked to false for {evidence.user} in db_users_accounts, and {_REMEDY_OF_USER}"
         return f"{subject} is locked", _REMEDY_OF_USER if "ACCOUNT UNLOCK" in statements else unlock
-    if is_expired:
-        return f"{subject} has expired as if it had a password", _REMEDY_OF_USER
+    obstacle = login_obstacle(row) if row is not None and row.get("iam") else ""
+    if obstacle:
+        return f"{subject} {obstacle}", _REMEDY_OF_USER
     client_host = evidence.result.get("client_host")
     if client_host and not _is_like(user["host"], client_host):
         pattern = f"set the host of {evidence.user} in db_users_accounts to % or to a pattern that matches"

@@ -10,6 +10,7 @@ Each function returns why a condition does not hold, as a clause without a perio
 from __future__ import annotations
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.base import UserRow
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.login_obstacle import login_obstacle
 from ansible_collections.dbops.rds_iam.plugins.module_utils._host.results import LoginResult, SignerResult
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.login_matrix import ALLOWED, Login
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.run_state import Attempt, DatabaseState
@@ -79,9 +80,11 @@ def refusing_row(login: Login, attempt: Attempt, database: DatabaseState) -> str
         return ""
     rows = database.candidate_rows(login.user, attempt.result.get("client_host"))
     row = rows[0] if len(rows) == 1 else None
-    fault = _fault(row) if row else ""
+    obstacle = login_obstacle(row) if row else ""
     return (
-        f"{login.database} takes {_name(row)} for it, which {fault}; drop or rename that user" if row and fault else ""
+        f"{login.database} takes {_name(row)} for it, which {obstacle}; drop or rename that user"
+        if row and obstacle
+        else ""
     )
 
 
@@ -92,9 +95,9 @@ def _other_reason(login: Login, result: LoginResult, rows: list[UserRow | None])
         if row is None:
             client_host = result.get("client_host") or "this client"
             return f"{_NO_PROOF}{login.database} has no database user {login.user} for {client_host}{_CREATE}"
-        fault = _fault(row)
-        if fault:
-            return f"{_NO_PROOF}{login.database} {takes} {_name(row)} for it, which {fault}"
+        obstacle = login_obstacle(row)
+        if obstacle:
+            return f"{_NO_PROOF}{login.database} {takes} {_name(row)} for it, which {obstacle}"
     return ""
 
 
@@ -105,22 +108,9 @@ def _remaining_row(login: Login, rows: list[UserRow | None]) -> str:
         return ""
     if not row["name"]:
         return f"it was denied, and {login.database} takes the anonymous user {_name(row)} for it; drop that user"
-    fault = _fault(row) or "logs in with IAM"
-    return f"it was denied, and {login.database} still has {_name(row)}, which {fault}; drop that user"
+    obstacle = login_obstacle(row) or "logs in with IAM"
+    return f"it was denied, and {login.database} still has {_name(row)}, which {obstacle}; drop that user"
 
 
 def _name(row: UserRow) -> str:
     return f"'{row['name']}'@'{row['host']}'"
-
-
-def _fault(row: UserRow) -> str:
-    """Return why no IAM login can pass by a row, whatever the policy says."""
-    if not row["iam"]:
-        return f"logs in with {row['plugin'] or 'a password'}"
-    if row.get("locked"):
-        return "is locked"
-    if row.get("expired"):
-        return "has expired"
-    if row.get("require") in ("X509", "SPECIFIED"):
-        return f"requires a client certificate ({row['require']})"
-    return ""

@@ -136,7 +136,11 @@ FAILED = {
         "database_user",
         "requires a client certificate",
     ),
-    "expired": ({"given": [seen(account("app", expired=True))]}, "database_user", "has an expired password"),
+    "expired": (
+        {"given": [seen(account("app", expired=True))]},
+        "database_user",
+        "has expired as if it had a password",
+    ),
     "all rows": (
         {"given": [seen(account("app", locked=True), account("app", "10.%", iam=False, plugin="ed25519"))]},
         "database_user",

@@ -43,7 +43,7 @@ def test_the_server_must_have_taken_the_user(site):
     [
         ({"iam": False, "plugin": "mysql_native_password"}, "which logs in with mysql_native_password"),
         ({"locked": True}, "which is locked"),
-        ({"expired": True}, "which has expired"),
+        ({"expired": True}, "which has expired as if it had a password"),
         ({"require": "X509"}, "which requires a client certificate (X509)"),
     ],
 )
