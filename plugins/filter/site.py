@@ -44,12 +44,12 @@ def login_report(  # noqa: PLR0913, PLR0917 - the positional options of the filt
     databases: list[SiteDatabase],
     run: RunKind,
     host: str,
-    present: list[str],
-    rows_of_others: dict[str, Any] | None = None,
+    active_hosts: list[str],
+    excluded_user_rows: dict[str, Any] | None = None,
     diagnosis: dict[str, Any] | None = None,
     shows_reasons: bool = True,
 ) -> conclusion.Report:
-    state = run_state.gather(hosts, matrix, databases, rows_of_others or {}, _lost_hosts(matrix, present))
+    state = run_state.gather(hosts, matrix, databases, excluded_user_rows or {}, _lost_hosts(matrix, active_hosts))
     logins: list[Diagnosis] = (diagnosis or {}).get("logins") or []
     diagnoses = {(login["client"], login["database"], login["user"]): login for login in logins}
     return conclusion.report(matrix, state, run, diagnoses, host, shows_reasons)
@@ -60,16 +60,16 @@ def login_diagnosis_request(
     matrix: Matrix,
     databases: list[SiteDatabase],
     run: RunKind,
-    present: list[str],
-    rows_of_others: dict[str, Any] | None = None,
+    active_hosts: list[str],
+    excluded_user_rows: dict[str, Any] | None = None,
 ) -> diagnosis_request.DiagnosisRequest:
-    state = run_state.gather(hosts, matrix, databases, rows_of_others or {}, _lost_hosts(matrix, present))
+    state = run_state.gather(hosts, matrix, databases, excluded_user_rows or {}, _lost_hosts(matrix, active_hosts))
     return diagnosis_request.diagnosis_request(outcomes.outcomes(matrix, state, run), state, hosts)
 
 
-def _lost_hosts(matrix: Matrix, present: list[str]) -> set[str]:
+def _lost_hosts(matrix: Matrix, active_hosts: list[str]) -> set[str]:
     """Return the hosts that were in the play and are not any more."""
-    return {*matrix["limited_clients"], *matrix["limited_databases"]} & set(matrix["in_play"]) - set(present)
+    return {*matrix["limited_clients"], *matrix["limited_databases"]} & set(matrix["play_hosts"]) - set(active_hosts)
 
 
 FILTERS: dict[str, Callable[..., Any]] = {

@@ -73,7 +73,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-client:
+client_program:
   description: The client program; empty if there is none, which only check mode returns.
   returned: success
   type: str

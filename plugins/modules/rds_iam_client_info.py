@@ -41,7 +41,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-client:
+client_program:
   description: The client program; empty if there is none.
   returned: success
   type: str
@@ -49,7 +49,7 @@ client:
 missing:
   description:
     - What M(dbops.rds_iam.rds_iam_client) would install.
-    - V(client) stands for a client program, V(libraries) for PyMySQL or botocore in a version that will do.
+    - V(client_program) stands for a client program, V(libraries) for PyMySQL or botocore in a version that will do.
   returned: success
   type: list
   elements: str

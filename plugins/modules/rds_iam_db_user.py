@@ -208,7 +208,7 @@ users:
       sample: true
     outcome:
       description:
-        - V(done), V(kept), V(failed) or V(not tried). The last two appear when the module fails half-way.
+        - V(done), V(kept), V(failed) or V(not_tried). The last two appear when the module fails half-way.
         - V(kept) is a user that O(only_managed) leaves.
         - V(failed) is also what the server did not confirm since the connection was lost, for each user that the
           statement was for, and what reading back showed to be undone.

@@ -26,7 +26,7 @@ class ProgramFile(TypedDict):
 class ClientState(TypedDict):
     """What the module rds_iam_client_info returns, which documents it."""
 
-    client: str
+    client_program: str
     missing: list[str]
     program: ProgramFile | None
 
@@ -37,11 +37,11 @@ def inspect_client(run: Run, program_python: str, program_path: str) -> ClientSt
     program_python: the Python that runs rds-mysql
     program_path: the place of rds-mysql
     """
-    client = find_client()
+    client_program = find_client()
     state = libraries.inspect(run, program_python)
-    missing = {"client": not client, "libraries": state.is_lacking}
+    missing = {"client_program": not client_program, "libraries": state.is_lacking}
     return {
-        "client": client,
+        "client_program": client_program,
         "missing": [part for part, is_missing in missing.items() if is_missing],
         "program": read_program(program_path),
     }

@@ -88,7 +88,7 @@ class Installation:
             server = self.server_origin()
         return {
             "changed": bool(self.installed or self.makes_venv),
-            "client": find_client(),
+            "client_program": find_client(),
             "installed": self.installed,
             "virtual_environment": VENV if self.makes_venv else "",
             "server": server,

@@ -26,7 +26,7 @@ class ClientProof(TypedDict):
     """The conclusion about the logins of one client."""
 
     proven: bool
-    text: str
+    message: str
 
 
 def ping_logins(databases: Iterable[ConnectDatabase], ca_file: str, tries_denied: bool = True) -> list[PingLogin]:
@@ -47,27 +47,31 @@ def ping_logins(databases: Iterable[ConnectDatabase], ca_file: str, tries_denied
     ]
 
 
-def first_client(hosts: Mapping[str, Mapping[str, Any]], names: Iterable[str], host: str) -> str:
+def first_client(hosts: Mapping[str, Mapping[str, Any]], names: Iterable[str], client: str) -> str:
     """Return the first host that signs as the same principal as one host, as far as variables of the hosts tell.
 
     That is the host itself where they do not tell its principal.
     """
-    principal = _principal(hosts[host])
-    return next((name for name in names if name == host or (principal and _principal(hosts[name]) == principal)), host)
+    principal = _principal(hosts[client])
+    return next(
+        (name for name in names if name == client or (principal and _principal(hosts[name]) == principal)), client
+    )
 
 
 def _principal(variables: Mapping[str, Any]) -> str:
     return str(variables.get("connect_principal") or variables.get("iam_role_name") or "")
 
 
-def untried_logins(databases: Iterable[ConnectDatabase], ca_file: str, first: PingResult | None) -> list[PingLogin]:
+def untried_logins(
+    databases: Iterable[ConnectDatabase], ca_file: str, first_result: PingResult | None
+) -> list[PingLogin]:
     """Return those of the logins that must be denied which another host was to try for this one, and has not.
 
-    first: the result of rds_iam_ping on that host; None where it did not run, as for a host without the role
+    first_result: the result of rds_iam_ping on that host; None where it did not run, as for a host without the role
     """
-    if first and not first.get("skipped") and "logins" not in first:
+    if first_result and not first_result.get("skipped") and "logins" not in first_result:
         return []  # it could try none, and fails
-    results = (first or {}).get("logins") or ()
+    results = (first_result or {}).get("logins") or ()
     tried_keys = {_result_key(result) for result in results if result["expected"] == DENIED}
     return [
         login
@@ -93,38 +97,40 @@ def client_proof(  # noqa: PLR0913, PLR0917 - the positional options of the filt
     result: PingResult | None,
     client: str,
     principal: str,
-    skipped: str,
-    untried: Iterable[PingLogin] = (),
-    untried_result: PingResult | None = None,
-    has_option: bool = True,
+    skip_reason: str,
+    remaining_logins: Iterable[PingLogin] = (),
+    remaining_result: PingResult | None = None,
+    proof_denied: bool = True,
 ) -> ClientProof:
     """Conclude whether the logins of a client show everything that they were to show.
 
     result: that of rds_iam_ping; None where it did not run, as in check mode
     principal: the one that must have signed; empty for whatever role the instance profile has
-    skipped: why logins that must be denied were not tried, as a clause; empty where they were
-    untried: those of them that were tried afterwards
-    untried_result: the result of rds_iam_ping for them
-    has_option: False where connect_proof_denied leaves them out, and not another host
+    skip_reason: why logins that must be denied were not tried, as a clause; empty where they were
+    remaining_logins: those of them that were tried afterwards
+    remaining_result: the result of rds_iam_ping for them
+    proof_denied: False where connect_proof_denied leaves them out, and not another host
     """
     logins = list(_database_logins(databases))
     if not logins:
-        text = f"There was no login to prove from {client}; give users in connect_databases."
-        return ClientProof(proven=False, text=text)
+        message = f"There was no login to prove from {client}; give users in connect_databases."
+        return ClientProof(proven=False, message=message)
     if result is None:
-        return ClientProof(proven=True, text=f"{_count_tried(0, logins, client)}: check mode logs in nowhere.")
-    keys_of_untried = {_key(login) for login in untried}
-    first_logins = [login for login in logins if not skipped or login["expect"] == ALLOWED]
-    second_logins = [login for login in logins if login["expect"] == DENIED and _key(login) in keys_of_untried]
-    results = [*_pair(first_logins, result), *_pair(second_logins, untried_result or {})]
+        return ClientProof(proven=True, message=f"{_count_tried(0, logins, client)}: check mode logs in nowhere.")
+    remaining_keys = {_key(login) for login in remaining_logins}
+    first_logins = [login for login in logins if not skip_reason or login["expect"] == ALLOWED]
+    second_logins = [login for login in logins if login["expect"] == DENIED and _key(login) in remaining_keys]
+    results = [*_pair(first_logins, result), *_pair(second_logins, remaining_result or {})]
     attempt_count = sum(login_result.get("verdict", NOT_TRIED) != NOT_TRIED for _login, login_result, _task in results)
     logins_by_fault = _group_by_fault(results, client, principal)
-    text = _conclude(attempt_count, logins, [*first_logins, *second_logins], client, logins_by_fault)
+    message = _conclude(attempt_count, logins, [*first_logins, *second_logins], client, logins_by_fault)
     excluded_count = len(logins) - len(first_logins) - len(second_logins)
     if excluded_count:
         verb = "was" if excluded_count == 1 else "were"
-        text += f" {excluded_count} that must be denied {verb} not tried, since {skipped}."
-    return ClientProof(proven=not logins_by_fault and (attempt_count > 0 or (bool(skipped) and has_option)), text=text)
+        message += f" {excluded_count} that must be denied {verb} not tried, since {skip_reason}."
+    return ClientProof(
+        proven=not logins_by_fault and (attempt_count > 0 or (bool(skip_reason) and proof_denied)), message=message
+    )
 
 
 def _database_logins(databases: Iterable[ConnectDatabase]) -> Iterator[_DatabaseLogin]:

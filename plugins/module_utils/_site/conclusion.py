@@ -34,7 +34,7 @@ class HostMessage(TypedDict):
     """The message of the last task of a run on one host."""
 
     proven: bool
-    text: str
+    message: str
 
 
 class Report(TypedDict):
@@ -76,12 +76,12 @@ def report(
     sentences += [f"{name}: {reason}." for name, reason in failures.items() if name not in mentioned_hosts]
     tries_logins = run["has_step"] and run["logs_in"]
     is_enough = counts["tried"] > 0 if tries_logins else matrix["total"] > 0 or not run["has_step"]
-    proven, text = is_enough and not failures and not unproven_outcomes, " ".join(sentences)
-    hosts = {name: HostMessage(proven=False, text=f"{reason}.") for name, reason in failures.items()}
-    hosts[host] = HostMessage(proven=proven, text=text)
+    proven, message = is_enough and not failures and not unproven_outcomes, " ".join(sentences)
+    hosts = {name: HostMessage(proven=False, message=f"{reason}.") for name, reason in failures.items()}
+    hosts[host] = HostMessage(proven=proven, message=message)
     details = [] if shows_reasons else [line for outcome in unproven_outcomes for line in _detail(outcome, diagnoses)]
     return Report(
-        table=proof_table(run_outcomes), details=details, sentence=text, proven=proven, hosts=hosts, counts=counts
+        table=proof_table(run_outcomes), details=details, sentence=message, proven=proven, hosts=hosts, counts=counts
     )
 
 

@@ -48,13 +48,13 @@ def identifiers(hosts: Hosts, groups: Groups) -> list[dict[str, str]]:
 
 
 def readable_databases(
-    hosts: Hosts, groups: Groups, left_out: Iterable[Mapping[str, Any]], engines: Collection[str]
+    hosts: Hosts, groups: Groups, excluded_results: Iterable[Mapping[str, Any]], engines: Collection[str]
 ) -> list[SiteDatabase]:
     """Return the records of the databases that RDS returned and that these playbooks can work with.
 
-    left_out: results of rds_iam_auth_info for the databases that --limit leaves out, with their names as item
+    excluded_results: results of rds_iam_auth_info for the databases that --limit leaves out, with their names as item
     """
-    results_of_others = {result["item"]: result for result in left_out}
+    results_of_others = {result["item"]: result for result in excluded_results}
     databases: list[SiteDatabase] = []
     for name in groups.get(DATABASES, ()):
         variables = hosts[name]
@@ -108,17 +108,19 @@ def report_databases(hosts: Hosts, groups: Groups) -> list[dict[str, Any]]:
 def login_matrix(
     hosts: Hosts,
     groups: Groups,
-    in_play: Collection[str],
-    left_out: Iterable[Mapping[str, Any]] = (),
+    play_hosts: Collection[str],
+    excluded_results: Iterable[Mapping[str, Any]] = (),
     limit: str = "",
 ) -> Matrix:
     """Return the login matrix of the inventory. The parameters are those of readable_databases and of matrix."""
     names = groups.get(DATABASES, ())
     unread = {
-        result["item"]: failure_reason(result) for result in left_out if is_bad(result) or not result.get("databases")
+        result["item"]: failure_reason(result)
+        for result in excluded_results
+        if is_bad(result) or not result.get("databases")
     }
     clients = [_client(name, hosts[name]) for name in groups.get(CLIENTS, ())]
-    return build_matrix(clients, database_entries(names, hosts, unread), in_play, limit)
+    return build_matrix(clients, database_entries(names, hosts, unread), play_hosts, limit)
 
 
 def _client(name: str, variables: Mapping[str, Any]) -> ClientEntry:

@@ -46,7 +46,7 @@ class Matrix(TypedDict):
     databases: list[DatabaseEntry]
     total: int  # number of logins
     limit: str  # the option --limit, empty without one
-    in_play: list[str]  # the hosts that it leaves in
+    play_hosts: list[str]  # the hosts that it leaves in
     limited_clients: list[str]  # what --limit leaves in
     limited_databases: list[str]
 
@@ -119,20 +119,21 @@ def database_entries(
 
 
 def build_matrix(
-    clients: list[ClientEntry], databases: list[DatabaseEntry], in_play: Collection[str], limit: str = ""
+    clients: list[ClientEntry], databases: list[DatabaseEntry], play_hosts: Collection[str], limit: str = ""
 ) -> Matrix:
     """Return the login matrix of an inventory, and the part of it that a run with --limit is about.
 
-    in_play: the hosts that --limit leaves in. Where it names clients alone, it is about their logins to all databases.
+    play_hosts: the hosts that --limit leaves in. Where it names clients alone, it is about their logins to all
+        databases.
     """
-    inside = set(in_play)
+    inside = set(play_hosts)
     limited_databases = [entry["name"] for entry in databases if entry["name"] in inside]
     matrix = Matrix(
         clients=clients,
         databases=databases,
         total=0,
         limit=limit,
-        in_play=list(in_play),
+        play_hosts=list(play_hosts),
         limited_clients=[entry["name"] for entry in clients if entry["name"] in inside],
         limited_databases=limited_databases or [entry["name"] for entry in databases],
     )

@@ -51,19 +51,19 @@ def _open_databases(matrix: Matrix, state: RunState) -> list[tuple[DatabaseEntry
 def databases_to_read(matrix: Matrix, state: RunState) -> dict[str, dict[str, str]]:
     """Return the databases whose users are to be read, since a denial proves nothing without them.
 
-    Each with the client that sends the SQL: under C(inside) those that the run has as hosts, under C(outside) those
+    Each with the client that sends the SQL: under C(included) those that the run has as hosts, under C(excluded) those
     that --limit leaves out.
     """
-    clients: dict[str, dict[str, str]] = {"inside": {}, "outside": {}}
+    clients: dict[str, dict[str, str]] = {"included": {}, "excluded": {}}
     if not any(client.entry["tries_denied"] for client in state.clients.values()):
         return clients
-    in_play = set(matrix["in_play"])
+    play_hosts = set(matrix["play_hosts"])
     for entry in matrix["databases"]:
         name = entry["name"]
         database = state.databases.get(name) if entry["denied"] or entry["removed"] else None
         client = state.sql_client(name)
         if client and database and database.record and not database.failure and database.rows is None:
-            clients["inside" if name in in_play else "outside"][name] = client
+            clients["included" if name in play_hosts else "excluded"][name] = client
     return clients
 
 

@@ -140,13 +140,13 @@ def gather(
     hosts: Mapping[str, Variables],
     matrix: Matrix,
     records: Iterable[SiteDatabase],
-    rows_of_others: Mapping[str, Any],
+    excluded_user_rows: Mapping[str, Any],
     lost_hosts: Iterable[str] = (),
 ) -> RunState:
     """Return the state of a run from the variables of its hosts.
 
     records: the databases that could be read
-    rows_of_others: results of rds_iam_db_user_info for databases that --limit leaves out, by name
+    excluded_user_rows: results of rds_iam_db_user_info for databases that --limit leaves out, by name
     lost_hosts: those that Ansible itself left out, since it could not reach them any more
     """
     lost_names = set(lost_hosts)
@@ -161,7 +161,7 @@ def gather(
         results = [
             (variables.get("db_users_result"), "user_rows"),
             (variables.get("db_users_read_result"), "users"),
-            (rows_of_others.get(name), "users"),
+            (excluded_user_rows.get(name), "users"),
         ]
         rows, rows_error = _user_rows(results)
         takes_iam_logins = _takes_iam_logins(record, variables.get("iam_auth_result"))

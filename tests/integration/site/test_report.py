@@ -323,7 +323,7 @@ def test_its_filter_works(report, access, tmp_path):
 def test_only_the_inventory(lab, estate, tmp_path):
     """In a directory that was there before, and whose mode stays."""
     tmp_path.chmod(0o755)
-    lab.good("report.yml", "-e", f"rds_iam_report_directory={tmp_path}", "-e", "rds_iam_report_only_inventory=true")
+    lab.good("report.yml", "-e", f"rds_iam_report_directory={tmp_path}", "-e", "rds_iam_report_inventory_only=true")
     found = json.loads((tmp_path / "access-map.json").read_text())
     assert {database["name"] for database in found["databases"]} == set(lab.databases)
     assert oct(tmp_path.stat().st_mode & 0o777) == "0o755"

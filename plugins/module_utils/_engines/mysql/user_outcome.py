@@ -48,7 +48,7 @@ class UserOutcome:
     statements: list[str]
     changed: bool
     keep_reason: str = ""
-    status: Literal["done", "failed", "not tried"] = "done"
+    status: Literal["done", "failed", "not_tried"] = "done"
     sessions: list[SessionRecord] = field(default_factory=list)
 
     @property

@@ -28,7 +28,7 @@ def apply(
     """
     pending_outcomes = {outcome.key: outcome for outcome in outcomes if outcome.changed}
     for outcome in pending_outcomes.values():
-        outcome.status, outcome.changed = "not tried", False
+        outcome.status, outcome.changed = "not_tried", False
     for group in user_plan.batch([outcome.desired_user for outcome in pending_outcomes.values()], existing_keys):
         batch = [pending_outcomes[desired_user.user.key] for desired_user in group]
         statements = [outcome.statements for outcome in batch]
@@ -84,7 +84,7 @@ def _send_batch(connection: Connection, outcomes: list[UserOutcome], server: Ser
         if not existing_user or existing_user.is_iam:
             statements = user_plan.plan(outcome.desired_user, existing_user, server, created=confirmed_count > 0)
         remaining_statements.append(statements)
-        outcome.status, outcome.changed = "not tried", statements != outcome.statements
+        outcome.status, outcome.changed = "not_tried", statements != outcome.statements
     return remaining_statements
 
 

@@ -91,7 +91,7 @@ def run(capsys):
 def test_nothing_is_asked_of_the_package_manager_where_all_is_there(host, run, client):
     host.have(client)
     result = run()
-    assert not result["changed"] and result["client"] == str(host.place / client)
+    assert not result["changed"] and result["client_program"] == str(host.place / client)
     assert (result["installed"], result["virtual_environment"], result["server"]) == ([], "", "none")
     assert len(host.commands) == 1, "one probe of the libraries"
 

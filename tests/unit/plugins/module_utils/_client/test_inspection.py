@@ -18,11 +18,11 @@ OLD_DRIVER = '{"botocore.session": ["/usr/lib/botocore.py", []], "pymysql": ["/u
     [
         (["mariadb"], LIBRARIES, []),
         (["mysql"], LIBRARIES, []),
-        ([], LIBRARIES, ["client"]),
+        ([], LIBRARIES, ["client_program"]),
         (["mysql"], "{}", ["libraries"]),
         # The role says that it must go.
         (["mysql"], OLD_DRIVER, ["libraries"]),
-        ([], "{}", ["client", "libraries"]),
+        ([], "{}", ["client_program", "libraries"]),
     ],
 )
 def test_what_is_missing(tmp_path, monkeypatch, programs, libraries, missing):
@@ -31,7 +31,7 @@ def test_what_is_missing(tmp_path, monkeypatch, programs, libraries, missing):
     monkeypatch.setenv("PATH", str(tmp_path))
     state = inspect_client(lambda _command: (0, libraries, ""), sys.executable, str(tmp_path / "rds-mysql"))
     client = str(tmp_path / programs[0]) if programs else ""
-    assert state == {"client": client, "missing": missing, "program": None}
+    assert state == {"client_program": client, "missing": missing, "program": None}
 
 
 def test_a_program(tmp_path):

@@ -45,36 +45,36 @@ def test_logins_of_rds_iam_ping():
 def test_all_as_expected():
     found = proof(*BOTH)
     assert found["proven"]
-    assert found["text"].startswith(
+    assert found["message"].startswith(
         "2 of 2 logins from app1 were tried, all with the expected verdict: 1 allowed, 1 den"
     )
-    assert "only if the database has that user" in found["text"]
+    assert "only if the database has that user" in found["message"]
     found = proof(login("app", "allowed"), databases=[{**DATABASES[0], "denied": []}])
-    assert found["text"] == "1 of 1 logins from app1 were tried, all with the expected verdict: 1 allowed, 0 denied."
+    assert found["message"] == "1 of 1 logins from app1 were tried, all with the expected verdict: 1 allowed, 0 denied."
 
 
 def test_one_endpoint_under_two_names():
     """As with two CA files: their logins are told apart by their order."""
     databases = [{"name": name, **PLACE, "users": ["app"]} for name in ("proxy", "orders")]
     found = proof(login("app", "allowed"), login("app", "failed", as_expected=False, msg="No."), databases=databases)
-    assert found["text"].endswith("1 of 2 logins is not proven: app to orders: No.")
+    assert found["message"].endswith("1 of 2 logins is not proven: app to orders: No.")
 
 
 def test_check_mode():
     found = client_proof.client_proof(DATABASES, None, "app1", "app-rds", "")
-    assert found == {"proven": True, "text": "0 of 2 logins from app1 were tried: check mode logs in nowhere."}
+    assert found == {"proven": True, "message": "0 of 2 logins from app1 were tried: check mode logs in nowhere."}
 
 
 @pytest.mark.parametrize("databases", [[], [{"name": "orders", **PLACE, "users": [], "denied": []}]])
 def test_no_login(databases):
     found = proof(databases=databases)
-    assert not found["proven"] and found["text"].startswith("There was no login to prove from app1")
+    assert not found["proven"] and found["message"].startswith("There was no login to prove from app1")
 
 
 def test_denials_that_another_host_tries():
     found = proof(login("app", "allowed"), skipped="app0 tries them, which has the same principal")
     assert found["proven"]
-    assert found["text"] == (
+    assert found["message"] == (
         "1 of 2 logins from app1 were tried, all with the expected verdict: 1 allowed, 0 denied. 1 that must be denied"
         " was not tried, since app0 tries them, which has the same principal."
     )
@@ -83,7 +83,7 @@ def test_denials_that_another_host_tries():
 def test_a_login_that_is_not_as_expected():
     found = proof(login("app", "denied", as_expected=False, msg="Access denied."), login("report", "denied"))
     assert not found["proven"]
-    assert found["text"] == (
+    assert found["message"] == (
         "2 of 2 logins from app1 were tried. 1 of 2 logins is not proven: app to orders: Access denied."
     )
 
@@ -101,7 +101,7 @@ def test_a_login_that_is_not_as_expected():
 )
 def test_credentials_of_another_principal(principal, signer, words):
     found = proof(login("app", "allowed", signer=signer), login("report", "denied"), principal=principal)
-    assert not found["proven"] and words in found["text"]
+    assert not found["proven"] and words in found["message"]
 
 
 def test_any_role_of_the_profile_without_a_principal():
@@ -112,7 +112,7 @@ def test_any_role_of_the_profile_without_a_principal():
 
 def test_a_module_that_failed():
     found = proof(failed=True, msg="PyMySQL is not installed.")
-    assert found["text"] == (
+    assert found["message"] == (
         "0 of 2 logins from app1 were tried. 2 of 2 logins are not proven: app to orders, report to orders:"
         " PyMySQL is not installed."
     )
@@ -163,22 +163,22 @@ def test_denials_that_were_tried_afterwards():
         databases, allowed, "app1", "app-rds", SKIPPED, untried, {"logins": [login("report", "denied")]}
     )
     assert found["proven"]
-    assert found["text"].startswith(
+    assert found["message"].startswith(
         "3 of 4 logins from app1 were tried, all with the expected verdict: 2 allowed, 1 de"
     )
-    assert found["text"].endswith(f" 1 that must be denied was not tried, since {SKIPPED}.")
+    assert found["message"].endswith(f" 1 that must be denied was not tried, since {SKIPPED}.")
     let_in = {"logins": [login("report", "allowed", as_expected=False, msg="It was let in.")]}
     found = client_proof.client_proof(databases, allowed, "app1", "app-rds", SKIPPED, untried, let_in)
-    assert not found["proven"] and "1 of 4 logins is not proven: report to billing: It was let in." in found["text"]
+    assert not found["proven"] and "1 of 4 logins is not proven: report to billing: It was let in." in found["message"]
     found = client_proof.client_proof(databases, allowed, "app1", "app-rds", SKIPPED, untried, {"msg": "No Python."})
-    assert not found["proven"] and "report to billing: No Python." in found["text"]
+    assert not found["proven"] and "report to billing: No Python." in found["message"]
 
 
-@pytest.mark.parametrize("has_option", [True, False])
-def test_nothing_tried_is_no_verdict(has_option):
+@pytest.mark.parametrize("proof_denied", [True, False])
+def test_nothing_tried_is_no_verdict(proof_denied):
     databases = [{**DATABASES[0], "users": []}]
-    found = client_proof.client_proof(databases, {"logins": []}, "app1", "app-rds", SKIPPED, has_option=has_option)
-    assert found["proven"] == has_option
-    assert found["text"] == (
+    found = client_proof.client_proof(databases, {"logins": []}, "app1", "app-rds", SKIPPED, proof_denied=proof_denied)
+    assert found["proven"] == proof_denied
+    assert found["message"] == (
         f"0 of 1 logins from app1 were tried. 1 that must be denied was not tried, since {SKIPPED}."
     )

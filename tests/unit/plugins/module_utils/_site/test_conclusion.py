@@ -13,7 +13,7 @@ def test_all_proven(site):
     report = site.try_all().report()
     assert report["proven"]
     assert report["sentence"] == "6 of 6 logins were tried, and all are proven: 4 allowed, 2 denied."
-    assert report["hosts"] == {"app1": {"proven": True, "text": report["sentence"]}}
+    assert report["hosts"] == {"app1": {"proven": True, "message": report["sentence"]}}
     assert report["counts"] == {"logins": 6, "tried": 6, "proven": 6, "not_proven": 0}
 
 
@@ -87,7 +87,7 @@ def test_failures_count_where_nothing_is_tried(site, run):
     report = site.report()
     assert not report["proven"]
     assert report["sentence"].endswith(" app2: No package matching 'x' is available.")
-    assert report["hosts"]["app2"] == {"proven": False, "text": "No package matching 'x' is available."}
+    assert report["hosts"]["app2"] == {"proven": False, "message": "No package matching 'x' is available."}
 
 
 def test_reasons_are_said_once(make_site):
@@ -108,7 +108,7 @@ def test_a_database_that_could_not_be_read(make_site):
     site.unread = {"ghost"}
     report = site.try_all().report()
     assert "app2 to ghost as app: the database could not be read, there is none." in report["sentence"]
-    assert report["hosts"]["ghost"]["text"] == "the database could not be read, there is none."
+    assert report["hosts"]["ghost"]["message"] == "the database could not be read, there is none."
 
 
 def test_a_failed_host_without_logins(make_site):

@@ -122,17 +122,17 @@ def test_users_are_read_where_a_denial_rests_on_them(make_site):
     )
     site.hosts["billing"].pop("db_users_result")
     site.hosts["replica"] = {"db_users_accounts": [], "iam_role_users": ["app"]}
-    assert databases_to_read(site.matrix, site.state()) == {"inside": {"billing": "app1"}, "outside": {}}
+    assert databases_to_read(site.matrix, site.state()) == {"included": {"billing": "app1"}, "excluded": {}}
     site = make_site(in_play=["app2"])
     for name in ("orders", "billing"):
         site.hosts[name].pop("db_users_result")
-    outside = {"orders": "app2", "billing": "app2"}
-    assert databases_to_read(site.matrix, site.state()) == {"inside": {}, "outside": outside}
+    excluded = {"orders": "app2", "billing": "app2"}
+    assert databases_to_read(site.matrix, site.state()) == {"included": {}, "excluded": excluded}
     site.hosts["app2"]["connect_proof_denied"] = False
-    assert databases_to_read(site.matrix, site.state()) == {"inside": {}, "outside": {}}
+    assert databases_to_read(site.matrix, site.state()) == {"included": {}, "excluded": {}}
     assert databases_to_read(make_site(in_play=["orders"]).matrix, make_site(in_play=["orders"]).state()) == {
-        "inside": {},
-        "outside": {},
+        "included": {},
+        "excluded": {},
     }
 
 
@@ -142,6 +142,6 @@ def test_a_client_that_reached_the_database_sends_the_sql(site):
     for name in ("orders", "billing"):
         site.hosts[name].pop("db_users_result")
     site.try_all()
-    assert databases_to_read(site.matrix, site.state())["inside"] == {"orders": "app2", "billing": "app1"}
+    assert databases_to_read(site.matrix, site.state())["included"] == {"orders": "app2", "billing": "app1"}
     site.hosts["app1"]["_rds_iam_failure"] = site.hosts["app2"]["_rds_iam_failure"] = "Connection refused"
-    assert databases_to_read(site.matrix, site.state())["inside"] == {}
+    assert databases_to_read(site.matrix, site.state())["included"] == {}

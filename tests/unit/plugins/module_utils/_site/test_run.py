@@ -20,7 +20,7 @@ def test_a_run(site):
     def state(lost=()):
         return run_state.gather(site.hosts, matrix, site.records, {}, lost)
 
-    assert login_plan.databases_to_read(matrix, state()) == {"inside": {}, "outside": {}}
+    assert login_plan.databases_to_read(matrix, state()) == {"included": {}, "excluded": {}}
     plan = login_plan.next_logins(matrix, state())
     while plan:
         for client, given in plan.items():
@@ -31,4 +31,4 @@ def test_a_run(site):
     assert request["logins"] == []
     assert conclusion.report(matrix, state(), run, {}, "app1")["proven"]
     report = conclusion.report(matrix, state({"app2"}), run, {}, "app1")
-    assert report["hosts"]["app2"]["text"] == "an earlier step failed on app2, as shown above."
+    assert report["hosts"]["app2"]["message"] == "an earlier step failed on app2, as shown above."

@@ -191,7 +191,7 @@ def test_database_users():
     found = of(rows(users=[dropped(APP, user("gone"), gone)]), "database users of orders")
     assert found == {"app@%": ("removed", ""), "gone@%, ended@%": ("was not there", "")}
     failed = user("half", "failed", statements=APP["statements"])
-    half = dropped(APP, failed, user("late", "not tried"), user("legacy", "kept", "it was there before"))
+    half = dropped(APP, failed, user("late", "not_tried"), user("legacy", "kept", "it was there before"))
     del half["iam_database_users_remaining"]
     found = of(rows(users=[{**half, "failed": True, "msg": "lost"}]), "database users of orders")
     stays = {"half@%, late@%": ("stays", "lost"), "legacy@%": ("stays", "it was there before")}
