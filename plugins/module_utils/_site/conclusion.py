@@ -199,11 +199,14 @@ def _detail(outcome: Outcome, diagnoses: Diagnoses) -> list[str]:
 
 def _table(run_outcomes: Iterable[Outcome]) -> list[str]:
     """Return a line for each login that the run was to try, below the headings; nothing where there is none."""
-    rows = [_row(outcome) for outcome in run_outcomes if not outcome.exclusion]
-    if not rows:
-        return []
-    widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (_HEADINGS, *rows)]
+    rows: list[tuple[str, ...]] = [_HEADINGS]
+    widths = [len(heading) for heading in _HEADINGS]
+    for outcome in run_outcomes:
+        if not outcome.exclusion:
+            row = _row(outcome)
+            rows.append(row)
+            widths = list(map(max, widths, map(len, row)))
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if len(rows) > 1 else []
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
