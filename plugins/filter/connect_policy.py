@@ -6,18 +6,10 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import connect_policy as iam_connect_policy
-
-
-def connect_policy(databases: list[dict[str, Any]], users: list[str] | None = None) -> dict[str, Any]:
-    try:
-        return iam_connect_policy.connect_policy(databases, users)
-    except RdsIamError as exc:
-        raise AnsibleFilterError(str(exc)) from None
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.connect_policy import connect_policy
+from ansible_collections.dbops.rds_iam.plugins.plugin_utils.filter_errors import as_filter
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., dict[str, Any]]]:
-        return {"connect_policy": connect_policy}
+        return {"connect_policy": as_filter(connect_policy)}

@@ -6,18 +6,10 @@ from __future__ import annotations
 
 from typing import Callable
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._engines import engine_names as engines
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
-
-
-def engine_names(family: str) -> list[str]:
-    try:
-        return engines.engine_names(family)
-    except RdsIamError as exc:
-        raise AnsibleFilterError(str(exc)) from None
+from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.engine_names import engine_names
+from ansible_collections.dbops.rds_iam.plugins.plugin_utils.filter_errors import as_filter
 
 
 class FilterModule:
-    def filters(self) -> dict[str, Callable[[str], list[str]]]:
-        return {"engine_names": engine_names}
+    def filters(self) -> dict[str, Callable[..., list[str]]]:
+        return {"engine_names": as_filter(engine_names)}

@@ -4,11 +4,8 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Callable
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site import (
     attachments,
     client_proof,
@@ -28,6 +25,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._site.records import
     Diagnosis,
     SiteDatabase,
 )
+from ansible_collections.dbops.rds_iam.plugins.plugin_utils.filter_errors import as_filter
 
 
 def next_logins(hosts: Hosts, matrix: Matrix, databases: list[SiteDatabase]) -> dict[str, list[ConnectDatabase]]:
@@ -94,17 +92,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _as_filter(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except RdsIamError as exc:
-            raise AnsibleFilterError(str(exc)) from None
-
-    return wrapper
-
-
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {name: _as_filter(function) for name, function in FILTERS.items()}
+        return {name: as_filter(function) for name, function in FILTERS.items()}

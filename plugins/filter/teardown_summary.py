@@ -6,18 +6,14 @@ from __future__ import annotations
 
 from typing import Callable
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site import teardown_summary as summary
+from ansible_collections.dbops.rds_iam.plugins.plugin_utils.filter_errors import as_filter
 
 
 def teardown_summary(facts: summary.TeardownFacts) -> list[str]:
-    try:
-        return summary.render(summary.summarize(facts), facts["check"])
-    except RdsIamError as exc:
-        raise AnsibleFilterError(str(exc)) from None
+    return summary.render(summary.summarize(facts), facts["check"])
 
 
 class FilterModule:
-    def filters(self) -> dict[str, Callable[[summary.TeardownFacts], list[str]]]:
-        return {"teardown_summary": teardown_summary}
+    def filters(self) -> dict[str, Callable[..., list[str]]]:
+        return {"teardown_summary": as_filter(teardown_summary)}

@@ -98,7 +98,7 @@ def _check_permission(evidence: LoginEvidence) -> Check:
         return Check("permission", UNKNOWN, "the IAM role of the host is not known")
     arn = f"{record['connect_arn_prefix']}/{evidence.user}"
     target = Target(arn, record["identifier"], evidence.member_resource_ids, evidence.database_names)
-    check = role.check_permission(target)
+    check = role.check_permission(target, explains=evidence.expect == "allowed")
     if evidence.expect == "allowed" or check.status == UNKNOWN:
         return check
     if check.status == PASSED:

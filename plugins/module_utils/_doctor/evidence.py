@@ -51,23 +51,28 @@ class Role:
     simulations: Mapping[str, Simulation] = field(default_factory=dict)  # of IAM, by the ARN of the database user
     context: RequestContext = field(default_factory=RequestContext)  # of a login by the role
 
-    _checks: dict[str, Check] = field(default_factory=dict, init=False, repr=False, compare=False)  # by ARN
+    # By ARN, and by whether they explain.
+    _checks: dict[tuple[str, bool], Check] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def _permissions(self) -> Permissions:
         policies = [] if isinstance(self.policies, Unreadable) else self.policies
         return Permissions(policies, self.context)
 
-    def check_permission(self, target: Target) -> Check:
-        """Return the check of the permission to connect, which is made once for all clients with this role."""
+    def check_permission(self, target: Target, explains: bool = True) -> Check:
+        """Return the check of the permission to connect, which is made once for all clients with this role.
+
+        explains: as in check_permissions
+        """
         if isinstance(self.policies, Unreadable):
             return Check("permission", UNKNOWN, self.policies.reason)
-        if target.arn not in self._checks:
+        key = (target.arn, explains)
+        if key not in self._checks:
             simulation = self.simulations.get(target.arn)
-            self._checks[target.arn] = check_permissions(
-                target, f"the IAM role {self.name}", self._permissions, simulation
+            self._checks[key] = check_permissions(
+                target, f"the IAM role {self.name}", self._permissions, simulation, explains
             )
-        return self._checks[target.arn]
+        return self._checks[key]
 
 
 class ClientFacts(HostFacts, total=False):

@@ -7,16 +7,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.pattern_index import ResourceShape, read_shape
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.patterns import glob_matches
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import CONNECT, statements, texts
-from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import (
-    Permissions,
-    Statement,
-    describe,
-)
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import CONNECT
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Permissions
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.resources import ResourcePattern
 from ansible_collections.dbops.rds_iam.plugins.module_utils._text import list_items
 
@@ -27,7 +24,6 @@ _WRONG_PART = {
     "region": "is for the region {value}, and the database is in {expected}",
     "account": "is for the account {value}, and the database is in {expected}",
 }
-_SHAPE = re.compile(r"(?P<kind>[^:/]*)(?P<first>[:/]?)(?P<id>[^:/]*)(?P<second>[:/]?)(?P<user>.*)", re.S)
 _MAX_USERS = 3  # the most users that a sentence lists
 _MANY_PROBLEMS = 9  # more than a resource can have that is the ARN of a database user
 
@@ -51,6 +47,11 @@ class Target:
         return self.arn.split(":", 6)[-1].partition("/")[0]
 
     @property
+    def prefix(self) -> str:
+        """Return what the ARNs of the users of the database begin with, without the slash."""
+        return self.arn.partition("/")[0]
+
+    @property
     def user(self) -> str:
         return self.arn.partition("/")[2]
 
@@ -60,15 +61,13 @@ class Mistake:
     """The mistake of a resource that does not name a target.
 
     C(count) is the number of problems, and C(text) tells the first of them. C(means_database) tells that it names the
-    database of the target in a wrong way, as by its identifier; C(user) is the one that it names.
+    database of the target in a wrong way, as by its identifier.
     """
 
     count: int
     text: str
     names_user: bool = False
-    names_database: bool = False
     means_database: bool = False
-    user: str = ""
 
 
 def describe_near_miss(target: Target, permissions: Permissions) -> str:
@@ -76,43 +75,32 @@ def describe_near_miss(target: Target, permissions: Permissions) -> str:
 
     C(permissions) do not allow to connect as the target.
     """
-    mistakes = [
-        (_find_mistake_of_pattern(target, pattern), statement)
-        for statement in permissions.allow_statements
-        for pattern in statement.resources.patterns
-    ]
+    resources = permissions.allowed_resources
+    databases = (target.resource_id, target.identifier, *target.member_resource_ids)
+    candidates = [resources[position] for position in permissions.pattern_index.candidates(target.arn, databases)]
+    mistakes = [(_find_mistake_of_pattern(target, pattern), statement) for statement, pattern in candidates]
     mistakes_on_user = [pair for pair in mistakes if pair[0].names_user]
     if mistakes_on_user:
         mistake, statement = min(mistakes_on_user, key=lambda pair: (pair[0].count, not pair[0].means_database))
         return f"{statement} {mistake.text}"
-    mistakes_on_database = [pair for pair in mistakes if pair[0].names_database and pair[0].user]
-    users = list(dict.fromkeys(mistake.user for mistake, _statement in mistakes_on_database))
-    if len(users) == 1:
-        return f"{mistakes_on_database[0][1]} names the user {users[0]}, and not {target.user}"
-    if users:
-        listing = list_items(users, limit=_MAX_USERS)
+    users = permissions.pattern_index.users_on(target.prefix)
+    if len(users.names) == 1:
+        return f"{resources[users.position][0]} names the user {users.names[0]}, and not {target.user}"
+    if users.names:
+        listing = list_items(users.names, limit=_MAX_USERS)
         return f"no statement names the user {target.user}; on this database they name {listing}"
-    return _describe_other_action(permissions) or _describe_only_mistake(target, mistakes)
+    if permissions.rds_api_statement:
+        return f"{permissions.rds_api_statement} allows actions that begin with rds:, and {CONNECT} is none of them"
+    return _describe_only_mistake(target, permissions)
 
 
-def _describe_other_action(permissions: Permissions) -> str:
-    for policy in permissions.policies:
-        for statement in statements(policy.document):
-            if policy.boundary or statement.get("Effect") != "Allow":
-                continue
-            if any(action.lower().startswith("rds:") for action in texts(statement, "Action")):
-                name = describe(policy, statement)
-                return f"{name} allows actions that begin with rds:, and {CONNECT} is none of them"
-    return ""
-
-
-def _describe_only_mistake(target: Target, mistakes: list[tuple[Mistake, Statement]]) -> str:
+def _describe_only_mistake(target: Target, permissions: Permissions) -> str:
     """Return the mistake of a resource that names neither the user nor the database, if there is only one resource."""
-    if not mistakes:
+    if not permissions.allowed_resources:
         return ""
-    if len(mistakes) == 1:
-        mistake, statement = mistakes[0]
-        return f"{statement} {mistake.text}"
+    if len(permissions.allowed_resources) == 1:
+        statement, pattern = permissions.allowed_resources[0]
+        return f"{statement} {_find_mistake_of_pattern(target, pattern).text}"
     return f"no statement names the user {target.user}"
 
 
@@ -125,28 +113,25 @@ def _find_mistake_of_pattern(target: Target, pattern: ResourcePattern) -> Mistak
 
 def find_mistake(target: Target, resource: str) -> Mistake:
     """Return the mistake of a resource, in which V(*) stands for variables that are not known."""
-    _arn, *parts, name = (*resource.split(":", 5), *[""] * 6)[:6]
     if glob_matches(resource, target.arn):
         text = f"names {resource}, and an asterisk within a part of an ARN stands for nothing beyond the next colon"
         return Mistake(1, text, names_user=True)
-    shape = _SHAPE.fullmatch(name)
-    if not resource.startswith("arn:") or not name or shape is None:
+    shape = read_shape(resource)
+    if shape is None:
         return Mistake(_MANY_PROBLEMS, f"names {resource}, which is not the ARN of a database user")
-    part_problems, database_problem = _find_wrong_parts(target, parts), _find_wrong_database(target, shape["id"])
-    problems = [*part_problems, *_find_wrong_shape(target, shape), *([database_problem] if database_problem else [])]
-    if not glob_matches(shape["user"], target.user):
-        problems.append(_describe_wrong_user(shape["user"], target.user))
+    problems = [*_find_wrong_parts(target, shape.head), *_find_wrong_shape(target, shape)]
+    problems += filter(None, [_find_wrong_database(target, shape.database)])
+    if not glob_matches(shape.user, target.user):
+        problems.append(_describe_wrong_user(shape.user, target.user))
     return Mistake(
         len(problems),
         problems[0] if problems else f"names {resource}",
-        names_user=glob_matches(shape["user"].lower(), target.user.lower()),
-        names_database=not part_problems and not database_problem,
-        means_database=bool(_describe_misnaming(target, shape["id"])),
-        user=shape["user"],
+        names_user=glob_matches(shape.user.lower(), target.user.lower()),
+        means_database=bool(_describe_misnaming(target, shape.database)),
     )
 
 
-def _find_wrong_parts(target: Target, parts: list[str]) -> list[str]:
+def _find_wrong_parts(target: Target, parts: Iterable[str]) -> list[str]:
     """Return the problems of the parts of an ARN before the resource."""
     _arn, *target_parts, _resource = target.arn.split(":", 5)
     return [
@@ -156,14 +141,14 @@ def _find_wrong_parts(target: Target, parts: list[str]) -> list[str]:
     ]
 
 
-def _find_wrong_shape(target: Target, shape: re.Match[str]) -> list[str]:
+def _find_wrong_shape(target: Target, shape: ResourceShape) -> list[str]:
     resource = f"dbuser:{target.resource_id}/{target.user}"
-    if shape["kind"] not in ("dbuser", "*"):
-        return [f"names {shape[0]}, and it must be {resource}"]
-    if (shape["first"], shape["second"]) in ((":", "/"), ("", ""), (":", "")):
+    if shape.kind not in ("dbuser", "*"):
+        return [f"names {shape.name}, and it must be {resource}"]
+    if (shape.first_separator, shape.second_separator) in ((":", "/"), ("", ""), (":", "")):
         return []
-    missing = "a colon before the resource id" if shape["first"] != ":" else "a slash before the user"
-    return [f"names {shape[0]}, without {missing}; it must be {resource}"]
+    lack = "a colon before the resource id" if shape.first_separator != ":" else "a slash before the user"
+    return [f"names {shape.name}, without {lack}; it must be {resource}"]
 
 
 def _describe_wrong_user(user: str, target_user: str) -> str:

@@ -111,6 +111,8 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 def glob_matches(pattern: str, text: str) -> bool:
     """Tell whether a text has the form of a pattern with V(*) and V(?) in it, whatever characters they stand for."""
+    if "*" not in pattern and "?" not in pattern:
+        return pattern == text
     return _glob(pattern).fullmatch(text) is not None
 
 

@@ -40,15 +40,24 @@ def check_policies(
 
 
 def check_permissions(
-    target: Target, principal: str, permissions: Permissions, simulation: Simulation | None = None
+    target: Target,
+    principal: str,
+    permissions: Permissions,
+    simulation: Simulation | None = None,
+    explains: bool = True,
 ) -> Check:
-    """Return the check as C(check_policies) does, for policies that are parsed once for many targets."""
+    """Return the check as C(check_policies) does, for policies that are parsed once for many targets.
+
+    explains: False to leave the likeliest mistake of the policies out of the text, for a login that must be denied
+    """
     decision = permissions.decide(target.arn, target.is_pattern)
-    check = _check_documents(target, principal, permissions, decision)
+    check = _check_documents(target, principal, permissions, decision, explains)
     return _add_simulation(target, principal, check, decision, simulation) if simulation else check
 
 
-def _check_documents(target: Target, principal: str, permissions: Permissions, decision: Decision) -> Check:
+def _check_documents(
+    target: Target, principal: str, permissions: Permissions, decision: Decision, explains: bool
+) -> Check:
     """Return the check by the documents of the policies alone."""
     denying_statement = next((effect.statement for effect in decision.deny_effects if effect.truth.value), None)
     if denying_statement:
@@ -56,7 +65,7 @@ def _check_documents(target: Target, principal: str, permissions: Permissions, d
         reason = _explain_never_sent(denying_statement)
         return _failed(f"{denying_statement} denies {CONNECT} on {target.arn} to {principal}{reason}", remedy)
     if not decision.is_allowed_by_identity.possible:
-        return _explain_missing_permission(target, principal, permissions, decision)
+        return _explain_missing_permission(target, principal, permissions, decision, explains)
     if not decision.is_allowed_by_boundary.possible:
         boundary = next(policy for policy, effects in decision.boundary_effects if not effects)
         return _failed(
@@ -73,7 +82,9 @@ def _surest_effect(effects: list[Effect]) -> Effect:
     return next((effect for effect in effects if effect.truth.value), effects[0])
 
 
-def _explain_missing_permission(target: Target, principal: str, permissions: Permissions, decision: Decision) -> Check:
+def _explain_missing_permission(
+    target: Target, principal: str, permissions: Permissions, decision: Decision, explains: bool
+) -> Check:
     """Explain why no statement allows it: by a condition that is not met, or else by the likeliest statement."""
     fact = f"no policy of {principal} allows {CONNECT} on {target.arn}"
     if decision.unmet_statements:
@@ -84,7 +95,7 @@ def _explain_missing_permission(target: Target, principal: str, permissions: Per
         keys = ", ".join(unsent_keys or unmet_keys)
         message = f"{statement} allows {CONNECT} only under a condition on {keys}{reason}"
         return _failed(message, f"take the condition out of that statement, or {_REMEDY}", fact)
-    hint = describe_near_miss(target, permissions)
+    hint = describe_near_miss(target, permissions) if explains else ""
     return _failed(f"{fact}: {hint}" if hint else fact, _REMEDY, fact)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import conditions
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.pattern_index import PatternIndex
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_document import (
     CONNECT,
     PolicyDocument,
@@ -186,6 +187,29 @@ class Permissions:
             for policy in policies
             if policy.boundary and isinstance(policy.document, dict)
         ]
+
+    @cached_property
+    def allowed_resources(self) -> list[tuple[Statement, ResourcePattern]]:
+        """Return the patterns of resources of the statements that allow, each with its statement."""
+        return [(statement, pattern) for statement in self.allow_statements for pattern in statement.resources.patterns]
+
+    @cached_property
+    def pattern_index(self) -> PatternIndex:
+        """Return an index of the patterns in C(allowed_resources)."""
+        return PatternIndex([pattern for _statement, pattern in self.allowed_resources])
+
+    @cached_property
+    def rds_api_statement(self) -> str:
+        """Return the first statement that allows to call RDS, which is not to connect; empty if none does."""
+        names = (
+            describe(policy, statement)
+            for policy in self.policies
+            if not policy.boundary
+            for statement in statements(policy.document)
+            if statement.get("Effect") == "Allow"
+            and any(action.lower().startswith("rds:") for action in texts(statement, "Action"))
+        )
+        return next(names, "")
 
     def reach(self, arn: str, is_pattern: bool = False) -> bool:
         """Tell whether a statement that allows is, or may be, about this database user, under whatever conditions."""

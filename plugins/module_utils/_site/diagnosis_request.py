@@ -98,6 +98,8 @@ def _plans_by_user(registered: Any) -> dict[str, list[Mapping[str, Any]]]:
 
 def _choose_plan(plans: list[Mapping[str, Any]], outcome: Outcome, database: DatabaseState) -> dict[str, Any]:
     """Return the plan for the database user that the server would pick for this client, or else the first one."""
+    if len(plans) == 1:
+        return dict(plans[0])
     plans_by_host = {plan["item"].get("host", "%"): plan for plan in plans}
     rows = [cast("UserRow", {"name": outcome.login.user, "host": host}) for host in plans_by_host]
     client_host = outcome.attempt.result.get("client_host") if outcome.attempt else None

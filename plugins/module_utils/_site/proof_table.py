@@ -15,11 +15,14 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._site.outcomes impor
 
 def proof_table(run_outcomes: Iterable[Outcome]) -> list[str]:
     """Return a line for each login that the run was to try, below the headings; nothing where there is none."""
-    rows = [[cell(outcome) for cell in _COLUMNS.values()] for outcome in run_outcomes if not outcome.exclusion]
-    if not rows:
-        return []
-    widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (_COLUMNS, *rows)]
+    rows = [list(_COLUMNS)]
+    widths = [len(heading) for heading in _COLUMNS]
+    for outcome in run_outcomes:
+        if not outcome.exclusion:
+            row = [cell(outcome) for cell in _COLUMNS.values()]
+            rows.append(row)
+            widths = list(map(max, widths, map(len, row)))
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if len(rows) > 1 else []
 
 
 def _result(outcome: Outcome) -> LoginResult:

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible.errors import AnsibleFilterError
 from ansible_collections.dbops.rds_iam.plugins.filter import site as plugin
-from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 
 ROOT = Path(__file__).parents[4]
 FILTERS = plugin.FilterModule().filters()
@@ -34,11 +32,3 @@ def test_every_filter_is_used():
     files = [path for place in ("playbooks", "roles") for path in (ROOT / place).rglob("*.yml")]
     used = set(re.findall(r"dbops\.rds_iam\.(\w+)", " ".join(path.read_text() for path in files)))
     assert set(FILTERS) - used == set()
-
-
-def test_refusals_are_filter_errors():
-    def refuse(value):
-        raise RdsIamError(f"No {value}.")
-
-    with pytest.raises(AnsibleFilterError, match="No way"):
-        plugin._as_filter(refuse)("way")

@@ -14,6 +14,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._checks import FAILE
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.auth_log import RefusalLog, parse_events
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.diagnosis import conclude, diagnose
 from ansible_collections.dbops.rds_iam.plugins.module_utils._doctor.evidence import LoginEvidence, Role, Unreadable
+from ansible_collections.dbops.rds_iam.plugins.module_utils._iam import permission_check
 from ansible_collections.dbops.rds_iam.plugins.module_utils._iam.policy_evaluation import Policy
 
 ENDPOINT = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
@@ -463,3 +464,17 @@ def test_an_error_in_place_of_a_greeting_passes_no_check():
     assert state == FAILED and reason.endswith("; to repair it, end some")
     way = {check.name: check.status for check in checks[2:6]}
     assert way == {"name": PASSED, "port": FAILED, "tls": UNKNOWN, "certificate": UNKNOWN}
+
+
+def test_the_likeliest_mistake_is_looked_for_once_where_it_is_said(monkeypatch):
+    """It is said of a login that must be allowed, and is the same for all clients of a role."""
+    targets = []
+    monkeypatch.setattr(
+        permission_check, "describe_near_miss", lambda target, _permissions: targets.append(target.user) or "a hint"
+    )
+    other = {"Statement": {**ALLOW["Statement"], "Resource": f"{RECORD['connect_arn_prefix']}/report"}}
+    case = replace(CASE, role=replace(CASE.role, policies=[Policy("connect", other)]))
+    for user, expect in (("app", "allowed"), ("app", "allowed"), ("app", "denied"), ("batch", "denied")):
+        (_state, sentence), _checks = said(replace(case, user=user, expect=expect))
+        assert ("a hint" in sentence) == (expect == "allowed")
+    assert targets == ["app"]

@@ -1,14 +1,21 @@
 # Copyright: dbops.rds_iam contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is computed about logins grows as their number does. Counted are calls of functions, which no load disturbs."""
+"""What is computed about logins grows as their number does.
+
+Counted are calls of functions and lines that run, a loop among them once for each item; no load disturbs that.
+"""
 
 from __future__ import annotations
 
 import sys
 
 import pytest
+from ansible_collections.dbops.rds_iam.plugins.filter.site import FilterModule
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.diagnosis_request import diagnosis_request
+
+FILTERS = FilterModule().filters()
+RUN = {"has_step": True, "logs_in": True}
 
 REFUSED = {"verdict": "denied", "failed_at": "login", "msg": "Access denied.", "client_host": "10.0.1.5"}
 
@@ -61,3 +68,72 @@ def cost(make_site, *size: int) -> int:
 @pytest.mark.parametrize("larger", [(40, 10, 3), (20, 20, 3), (20, 10, 6)])
 def test_twice_the_logins_cost_twice_as_much(make_site, larger):
     assert cost(make_site, *larger) < 2.2 * cost(make_site, 20, 10, 3)
+
+
+def lines(function, *arguments) -> int:
+    """How many lines run, and of a loop its line once for each item."""
+    count = 0
+
+    def trace(_frame, event, _arg):
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    tracer = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function(*arguments)
+    finally:
+        sys.settrace(tracer)
+    return count
+
+
+def denying_site(make_site, clients: int, databases: int, denied: int, *, fails: bool):
+    """A site with one user who must log in, and many who must not; with C(fails) each login ends the other way."""
+    names = [f"other{number}" for number in range(denied)]
+    site = make_site([f"app{number}" for number in range(clients)], [f"db{number}" for number in range(databases)])
+    for database in site.groups["rds_databases"]:
+        site.hosts[database] = {"db_users_accounts": [{"name": name} for name in ["app", *names]]}
+        site.hosts[database]["iam_role_users"] = ["app"]
+        rows = {"user_rows": [site.row(name) for name in ["app", *names]]}
+        plans = [{"item": {"name": name}} for name in ["app", *names]]
+        site.hosts[database] |= {"db_users_result": rows, "db_users_account_result": {"results": plans}}
+        for client in site.groups["rds_clients"] if fails else ():
+            site.answers |= {(client, database, name): {"verdict": "allowed", "msg": "No."} for name in names}
+            site.answers[client, database, "app"] = REFUSED
+    return site.try_all()
+
+
+def cost_of_filters(site) -> int:
+    """The cost of what the playbooks ask the filters about the logins, after they were tried."""
+    state = (site.hosts, site.matrix, site.records)
+    request = FILTERS["login_diagnosis_request"](*state, RUN, site.in_play)
+    diagnoses = [
+        {"host": login["host"], "database": login["database"], "user": login["user"], "reason": "No.", "links": []}
+        for login in request["logins"]
+    ]
+    client = site.groups["rds_clients"][0]
+    login_round = site.hosts[client]["_rds_iam_rounds"][-1]
+    questions = [
+        ("login_matrix", site.hosts, site.groups, site.in_play),
+        ("next_logins", *state),
+        ("databases_to_read", *state),
+        ("login_diagnosis_request", *state, RUN, site.in_play),
+        ("login_report", *state, RUN, client, site.in_play, {}, {"logins": diagnoses}),
+        ("login_report", *state, RUN, client, site.in_play, {}, {"logins": diagnoses}, False),
+        ("connect_logins", login_round["databases"], "/ca.pem"),
+        ("connect_proof", login_round["databases"], login_round["result"], client, site.role, ""),
+    ]
+    return sum(lines(FILTERS[name], *arguments) for name, *arguments in questions)
+
+
+# By what grows: clients, databases and users who must not log in, before and after.
+GROWTH = {"clients": ((20, 3, 2), (80, 3, 8)), "databases": ((2, 20, 2), (2, 80, 2)), "users": ((2, 3, 20), (8, 3, 80))}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("name", GROWTH)
+def test_four_times_the_logins_cost_the_filters_four_times_as_much(make_site, name, fails):
+    small, large = (denying_site(make_site, *size, fails=fails) for size in GROWTH[name])
+    assert large.matrix["total"] == 4 * small.matrix["total"]
+    assert cost_of_filters(large) < 4.2 * cost_of_filters(small)
