@@ -97,7 +97,7 @@ targets = st.builds(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(targets, min_size=1, max_size=4), st.lists(st.lists(resources, max_size=8), max_size=3))
 def test_the_index_finds_what_a_scan_of_all_resources_finds(some_targets, lists_of_resources):
     permissions = permissions_for(*lists_of_resources)

@@ -11,11 +11,8 @@ from __future__ import annotations
 import sys
 
 import pytest
-from ansible_collections.dbops.rds_iam.plugins.filter.site import FilterModule
+from ansible_collections.dbops.rds_iam.plugins.module_utils._site import client_proof, login_plan
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.diagnosis_request import diagnosis_request
-
-FILTERS = FilterModule().filters()
-RUN = {"has_step": True, "logs_in": True}
 
 REFUSED = {"verdict": "denied", "failed_at": "login", "msg": "Access denied.", "client_host": "10.0.1.5"}
 
@@ -70,7 +67,7 @@ def test_twice_the_logins_cost_twice_as_much(make_site, larger):
     assert cost(make_site, *larger) < 2.2 * cost(make_site, 20, 10, 3)
 
 
-def lines(function, *arguments) -> int:
+def lines(function) -> int:
     """How many lines run, and of a loop its line once for each item."""
     count = 0
 
@@ -82,7 +79,7 @@ def lines(function, *arguments) -> int:
     tracer = sys.gettrace()
     sys.settrace(trace)
     try:
-        function(*arguments)
+        function()
     finally:
         sys.settrace(tracer)
     return count
@@ -104,27 +101,28 @@ def denying_site(make_site, clients: int, databases: int, denied: int, *, fails:
     return site.try_all()
 
 
+def request(site):
+    return diagnosis_request(site.outcomes().values(), site.state(), site.hosts)
+
+
 def cost_of_filters(site) -> int:
-    """The cost of what the playbooks ask the filters about the logins, after they were tried."""
-    state = (site.hosts, site.matrix, site.records)
-    request = FILTERS["login_diagnosis_request"](*state, RUN, site.in_play)
-    diagnoses = [
-        {"host": login["host"], "database": login["database"], "user": login["user"], "reason": "No.", "links": []}
-        for login in request["logins"]
-    ]
+    """The cost of what the filters do for the playbooks, after the logins were tried."""
+    diagnoses = {
+        (login["host"], login["database"], login["user"]): {"reason": "No.", "links": []}
+        for login in request(site)["logins"]
+    }
     client = site.groups["rds_clients"][0]
-    login_round = site.hosts[client]["_rds_iam_rounds"][-1]
-    questions = [
-        ("login_matrix", site.hosts, site.groups, site.in_play),
-        ("next_logins", *state),
-        ("databases_to_read", *state),
-        ("login_diagnosis_request", *state, RUN, site.in_play),
-        ("login_report", *state, RUN, client, site.in_play, {}, {"logins": diagnoses}),
-        ("login_report", *state, RUN, client, site.in_play, {}, {"logins": diagnoses}, False),
-        ("connect_logins", login_round["databases"], "/ca.pem"),
-        ("connect_proof", login_round["databases"], login_round["result"], client, site.role, ""),
+    databases, result = site.hosts[client]["_rds_iam_rounds"][-1].values()
+    tasks = [
+        site.plan,
+        lambda: login_plan.databases_to_read(site.matrix, site.state()),
+        lambda: request(site),
+        lambda: site.report(diagnoses),
+        lambda: site.report(diagnoses, shows_reasons=False),
+        lambda: client_proof.ping_logins(databases, "/ca.pem"),
+        lambda: client_proof.client_proof(databases, result, client, site.role, ""),
     ]
-    return sum(lines(FILTERS[name], *arguments) for name, *arguments in questions)
+    return sum(map(lines, tasks))
 
 
 # By what grows: clients, databases and users who must not log in, before and after.
