@@ -80,7 +80,7 @@ class Fleet(Site):
                 "item": {"name": row["name"]},
                 "users": [{"name": row["name"], "host": "%", "statements": []}],
                 "user_rows": [row],
-                "accounts_left": len(rows),
+                "iam_database_users_remaining": len(rows),
             }
             for row in rows
         ]
@@ -90,7 +90,7 @@ class Fleet(Site):
                 "iam_role_users": self.users,
                 "_rds_iam_info": {"databases": [self.record(name)]},
                 "db_users_result": {"user_rows": rows},
-                "db_users_account_result": {"results": plans},
+                "db_users_plan_result": {"results": plans},
             }
         for name, instance_id in self.instance_ids.items():
             self.hosts[name]["instance_id"] = instance_id
@@ -255,8 +255,8 @@ def measure(size: Size, fails: bool) -> tuple[float, float]:
     request = doctor.time(FILTERS["login_diagnosis_request"], hosts, matrix, databases, RUN, fleet.in_play)
     request = json.loads(json.dumps(request))  # as the module has it
     options = {
-        "logins": [{"result": None, "error": "", "account": None, **login} for login in request["logins"]],
-        "hosts": [{"info": None, **option} for option in request["hosts"]],
+        "logins": [{"login_result": None, "error": "", "user_plan": None, **login} for login in request["logins"]],
+        "clients": [{"host_facts": None, **option} for option in request["clients"]],
         "databases": FILTERS["database_identifiers"](hosts, groups),
     }
     logins = doctor.time(report.diagnose_logins, SimpleNamespace(params=options))

@@ -108,7 +108,7 @@ def request(site):
 def cost_of_filters(site) -> int:
     """The cost of what the filters do for the playbooks, after the logins were tried."""
     diagnoses = {
-        (login["host"], login["database"], login["user"]): {"reason": "No.", "links": []}
+        (login["client"], login["database"], login["user"]): {"reason": "No.", "checks": []}
         for login in request(site)["logins"]
     }
     client = site.groups["rds_clients"][0]
