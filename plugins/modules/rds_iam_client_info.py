@@ -13,7 +13,7 @@ author:
   - dbops.rds_iam contributors (@dbops)
 description:
   - Looks for a database client, for PyMySQL and botocore, and for the program C(rds-mysql).
-  - The playbook P(dbops.rds_iam.site#playbook) begins with it, and skips the steps that would find everything in place.
+  - The playbook C(dbops.rds_iam.site) begins with it, and skips the steps that would find everything in place.
 extends_documentation_fragment:
   - dbops.rds_iam.attributes
 options:
