@@ -17,7 +17,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 
 FAMILIES = {"mysql": ("mysql", "mariadb", "aurora-mysql")}
 # The engines whose databases this collection changes.
-SUPPORTED = FAMILIES["mysql"]
+SUPPORTED = tuple(engine for family in FAMILIES.values() for engine in family)
 # The engine of a database of which RDS has said nothing; a login of rds_iam_ping does not name one either.
 DEFAULT_ENGINE = "mysql"
 # The engines whose users this collection reads; aurora is the name of Aurora MySQL version 1.

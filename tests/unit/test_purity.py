@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils import _errors
 
-PLUGINS = Path(__file__).parents[4] / "plugins"
+PLUGINS = Path(__file__).parents[2] / "plugins"
 PACKAGE = "ansible_collections.dbops.rds_iam.plugins"
 IMPORTS = """
 import importlib, sys
