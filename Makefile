@@ -31,6 +31,7 @@ lint: setup
 	yamllint .
 	reuse lint -q || reuse lint
 	ansible-lint -q
+	nox -s extra-checks
 	antsibull-changelog lint
 	antsibull-changelog generate --output .cache/CHANGELOG.md
 	diff CHANGELOG.md .cache/CHANGELOG.md
@@ -76,4 +77,4 @@ setup:
 	tests/tools/setup.sh
 clean:
 	[ ! -d .lab ] || $(sudo) tests/lab/lab down
-	$(sudo) rm -rf .venv .venv-newest .cache .ansible .hypothesis .pytest_cache .ruff_cache dist tests/output
+	$(sudo) rm -rf .venv .venv-newest .cache .ansible .hypothesis .nox .pytest_cache .ruff_cache dist tests/output

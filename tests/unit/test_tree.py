@@ -133,13 +133,6 @@ def test_readme_names_every_role_and_plugin():
     assert [name for name in sorted(roles | plugins) if f"`{name}`" not in text] == []
 
 
-def test_aws_modules_are_in_the_action_group():
-    group = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]["aws"]
-    modules = (ROOT / "plugins" / "modules").glob("*.py")
-    aws = {path.stem for path in modules if "amazon.aws.common.modules" in path.read_text()}
-    assert {name for name in group if isinstance(name, str)} == aws
-
-
 def test_modules_that_change_nothing_have_the_same_attributes():
     modules = [path.read_text() for path in (ROOT / "plugins" / "modules").glob("[!_]*.py")]
     assert sum("\n  - dbops.rds_iam.attributes\n" in text for text in modules) > 5
