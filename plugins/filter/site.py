@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site import (
     attachments,
+    client_parts,
     client_proof,
     conclusion,
     diagnosis_request,
@@ -73,6 +74,7 @@ def _lost_hosts(matrix: Matrix, active_hosts: list[str]) -> set[str]:
 FILTERS: dict[str, Callable[..., Any]] = {
     "attachment_error": attachments.attachment_error,
     "attachment_obstacle": attachments.attachment_obstacle,
+    "client_parts": client_parts.client_parts,
     "connect_database": inventory.connect_database,
     "connect_logins": client_proof.ping_logins,
     "connect_proof": client_proof.client_proof,

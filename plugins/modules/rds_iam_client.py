@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: rds_iam_client
 short_description: Install what a host needs to log in with IAM, and remove nothing
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - dbops.rds_iam contributors (@dbops)
 description:

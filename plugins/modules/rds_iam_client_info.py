@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: rds_iam_client_info
 short_description: Read what a client has of what it needs to log in with IAM
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - dbops.rds_iam contributors (@dbops)
 description:
@@ -48,14 +48,15 @@ client_program:
   sample: /usr/bin/mariadb
 missing:
   description:
-    - What M(dbops.rds_iam.rds_iam_client) would install.
-    - V(client_program) stands for a client program, V(libraries) for PyMySQL or botocore in a version that will do.
+    - What is missing for the module M(dbops.rds_iam.rds_iam_client).
+    - V(client_program) stands for a client program. V(libraries) stands for PyMySQL 1.0.2 or later and botocore, one of
+      which the Python that Ansible uses, or O(program_python), cannot import.
   returned: success
   type: list
   elements: str
   sample: []
 program:
-  description: The file at O(program_path); null where there is none.
+  description: The file at O(program_path); null where there is no regular file that can be read.
   returned: success
   type: dict
   contains:

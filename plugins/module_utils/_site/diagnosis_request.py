@@ -101,7 +101,7 @@ def _choose_plan(plans: list[Mapping[str, Any]], outcome: Outcome, database: Dat
     if len(plans) == 1:
         return dict(plans[0])
     plans_by_host = {plan["item"].get("host", "%"): plan for plan in plans}
-    rows = [cast("UserRow", {"name": outcome.login.user, "host": host}) for host in plans_by_host]
+    rows = [cast(UserRow, {"name": outcome.login.user, "host": host}) for host in plans_by_host]
     client_host = outcome.attempt.result.get("client_host") if outcome.attempt else None
     row = database.row_matcher(rows, outcome.login.user, client_host)[0]
     return dict(plans_by_host[row["host"]] if row else plans[0])

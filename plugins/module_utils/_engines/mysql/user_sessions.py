@@ -57,7 +57,7 @@ def read_sessions(
     names = {name for name, _host in sessions}
     [(version,)] = rows(connection, "SELECT VERSION()")
     server = ServerKind.of("mariadb" if traits.mariadb else "mysql", version)
-    for number, name, address, database, *_ in rows(connection, "SHOW PROCESSLIST"):
+    for number, name, address, database, *_columns in rows(connection, "SHOW PROCESSLIST"):
         if name not in names:
             continue
         client = re.sub(r":\d+$", "", address or "")

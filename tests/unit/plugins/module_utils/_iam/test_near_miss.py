@@ -54,7 +54,7 @@ def scan(target: Target, permissions: Permissions) -> str:
         mistake, statement = min(on_user, key=lambda pair: (pair[0].count, not pair[0].means_database))
         return f"{statement} {mistake.text}"
     if len(users_on_database) == 1:
-        ((user, statement),) = users_on_database.items()
+        [(user, statement)] = list(users_on_database.items())
         return f"{statement} names the user {user}, and not {target.user}"
     if users_on_database:
         listing = list_items(list(users_on_database), limit=3)

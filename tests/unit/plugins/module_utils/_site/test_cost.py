@@ -94,7 +94,7 @@ def denying_site(make_site, clients: int, databases: int, denied: int, *, fails:
         site.hosts[database]["iam_role_users"] = ["app"]
         rows = {"user_rows": [site.row(name) for name in ["app", *names]]}
         plans = [{"item": {"name": name}} for name in ["app", *names]]
-        site.hosts[database] |= {"db_users_result": rows, "db_users_account_result": {"results": plans}}
+        site.hosts[database] |= {"db_users_result": rows, "db_users_plan_result": {"results": plans}}
         for client in site.groups["rds_clients"] if fails else ():
             site.answers |= {(client, database, name): {"verdict": "allowed", "msg": "No."} for name in names}
             site.answers[client, database, "app"] = REFUSED

@@ -481,7 +481,7 @@ def test_a_verified_server_that_never_ends_the_result_of_a_statement(authority, 
     server = Server(script)
     arguments = login_arguments(authority, port=server.port, timeout=5)
     timed_out = pytest.raises(mysql_connection.DriverError, match="timed out")
-    with mysql_connection.connect(*arguments) as connection, connection.cursor() as cursor, timed_out:
+    with timed_out, mysql_connection.connect(*arguments) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     server.thread.join(20)
     assert endless.hung_up.is_set()

@@ -17,7 +17,7 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIa
 SERVER = Server("orders", "admin", login=LoginPrivileges(complete=False))
 APP = DatabaseUser("app", "%")
 CERTAIN, DOUBTFUL = Session(7, "10.0.1.5", "shop", True), Session(8, "10.0.1.6", "", False)
-DROP = ["DROP USER 'app'@'%'"]
+DROP = ("DROP USER 'app'@'%'",)
 
 
 class Sessions:

@@ -29,14 +29,14 @@ def test_the_key_is_that_of_the_user():
     assert outcome({"name": "app", "host": "DB.Example"}).key == ("app", "db.example")
 
 
-@pytest.mark.parametrize("status", ["done", "failed", "not tried"])
+@pytest.mark.parametrize("status", ["done", "failed", "not_tried"])
 def test_the_outcome_is_the_status_as_far_as_the_run_has_come(status):
     result = outcome({"name": "app", "state": "absent"}, status=status).to_result()
     assert (result["state"], result["outcome"], result["changed"]) == ("absent", status, False)
 
 
 def test_a_user_that_stays_is_kept_whatever_the_status():
-    result = outcome({"name": "app", "state": "absent"}, keep_reason="it owns a view", status="not tried").to_result()
+    result = outcome({"name": "app", "state": "absent"}, keep_reason="it owns a view", status="not_tried").to_result()
     assert (result["outcome"], result["reason"]) == ("kept", "it owns a view")
 
 
