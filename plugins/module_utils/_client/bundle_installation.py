@@ -114,7 +114,10 @@ def install(module: AnsibleModule, path: str) -> dict[str, Any]:
 
 
 def remove(module: AnsibleModule, path: str) -> dict[str, Any]:
-    """Do what the module rds_ca_bundle does with C(state=absent), and return its result. Raises OSError."""
+    """Do what the module rds_ca_bundle does with C(state=absent), and return its result.
+
+    Raises RdsIamError for what cannot be a bundle, and OSError.
+    """
     file = bundle_file.read(path)
     if file.content is None and not file.is_link:
         return {"changed": False}

@@ -102,7 +102,8 @@ def _find_fault(evidence: LoginEvidence, plan: UserPlan, user: PlannedUser) -> t
         return f"{subject} is locked", _REMEDY_OF_USER if "ACCOUNT UNLOCK" in statements else unlock
     obstacle = login_obstacle(row) if row is not None and row.get("iam") else ""
     if obstacle:
-        return f"{subject} {obstacle}", _REMEDY_OF_USER
+        by_hand = f"let it log in without a certificate (ALTER USER {_quote(user)} REQUIRE SSL)"
+        return f"{subject} {obstacle}", _REMEDY_OF_USER if is_expired else by_hand
     client_host = evidence.result.get("client_host")
     if client_host and not _is_like(user["host"], client_host):
         pattern = f"set the host of {evidence.user} in db_users_accounts to % or to a pattern that matches"

@@ -69,7 +69,8 @@ def attachment_error(result: AttachmentResult, instance_id: str) -> str:
     if not result.get("failed"):
         return ""
     instance = _instance(result, instance_id)
-    return (result.get("msg") if instance is None else instance.get("error")) or ""
+    # A refusal before anything was changed is one of all instances, and none of them has an error of its own.
+    return (instance["error"] if instance and "error" in instance else result.get("msg")) or ""
 
 
 def _instance(result: AttachmentResult, instance_id: str) -> InstanceResult | None:

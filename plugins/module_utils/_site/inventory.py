@@ -112,7 +112,7 @@ def login_matrix(
     excluded_results: Iterable[Mapping[str, Any]] = (),
     limit: str = "",
 ) -> Matrix:
-    """Return the login matrix of the inventory. The parameters are those of readable_databases and of matrix."""
+    """Return the login matrix of the inventory. The parameters are those of readable_databases and of build_matrix."""
     names = groups.get(DATABASES, ())
     unread = {
         result["item"]: failure_reason(result)

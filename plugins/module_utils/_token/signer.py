@@ -30,11 +30,15 @@ def sign(credentials: Credentials, endpoint: str, port: int, user: str, region: 
     """
     from botocore.auth import SigV4QueryAuth  # noqa: PLC0415 - find_credentials explains where botocore is missing
     from botocore.awsrequest import AWSRequest  # noqa: PLC0415 - as above
+    from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415 - as above
 
     _check(endpoint, port, user)
     # As data, and not as params, which botocore signs since version 1.27 only.
     request = AWSRequest("GET", f"https://{endpoint}:{port}/", data={"Action": "connect", "DBUser": user})
-    SigV4QueryAuth(credentials.get_frozen_credentials(), "rds-db", region, expires=LIFETIME).add_auth(request)
+    keys = credentials.get_frozen_credentials()
+    # Some files have an empty session token, which is none.
+    keys = ReadOnlyCredentials(keys.access_key, keys.secret_key, keys.token or None)
+    SigV4QueryAuth(keys, "rds-db", region, expires=LIFETIME).add_auth(request)
     return request.url[len("https://") :]
 
 

@@ -53,8 +53,13 @@ except ImportError:  # check_prerequisites says so before anything is opened
     pymysql = None  # type: ignore[assignment]  # a module for mypy, which has the types of PyMySQL
     _DriverConnection = object  # type: ignore[assignment,misc]  # for the same reason
 
+
 # What a statement raises when the server refuses it.
-DriverError = pymysql.err.Error if pymysql else Exception
+class _NoDriverError(Exception):
+    """An error of the driver where there is none, which nothing raises."""
+
+
+DriverError: type[Exception] = pymysql.err.Error if pymysql else _NoDriverError
 _OLDEST_DRIVER = (1, 0, 2)
 _STATEMENT_TIMEOUT = 60  # seconds for a statement and its result; account statements are short, but may wait for a lock
 # As getaddrinfo returns them: family, kind, protocol, name and address.

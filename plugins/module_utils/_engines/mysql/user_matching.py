@@ -120,7 +120,7 @@ class _Client:
         if not network and any(_is_like(host, identity) for identity in (self.name, self.address) if identity):
             return True
         if self.address:  # a server that shows the name of a client matches its address, too
-            return None if self.may_have_name and not _may_be_address(host) else False
+            return None if self.may_have_name and not _is_address_pattern(host) else False
         return None if network or _may_be_address(host) else False
 
 
@@ -135,6 +135,11 @@ def _is_like(pattern: str, text: str) -> bool:
 def _may_be_address(pattern: str) -> bool:
     """Return whether a pattern can match an address: only digits, dots, colons, hexadecimal letters and wildcards."""
     return re.fullmatch(r"[0-9a-fA-F.:%_]*", pattern) is not None
+
+
+def _is_address_pattern(pattern: str) -> bool:
+    """Return whether a pattern matches nothing but addresses, unless it consists of wildcards."""
+    return re.fullmatch(r"[0-9.%_]*", pattern) is not None or ":" in pattern
 
 
 def _number(address: str) -> int | None:

@@ -193,6 +193,11 @@ FAILED_CASES = {
         "database_user",
         "has expired as if it had a password; to repair it, let the role",
     ),
+    "certificate": (
+        {"user_plan": with_row(require="X509")},
+        "database_user",
+        "requires a client certificate (X509); to repair it, let it log in without a certificate (ALTER USER 'app'@'%'",
+    ),
     "password": (
         {"user_plan": {"failed": True, "conflict": True, "msg": "A password; do."}},
         "database_user",

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.ec2 import Instance
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profile_plan import RefusedError, Target
+from ansible_collections.dbops.rds_iam.plugins.module_utils._aws.instance_profile_plan import plan as plan_profiles
 from ansible_collections.dbops.rds_iam.plugins.module_utils._site.attachments import (
     attachment_error,
     attachment_obstacle,
@@ -53,3 +56,13 @@ def test_errors():
     # Another instance is the one that failed.
     assert attachment_error({**failed, "instances": [{"instance_id": ID, "error": None}]}, ID) == ""
     assert attachment_error({**failed, "failed": False}, ID) == attachment_error({}, ID) == ""
+
+
+def test_a_refusal_of_all_is_the_error_of_each():
+    """One instance has ended since it was planned."""
+    instances = {"i-1": Instance("i-1", "terminated", None, {}), ID: Instance(ID, "running", None, {})}
+    with pytest.raises(RefusedError) as refusal:
+        plan_profiles(["i-1", ID], instances, Target(PROFILE), "eu-west-1")
+    result = {"failed": True, "msg": str(refusal.value), "instances": refusal.value.instances}
+    for instance_id in instances:
+        assert "i-1 is terminated or shutting down" in attachment_error(result, instance_id)

@@ -57,6 +57,14 @@ def test_equals_botocore(pair, data):
     assert signer.sign(source, host, port, user, region) == expected
 
 
+def test_an_empty_session_token_is_none():
+    """A line C(aws_session_token =) in a file of AWS gives one."""
+    key = CREDENTIALS["key"]
+    empty = Credentials(key.access_key, key.secret_key, "")
+    place = ("db.example.com", 3306, "app", "eu-west-1")
+    assert signer.sign(empty, *place) == signer.sign(key, *place)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "port", "user", "word"),
     [

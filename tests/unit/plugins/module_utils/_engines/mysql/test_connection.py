@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib.util
 import ipaddress
 import os
 import random
@@ -14,6 +15,7 @@ import resource
 import socket
 import ssl
 import struct
+import sys
 import threading
 
 import pytest
@@ -638,3 +640,15 @@ def test_greetings_by_chance(authority, seed):
             "port",
             "tls",
         )
+
+
+def test_without_the_driver_no_other_error_is_one_of_it(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pymysql"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    spec = importlib.util.spec_from_file_location("connection_without_driver", mysql_connection.__file__)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    assert not issubclass(base.MissingPrerequisiteError, module.DriverError)
+    with pytest.raises(base.MissingPrerequisiteError, match="PyMySQL is not installed"):
+        module.check_prerequisites("/nowhere/ca.pem")

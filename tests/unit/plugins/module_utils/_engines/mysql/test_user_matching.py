@@ -163,5 +163,11 @@ def test_only_the_server_resolves_names(client, hosts):
     assert [key and key[1] for key in candidates] == hosts
 
 
+@pytest.mark.parametrize("host", ["db%", "ec2%", "cafe"])
+def test_the_name_of_a_client_may_consist_of_hexadecimal_digits(host):
+    candidates = candidate_keys([("app", host), ("app", "%")], "app", "10.0.1.5", MYSQL, address_may_have_name=True)
+    assert set(candidates) == {("app", host), ("app", "%")}
+
+
 def test_a_network_that_is_none_matches_nobody():
     assert candidate_keys([("app", "10.0.0.1/255.0.0.0")], "app", "10.0.0.1", MYSQL) == [None]
