@@ -71,7 +71,7 @@ def _parts() -> str:
 
 
 def _entry(database: ConnectDatabase, ca_file: str) -> str:
-    """Return the line of a database. Its values are texts and numbers, which JSON and Python write in the same way."""
+    """Return the lines of a database. Its values are texts and numbers, which JSON and Python write in the same way."""
     values = {
         "endpoint": database["endpoint"],
         "port": int(database["port"]),
@@ -79,5 +79,9 @@ def _entry(database: ConnectDatabase, ca_file: str) -> str:
         "ca_file": database.get("ca_file") or ca_file,
         "users": list(database.get("users") or ()),
     }
-    name, options = (json.dumps(value, ensure_ascii=False) for value in (database["name"], values))
-    return f"    {name}: {options},\n"
+    lines = (f"        {_literal(key)}: {_literal(value)},\n" for key, value in values.items())
+    return f"    {_literal(database['name'])}: {{\n{''.join(lines)}    }},\n"
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -218,6 +218,8 @@ def _client_state(entry: ClientEntry, variables: Variables, lost_names: set[str]
         signer: SignerResult = result.get("signer") or {}
         state.signer = signer or state.signer
         state.host_facts = result.get("host") or state.host_facts
+        if result.get("unreachable"):
+            state.failure = state.failure or failure_reason(result)
         logins = list(_assigned_logins(databases))
         state.asked_denied.update(database["name"] for database in databases if database.get("denied"))
         # rds_iam_ping returns them in the order in which it was given them, unless it could try none.

@@ -135,6 +135,7 @@ def test_the_master_password_is_in_no_file(fleet, more, proven):
     seen = set()
     with silent(fleet, "orders"), subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as run:
         while run.poll() is None:
-            seen.update(fleet.ssh("client1", "ls -A ~/.ansible/tmp").stdout.split())
+            seen.update(fleet.ssh("client1", "find ~/.ansible/tmp -type f -printf '%f\\n'").stdout.split())
     assert run.returncode != 0
-    assert seen == set()
+    # It has no password, and says what the host has.
+    assert seen <= {"AnsiballZ_rds_iam_client_info.py"}
