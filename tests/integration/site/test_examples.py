@@ -137,7 +137,8 @@ def check(lab, name, host, examples):
         found = {key: value for key, value in one["result"].items() if key not in COMMON and not key.startswith("_")}
         check_documented(documented["RETURN"], found, f"{name}, {one['name']}")
     changed = [one for one in ours + checked if one["action"] == f"dbops.rds_iam.{name}" and one["result"]["changed"]]
-    supports = {**ATTRIBUTES, **documented["DOCUMENTATION"].get("attributes", {})}
+    own = documented["DOCUMENTATION"].get("attributes", {})
+    supports = {name: {**attribute, **own.get(name, {})} for name, attribute in ATTRIBUTES.items()}
     assert supports["check_mode"]["support"] == "full"
     if supports["diff_mode"]["support"] == "full":
         assert all(one["result"]["diff"] for one in changed)
