@@ -24,6 +24,11 @@ from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql impor
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import connection_errors, masking
 from ansible_collections.dbops.rds_iam.plugins.module_utils._errors import RdsIamError
 from ansible_collections.dbops.rds_iam.plugins.module_utils._token import signer
+from ansible_collections.dbops.rds_iam.tests.unit.plugins.module_utils._engines.mysql.server_packets import (
+    TLS,
+    greeting_body,
+    packet,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,7 +36,6 @@ from cryptography.x509.oid import NameOID
 
 NAME = "orders.cabcdefghijk.eu-west-1.rds.amazonaws.com"
 SECRET = "a-secret-that-nobody-should-see"
-TLS = 0x00000800
 CAPABILITIES = 0x000FF7FF & ~TLS
 ISSUED = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
@@ -84,14 +88,8 @@ def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("ca"))
 
 
-def packet(number, body):
-    return struct.pack("<I", len(body))[:3] + bytes([number]) + body
-
-
 def greeting(capabilities=CAPABILITIES, plugin=b"mysql_native_password"):
-    low, high = capabilities & 0xFFFF, capabilities >> 16
-    body = b"\x0a10.11.8-MariaDB\0" + struct.pack("<I", 1) + b"saltsalt\0" + struct.pack("<H", low) + b"\x21\x02\0"
-    return packet(0, body + struct.pack("<H", high) + b"\x15" + b"\0" * 10 + b"saltsaltsalt\0" + plugin + b"\0")
+    return packet(0, greeting_body(b"10.11.8-MariaDB", capabilities, plugin))
 
 
 class Server:

@@ -20,6 +20,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dbops.rds_iam.plugins.module_utils._engines.mysql import login_relay
+from ansible_collections.dbops.rds_iam.tests.unit.plugins.module_utils._engines.mysql.server_packets import (
+    TLS,
+    greeting_body,
+    packet,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,7 +32,7 @@ from cryptography.x509.oid import NameOID
 
 TOKEN = "orders:3306/?Action=connect&X-Amz-Security-Token=secret&X-Amz-Signature=secret"
 SIGNATURE = hashlib.sha256(b"signature").hexdigest()
-CONNECT_WITH_DB, TLS, PLUGIN_AUTH, SESSION_TRACKING = 0x8, 0x800, 0x80000, 0x800000
+CONNECT_WITH_DB, PLUGIN_AUTH, SESSION_TRACKING = 0x8, 0x80000, 0x800000
 # What clients and servers of today have: among them protocol 4.1, compression, attributes, length-encoded passwords.
 CAPABILITIES = 0x81FFF7FF & ~TLS
 OK = b"\0\0\0\2\0\0\0"
@@ -85,14 +90,8 @@ def servers(tmp_path_factory):
     return Servers(tmp_path_factory.mktemp("certificates"))
 
 
-def packet(number, body):
-    return struct.pack("<I", len(body))[:3] + bytes([number]) + body
-
-
 def greeting(capabilities=CAPABILITIES | TLS, method=b"caching_sha2_password"):
-    low, high = capabilities & 0xFFFF, capabilities >> 16
-    body = b"\x0a8.4.6\0" + struct.pack("<I", 1) + b"saltsalt\0" + struct.pack("<H", low) + b"\x21\x02\0"
-    return body + struct.pack("<H", high) + b"\x15" + b"\0" * 10 + b"saltsaltsalt\0" + method + b"\0"
+    return greeting_body(b"8.4.6", capabilities, method)
 
 
 def response(user=b"app", password=b"\0", database=b"shop", method=b"caching_sha2_password", attributes=b"\x03abc"):
